@@ -1,0 +1,140 @@
+/** What a replay found: plain data, complete, in no particular language. `report` turns it into text. */
+import type { AddressText } from '../model/address.ts';
+import type { Explanation } from '../model/explanation.ts';
+import type { Service, Workload } from '../model/cluster.ts';
+import type { Reason, Verdict } from '../model/verdict.ts';
+import type { TraceAccount } from '../trace/account.ts';
+
+/** What was judged: whole connections (the forecast), packets as the kernel would, or every record without state. */
+export type ReplayMode = 'connections' | 'packets' | 'stateless';
+
+/** Counts of one verdict. In mode `connections` the connection is the unit, elsewhere the record. */
+export interface Tally {
+  readonly connections: number;
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** One side of a group: pods by their workload, others by address. */
+export type GroupEndpoint =
+  | { readonly kind: 'workload'; readonly workload: Workload }
+  | { readonly kind: 'node'; readonly name: string; readonly address?: AddressText }
+  | { readonly kind: 'service'; readonly service: Pick<Service, 'namespace' | 'name'>; readonly address?: AddressText }
+  | { readonly kind: 'outside' | 'unknown-pod'; readonly address: AddressText }
+  /** Known only by what records say of it. */
+  | { readonly kind: 'described'; readonly namespace?: string; readonly name: string };
+
+/** The decision about a group's connections. */
+export interface GroupDecision {
+  readonly verdict: Verdict;
+  readonly egress: Reason;
+  readonly ingress: Reason;
+  /** Mask of `MissingFact`. */
+  readonly missing: number;
+  /** One of the group's connections, explained; for groups that are not plainly allowed on both sets. */
+  readonly explanation?: Explanation;
+}
+
+/** Connections that agree in source, destination, protocol, port and decision. */
+export interface FlowGroup {
+  readonly source: GroupEndpoint;
+  readonly destination: GroupEndpoint;
+  readonly protocol: number;
+  /** Destination port as the policy sees it (after translation); -1 none or unknown. */
+  readonly port: number;
+  /** ICMP type << 8 | code; -1 elsewhere. */
+  readonly icmp: number;
+  /** The Service through which the connections went, where they did. */
+  readonly via?: string;
+  /** Their opening is not in the trace. */
+  readonly isPartial: boolean;
+  readonly decision: GroupDecision;
+  /** The decision of the baseline set; present with `--baseline` alone. */
+  readonly baseline?: GroupDecision;
+  readonly tally: Tally;
+  /** First and last time of a record, microseconds; NaN where records carry none. */
+  readonly firstUs: number;
+  readonly lastUs: number;
+  /** Connections by the verdict that the source recorded. */
+  readonly recorded: { readonly allow: number; readonly deny: number; readonly other: number };
+  /** The first record of the group. */
+  readonly sample: { readonly file: string; readonly line: number };
+}
+
+/** Verdict -> tally. */
+export interface VerdictTallies {
+  readonly allow: Tally;
+  readonly deny: Tally;
+  readonly undecidable: Tally;
+}
+
+/** Connections by baseline and candidate verdict. */
+export interface Comparison {
+  /** Allowed by the baseline, denied by the candidate. */
+  readonly newlyDropped: Tally;
+  /** Denied by the baseline, allowed by the candidate. */
+  readonly newlyAllowed: Tally;
+  /** Same verdict in both sets, allow or deny. */
+  readonly unchanged: Tally;
+  /** Undecidable in either set. */
+  readonly undecidable: Tally;
+}
+
+/** Recorded verdict against forecast, in connections that carry a recorded one. */
+export interface RecordedComparison {
+  readonly allowAllow: number;
+  readonly allowDeny: number;
+  readonly denyAllow: number;
+  readonly denyDeny: number;
+  readonly undecidable: number;
+}
+
+/** What connection tracking went through. */
+export interface TrackingReport {
+  /** Most connections held at one time. */
+  readonly peak: number;
+  /** Connections that ended by timeout, RST or FIN before the trace did. */
+  readonly expired: number;
+  /** With a limit: new connections that found the table full, and closing ones put out early. */
+  readonly refused: number;
+  readonly evicted: number;
+  readonly limit?: number;
+}
+
+/** Pods of a workload that no record touched. */
+export interface UntouchedWorkload {
+  readonly workload: Workload;
+  readonly pods: number;
+}
+
+/** The whole result. */
+export interface ReplayResult {
+  readonly mode: ReplayMode;
+  readonly accounts: readonly TraceAccount[];
+  /** Rows that replay took in, counted by replay itself. */
+  readonly rows: number;
+  /** Connections whose opening was seen. */
+  readonly totals: VerdictTallies;
+  /** Connections whose opening is not in the trace. */
+  readonly partial: VerdictTallies;
+  /** Records that connection tracking calls INVALID, by what was wrong; outside drops unless asked for. */
+  readonly invalid: ReadonlyMap<string, Tally>;
+  /** ICMP errors about tracked connections. */
+  readonly related: Tally;
+  /** Records that carry neither address nor name on a side. */
+  readonly unplaced: Tally;
+  readonly comparison?: Comparison;
+  readonly recorded: RecordedComparison;
+  /** Connections by how the initiator came to be known: stated, flags, paired, ports, assumed. */
+  readonly oriented: { readonly stated: number; readonly flags: number; readonly paired: number; readonly ports: number; readonly assumed: number };
+  /** Every group, most connections first within a verdict. */
+  readonly groups: readonly FlowGroup[];
+  /** Connections beyond the group limit, summed. */
+  readonly ungrouped: VerdictTallies;
+  /** Connections whose recorded pod is not the snapshot's holder of the address. */
+  readonly disagreements: number;
+  readonly tracking: TrackingReport;
+  readonly untouched: readonly UntouchedWorkload[];
+  /** False where a source lost records, or was malformed. */
+  readonly isComplete: boolean;
+}

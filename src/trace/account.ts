@@ -1,0 +1,76 @@
+/**
+ * Accounting of one input: every record that was read is used, skipped for a reason, or malformed for a reason. `read` is
+ * counted where records are cut from the bytes, the others where their fate is decided, so that the sum is a check.
+ */
+import type { Diagnostic } from '../model/diagnostic.ts';
+
+/** The account of one file or stream. */
+export interface TraceAccount {
+  /** Path as given, or `-`. */
+  readonly file: string;
+  /** Name of the format, such as `pcapng`; `unknown` until recognised. */
+  format: string;
+  /** Containers around it, outermost first, such as `gzip`. */
+  containers: string[];
+  /** Bytes taken from the source, before decompression. */
+  bytes: number;
+  /** Records cut from the input. */
+  read: number;
+  /** Rows handed out in batches. */
+  used: number;
+  /** Understood, and not an observation to judge: reason -> count. */
+  readonly skipped: Map<string, number>;
+  /** Not understood: reason -> count. */
+  readonly malformed: Map<string, number>;
+  /** The first malformed records, at most `MALFORMED_SHOWN`, with line and offset. */
+  readonly diagnostics: Diagnostic[];
+  /** Records that the source itself says it lost (Hubble `lost_events`, pcapng `isb_ifdrop`). */
+  lost: number;
+  /** First and last time of a used record, microseconds; NaN where none. */
+  firstUs: number;
+  lastUs: number;
+  /** Values of closed sets that the reader does not know: `field=value` -> count. */
+  readonly unknownValues: Map<string, number>;
+  /** What this source cannot show, in sentences. */
+  readonly limits: string[];
+}
+
+/** How many malformed records are kept with their excerpt. */
+export const MALFORMED_SHOWN = 20;
+
+/** An empty account. */
+export function createAccount(file: string): TraceAccount {
+  return {
+    file,
+    format: 'unknown',
+    containers: [],
+    bytes: 0,
+    read: 0,
+    used: 0,
+    skipped: new Map(),
+    malformed: new Map(),
+    diagnostics: [],
+    lost: 0,
+    firstUs: NaN,
+    lastUs: NaN,
+    unknownValues: new Map(),
+    limits: [],
+  };
+}
+
+/** Adds `count` to an entry of a counter. */
+export function increment(counter: Map<string, number>, key: string, count = 1): void {
+  counter.set(key, (counter.get(key) ?? 0) + count);
+}
+
+/** The sum of a counter. */
+export function total(counter: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const count of counter.values()) sum += count;
+  return sum;
+}
+
+/** True where read = used + skipped + malformed. */
+export function isBalanced(account: TraceAccount): boolean {
+  return account.read === account.used + total(account.skipped) + total(account.malformed);
+}
