@@ -42,3 +42,17 @@ export const DEFAULT_DIALECT: Dialect = {
   neighborDiscovery: 'exempt',
   networkPolicyScope: 'per-direction',
 };
+
+/** The values that each knob may take, the default first: for command lines and scenario files, which spell them `hairpin=allow`. */
+export const DIALECT_CHOICES: { readonly [Knob in Exclude<keyof Dialect, 'name'>]: readonly Dialect[Knob][] } = {
+  ipBlockMatchesPods: [true, false],
+  ipBlockMatchesNodes: [true, false],
+  ownNodeIngress: ['allow', 'judge'],
+  ownNodeEgress: ['judge', 'allow'],
+  hairpin: ['judge', 'allow'],
+  hostNetwork: ['as-node'],
+  hostPort: ['translate', 'ignore'],
+  icmp: ['by-ports-absent', 'always', 'never'],
+  neighborDiscovery: ['exempt', 'judge'],
+  networkPolicyScope: ['per-direction', 'per-pod'],
+};

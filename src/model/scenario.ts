@@ -11,6 +11,8 @@ export interface Expectation {
   readonly egress: Reason | undefined;
   readonly ingress: Reason | undefined;
   readonly verdict: Verdict;
+  /** Mask of `MissingFact` that must come out exactly; undefined: not asserted. */
+  readonly missing?: number;
 }
 
 /** A scenario as read; the manifests stay text, the manifest room reads them. */
