@@ -14,8 +14,7 @@ export function parseEndpoint(text: string, namespace: string): EndpointRef | un
   if (trimmed === '' || /[\s:]/.test(trimmed)) return undefined;
   const parts = trimmed.split('/');
   if (parts.some((part) => part === '')) return undefined;
-  if (parts.length === 3)
-    return { kind: 'workload', namespace: parts[0]!, workloadKind: parts[1]!, name: parts[2]! };
+  if (parts.length === 3) return { kind: 'workload', namespace: parts[0]!, workloadKind: parts[1]!, name: parts[2]! };
   if (parts.length === 2) return { kind: 'name', namespace: parts[0]!, name: parts[1]! };
   if (parts.length > 3) return undefined;
   const service = /^([^.]+)\.([^.]+)(?:\.svc(?:\.cluster\.local)?)?$/.exec(trimmed);

@@ -56,6 +56,8 @@ export const enum RecordFlag {
   Truncated = 2,
   /** The same bytes were sent again (TCP sequence numbers say so). */
   Retransmission = 4,
+  /** A later fragment of a packet; its ports are those of the first fragment. */
+  Fragment = 8,
 }
 
 /** TCP flag bits as in the header; `TcpFlag.Absent` where the record has none. */

@@ -24,8 +24,7 @@ export type Action = 'Accept' | 'Deny' | 'Pass';
 
 /** The namespaces that a selector looks into: one by name, or those whose labels match. */
 export type NamespaceScope =
-  | { readonly kind: 'named'; readonly namespace: string }
-  | { readonly kind: 'selected'; readonly selector: Selector };
+  { readonly kind: 'named'; readonly namespace: string } | { readonly kind: 'selected'; readonly selector: Selector };
 
 /** Pods of some namespaces: both must match. */
 export interface PodSet {

@@ -48,15 +48,27 @@ export interface ReasonRow {
 
 /** Indexed by `Reason`. */
 export const REASONS: readonly ReasonRow[] = [
-  { name: 'not-subject', verdict: Verdict.Allow, condition: 'the side is not a pod that policy can select: outside, node or hostNetwork' },
+  {
+    name: 'not-subject',
+    verdict: Verdict.Allow,
+    condition: 'the side is not a pod that policy can select: outside, node or hostNetwork',
+  },
   { name: 'not-isolated', verdict: Verdict.Allow, condition: 'no policy isolates the pod in this direction' },
   { name: 'allowed-by-rule', verdict: Verdict.Allow, condition: 'a rule certainly allows it' },
   { name: 'no-rule-matches', verdict: Verdict.Deny, condition: 'the pod is isolated and no rule can match' },
   { name: 'denied-by-rule', verdict: Verdict.Deny, condition: 'a Deny rule of a tier matches first' },
   { name: 'same-pod', verdict: Verdict.Allow, condition: 'a pod reaches its own address' },
-  { name: 'own-node', verdict: Verdict.Allow, condition: "traffic between a pod and its own node, exempt by the dialect's default" },
+  {
+    name: 'own-node',
+    verdict: Verdict.Allow,
+    condition: "traffic between a pod and its own node, exempt by the dialect's default",
+  },
   { name: 'dialect-exempt', verdict: Verdict.Allow, condition: 'the dialect exempts this traffic from policy' },
-  { name: 'established', verdict: Verdict.Allow, condition: 'the packet belongs to a tracked connection that was allowed' },
+  {
+    name: 'established',
+    verdict: Verdict.Allow,
+    condition: 'the packet belongs to a tracked connection that was allowed',
+  },
   { name: 'related', verdict: Verdict.Allow, condition: 'an ICMP error that quotes a packet of a tracked connection' },
   { name: 'invalid-state', verdict: Verdict.Deny, condition: 'connection tracking calls the packet INVALID' },
   { name: 'undecidable', verdict: Verdict.Undecidable, condition: 'a fact that would decide is missing' },
@@ -96,14 +108,22 @@ export const MISSING_FACTS: readonly { readonly bit: number; readonly name: stri
   { bit: 2, name: 'no-address', text: 'an ipBlock asks for an address, and the record carries none' },
   { bit: 4, name: 'no-port', text: 'a rule asks for a port, and the record carries none' },
   { bit: 8, name: 'no-protocol', text: 'a rule asks for a protocol, and the record does not say which' },
-  { bit: 16, name: 'unresolved-named-port', text: "a rule names a container port, and the destination's ports are not known" },
+  {
+    bit: 16,
+    name: 'unresolved-named-port',
+    text: "a rule names a container port, and the destination's ports are not known",
+  },
   { bit: 32, name: 'some-backends', text: "the Service's backends do not agree" },
   { bit: 64, name: 'no-backend', text: 'the Service has no known backend for this port' },
   { bit: 128, name: 'domain-name', text: 'a rule names a DNS domain' },
   { bit: 256, name: 'unknown-label', text: 'a selector asks for a label that the record does not carry' },
   { bit: 512, name: 'some-pods', text: 'the name stands for pods that policies tell apart, and they do not agree' },
   { bit: 1024, name: 'equal-priority', text: 'rules of equal priority disagree, and their order is undefined' },
-  { bit: 2048, name: 'translated-address', text: 'the destination is translated, and the record does not show to what' },
+  {
+    bit: 2048,
+    name: 'translated-address',
+    text: 'the destination is translated, and the record does not show to what',
+  },
 ];
 
 /** `allow`, `deny` or `undecidable`. */

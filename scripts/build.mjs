@@ -1,0 +1,68 @@
+// Builds what is shipped: the library, the browser's door and the CLI as esbuild bundles, and the type declarations.
+// Checks inside hot loops are written `if (verify) ...`; `verify` is defined away here and on in tests.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { build } from 'esbuild';
+
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+const shared = {
+  bundle: true,
+  target: 'node20',
+  logLevel: 'warning',
+  legalComments: 'none',
+  define: { 'globalThis.DROPCAST_VERIFY': 'false', 'globalThis.DROPCAST_VERSION': JSON.stringify(version) },
+};
+
+rmSync('dist', { recursive: true, force: true });
+mkdirSync('dist', { recursive: true });
+await Promise.all([
+  build({
+    ...shared,
+    entryPoints: ['src/index.ts'],
+    outfile: 'dist/index.js',
+    platform: 'node',
+    format: 'esm',
+    banner: { js: requireBanner() },
+  }),
+  build({ ...shared, entryPoints: ['src/engine.ts'], outfile: 'dist/engine.js', platform: 'neutral', format: 'esm' }),
+  build({
+    ...shared,
+    entryPoints: ['src/cli/bin.ts'],
+    outfile: 'dist/cli.cjs',
+    platform: 'node',
+    format: 'cjs',
+    minifySyntax: true,
+    banner: { js: '#!/usr/bin/env node' },
+  }),
+]);
+chmodSync('dist/cli.cjs', 0o755);
+writeNotices();
+emitTypes();
+
+// CommonJS packages inside an ESM bundle ask for `require`.
+function requireBanner() {
+  return "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+}
+
+// The bundles hold other people's code: their licences travel with them.
+function writeNotices() {
+  const texts = ['yaml', 'ipaddr.js', 'ip-num', 'commander', 'fzstd', 'fast-check'].flatMap((name) => {
+    const folder = `node_modules/${name}`;
+    const file = ['LICENSE', 'LICENSE.md', 'LICENCE', 'license']
+      .map((leaf) => `${folder}/${leaf}`)
+      .find((path) => existsSync(path));
+    if (file === undefined) throw new Error(`${name} has no licence file to ship`);
+    const manifest = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    return [`${name} ${manifest.version}\n${'-'.repeat(40)}\n${readFileSync(file, 'utf8').trim()}\n`];
+  });
+  writeFileSync('dist/THIRD-PARTY-LICENSES.txt', texts.join('\n\n'));
+}
+
+function emitTypes() {
+  const tsc = createRequire(import.meta.url)
+    .resolve('typescript/package.json')
+    .replace('package.json', 'bin/tsc');
+  const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}

@@ -1,0 +1,160 @@
+/**
+ * ipBlocks to classes of addresses: the boundaries of all blocks cut each family into intervals; intervals that the same
+ * blocks contain are one class. `except` ranges are cut out of their own block only: they deny nothing elsewhere.
+ */
+import { type CidrBits, parseCidr } from '../model/cidr.ts';
+import type { Cidr } from '../model/cidr.ts';
+
+/** IPv4 as a number, IPv6 as a bigint: compile time only. */
+export type AddressKey = number | bigint;
+
+/** A set of addresses of one family: a block less its exceptions. */
+export interface Block {
+  readonly cidr: Cidr;
+  readonly except: readonly Cidr[];
+}
+
+/** Sorted disjoint intervals of one family; interval `i` runs from `starts[i]` to `starts[i + 1]` and is of class `classes[i]`. */
+export interface Intervals {
+  readonly starts: readonly AddressKey[];
+  readonly classes: readonly number[];
+}
+
+/** Address classes of a list of blocks. Class 0 lies in no block. */
+export interface BlockClasses {
+  readonly count: number;
+  readonly v4: Intervals;
+  readonly v6: Intervals;
+  /** [blocks] the classes that lie in each block, ascending. */
+  readonly classesOfBlock: readonly (readonly number[])[];
+}
+
+/** The class of an address. */
+export function classOfAddress(intervals: Intervals, key: AddressKey): number {
+  return intervals.classes[indexOfAddress(intervals.starts, key)]!;
+}
+
+/** The index of the last start that is not beyond `key`; starts[0] is 0. */
+export function indexOfAddress(starts: readonly AddressKey[], key: AddressKey): number {
+  let low = 0;
+  let high = starts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (starts[middle]! <= key) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Cuts both families along the blocks. */
+export function classifyBlocks(blocks: readonly Block[]): BlockClasses {
+  const classes = createClasses();
+  const v4 = cut(blocks, 4, classes.intern);
+  const v6 = cut(blocks, 6, classes.intern);
+  const classesOfBlock: number[][] = blocks.map(() => []);
+  classes.members.forEach((members, id) => {
+    for (const block of members) classesOfBlock[block]!.push(id);
+  });
+  return { count: classes.members.length, v4, v6, classesOfBlock };
+}
+
+/** The key of an address in words. */
+export function addressKey(family: 4 | 6, words: ArrayLike<number>): AddressKey {
+  if (family === 4) return words[0]! >>> 0;
+  let key = 0n;
+  for (let word = 0; word < 4; word++) key = (key << 32n) | BigInt(words[word]! >>> 0);
+  return key;
+}
+
+interface Range {
+  readonly start: AddressKey;
+  readonly end: AddressKey;
+}
+
+/** Interns sets of block numbers; equality is checked on the sets themselves, the hash only finds candidates. */
+function createClasses(): { members: number[][]; intern: (active: ReadonlySet<number>, hash: number) => number } {
+  const members: number[][] = [[]];
+  const byHash = new Map<number, number[]>([[0, [0]]]);
+  return {
+    members,
+    intern(active, hash) {
+      const candidates = byHash.get(hash) ?? [];
+      for (const id of candidates)
+        if (members[id]!.length === active.size && members[id]!.every((block) => active.has(block))) return id;
+      const id = members.push([...active].sort((a, b) => a - b)) - 1;
+      byHash.set(hash, [...candidates, id]);
+      return id;
+    },
+  };
+}
+
+function cut(
+  blocks: readonly Block[],
+  family: 4 | 6,
+  intern: (active: ReadonlySet<number>, hash: number) => number,
+): Intervals {
+  const zero: AddressKey = family === 4 ? 0 : 0n;
+  const end: AddressKey = family === 4 ? 2 ** 32 : 1n << 128n;
+  const events: { at: AddressKey; block: number }[] = [];
+  blocks.forEach((block, index) => {
+    for (const range of rangesOf(block, family)) {
+      events.push({ at: range.start, block: index });
+      if (range.end < end) events.push({ at: range.end, block: index });
+    }
+  });
+  events.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.block - b.block));
+  const starts: AddressKey[] = [zero];
+  const classes: number[] = [0];
+  const active = new Set<number>();
+  let hash = 0;
+  for (let index = 0; index < events.length;) {
+    const { at } = events[index]!;
+    for (; index < events.length && events[index]!.at === at; index++) {
+      const { block } = events[index]!;
+      if (!active.delete(block)) active.add(block);
+      hash ^= mix(block);
+    }
+    const id = intern(active, hash);
+    if (at === zero) classes[0] = id;
+    else if (id !== classes.at(-1)) {
+      starts.push(at);
+      classes.push(id);
+    }
+  }
+  return { starts, classes };
+}
+
+/** The disjoint ranges of a block less its exceptions, in order; none where it is of the other family. */
+function rangesOf({ cidr, except }: Block, family: 4 | 6): Range[] {
+  const bits = parseCidr(cidr);
+  if (bits === undefined || bits.family !== family) return [];
+  const whole = rangeOf(bits);
+  const holes = except
+    .map(parseCidr)
+    .filter((hole): hole is CidrBits => hole !== undefined && hole.family === family)
+    .map(rangeOf)
+    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
+  const ranges: Range[] = [];
+  let start = whole.start;
+  for (const hole of holes) {
+    if (hole.end <= start || hole.start >= whole.end) continue;
+    if (hole.start > start) ranges.push({ start, end: hole.start });
+    start = hole.end;
+  }
+  if (start < whole.end) ranges.push({ start, end: whole.end });
+  return ranges;
+}
+
+function rangeOf({ family, first, length }: CidrBits): Range {
+  const start = addressKey(family, first);
+  return family === 4
+    ? { start, end: (start as number) + 2 ** (32 - length) }
+    : { start, end: (start as bigint) + (1n << BigInt(128 - length)) };
+}
+
+/** A fixed 32-bit scramble of a small number (the finaliser of MurmurHash3). */
+function mix(value: number): number {
+  let hash = Math.imul(value + 0x9e3779b9, 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}

@@ -1,0 +1,147 @@
+/**
+ * compile: a snapshot and policies -> one immutable Program. The order below is the order of dependence: names of ports,
+ * units, columns, port classes, rows, tables, endpoints, Services.
+ */
+import type { Snapshot } from '../model/cluster.ts';
+import { DEFAULT_DIALECT, type Dialect } from '../model/dialect.ts';
+import type { Direction, Policy, Tier } from '../model/policy.ts';
+import { buildColumns } from './column.ts';
+import { indexEndpoints } from './endpoint.ts';
+import { DialectFlag, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
+import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
+import { buildProgram, type Program } from './program.ts';
+import { buildServiceTable, listServices } from './service.ts';
+import { buildTable, isGoverning, type Subject } from './table.ts';
+import { indexUnits, namedPortKey, type UnitIndex } from './unit.ts';
+import { VectorStore } from './vector.ts';
+
+/** Compiles a cluster and its policies. Throws a RangeError where a number does not fit its width; see `layout.ts`. */
+export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect: Dialect = DEFAULT_DIALECT): Program {
+  const ordered = orderPolicies(policies);
+  const units = indexUnits(snapshot, collectNames(ordered));
+  const egressColumns = buildColumns(ordered, 'egress', units, snapshot.nodes);
+  const ingressColumns = buildColumns(ordered, 'ingress', units, snapshot.nodes);
+  const endpoints = indexEndpoints(snapshot, dialect, units, egressColumns, ingressColumns);
+  const services = listServices(snapshot, dialect, endpoints.ofAddress);
+
+  const ports = classifyPorts(collectRanges(ordered, units));
+  if (dialect.neighborDiscovery === 'judge') ports.table[PortIndex.Exempt] = PortClass.NoPorts; // DI-08
+  if (dialect.icmp === 'always') ports.table.fill(PortClass.Exempt, PortIndex.Other, PortIndex.Other + 255); // DI-07
+  const vectors = new VectorStore(ports.count, dialect.icmp);
+  const egress = assignRows(ordered, 'egress', units, dialect);
+  const ingress = assignRows(ordered, 'ingress', units, dialect);
+
+  const shared = { policies: ordered, ports, vectors, scope: dialect.networkPolicyScope };
+  const egressTable = buildTable({ ...shared, direction: 'egress', subjects: egress.subjects, columns: egressColumns });
+  const ingressTable = buildTable({
+    ...shared,
+    direction: 'ingress',
+    subjects: ingress.subjects,
+    columns: ingressColumns,
+  });
+
+  const index = endpoints.finish({ egress: egress.rowOfUnit, ingress: ingress.rowOfUnit });
+  const serviceTable = buildServiceTable(services, ({ pod, address }, family) =>
+    pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
+  );
+
+  return buildProgram(
+    {
+      ...index.trie,
+      ...index.search6,
+      endpoints: index.records,
+      egressPageIndex: egressTable.pageIndex,
+      egressPages: egressTable.pages,
+      ingressPageIndex: ingressTable.pageIndex,
+      ingressPages: ingressTable.pages,
+      portClasses: ports.table,
+      ...vectors.finish(),
+      ...serviceTable,
+      podEndpointStart: index.podEndpointStart,
+      podEndpoints: index.podEndpoints,
+    },
+    new Map<Header, number>([
+      [Header.EgressPagesPerRow, egressTable.pagesPerRow],
+      [Header.IngressPagesPerRow, ingressTable.pagesPerRow],
+      [Header.PagesPerVector, vectors.pagesPerVector],
+      [Header.EndpointCount, index.records.length / 8],
+      [Header.OutsideNoAddress, index.outsideNoAddress],
+      [Header.NodeNoAddress, index.nodeNoAddress],
+      [Header.ServiceMask, serviceTable.serviceSlots.length / ServiceSlot.Stride - 1],
+      [Header.Dialect, dialectFlags(dialect)],
+    ]),
+    { snapshot, policies: ordered, dialect },
+  );
+}
+
+/** TI-01: admin tier by priority, NetworkPolicies as given, baseline tier by priority. */
+function orderPolicies(policies: readonly Policy[]): Policy[] {
+  const rank: Readonly<Record<Tier, number>> = { admin: 0, networkpolicy: 1, baseline: 2 };
+  return [...policies].sort((a, b) => rank[a.tier] - rank[b.tier] || a.priority - b.priority);
+}
+
+/** The named ports that any rule asks for. */
+function collectNames(policies: readonly Policy[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const policy of policies)
+    for (const rule of [...policy.ingress, ...policy.egress])
+      for (const port of rule.ports ?? [])
+        if (port.kind === 'named') names.add(namedPortKey(port.protocol ?? '*', port.name));
+  return names;
+}
+
+/** Every numeric range of the rules, and every number that a name may stand for. */
+function* collectRanges(policies: readonly Policy[], index: UnitIndex): Generator<PortRange> {
+  for (const policy of policies)
+    for (const rule of [...policy.ingress, ...policy.egress])
+      for (const port of rule.ports ?? []) if (port.kind !== 'named') yield rangeOfMatch(port);
+  for (const { namedPorts } of index.units)
+    for (const [key, numbers] of namedPorts) {
+      const protocol = PROTOCOL_ORDINAL[key.slice(0, key.indexOf('/')) as keyof typeof PROTOCOL_ORDINAL];
+      for (const port of numbers) yield { protocol, first: port, last: port };
+    }
+}
+
+/** NP-02, NP-03: which policies govern each unit in a direction; units that agree share a row. */
+function assignRows(
+  policies: readonly Policy[],
+  direction: Direction,
+  index: UnitIndex,
+  dialect: Dialect,
+): { subjects: Subject[]; rowOfUnit: Int32Array } {
+  const governing: number[][] = index.units.map(() => []);
+  policies.forEach((policy, ordinal) => {
+    const endsBoth = dialect.networkPolicyScope === 'per-pod' && policy.tier === 'networkpolicy';
+    if (!endsBoth && !isGoverning(policy, direction)) return;
+    for (const unit of index.select(policy.subject)) governing[unit]!.push(ordinal);
+  });
+  const needsPorts = policies.map(
+    (policy) =>
+      direction === 'ingress' && policy.ingress.some((rule) => rule.ports?.some((port) => port.kind === 'named')),
+  );
+  const subjects: Subject[] = [];
+  const rows = new Map<string, number>();
+  const rowOfUnit = Int32Array.from(governing, (list, unit) => {
+    if (list.length === 0) return Row.NotIsolated;
+    const { namedPorts } = index.units[unit]!;
+    const names = list.some((policy) => needsPorts[policy])
+      ? [...namedPorts].map(([key, ports]) => `${key}=${ports.join('+')}`).sort()
+      : [];
+    const key = `${list.join()}|${names.join()}`;
+    let row = rows.get(key);
+    if (row === undefined) {
+      row = Row.First + subjects.push({ policies: list, namedPorts }) - 1;
+      rows.set(key, row);
+    }
+    return row;
+  });
+  return { subjects, rowOfUnit };
+}
+
+function dialectFlags(dialect: Dialect): number {
+  return (
+    (dialect.ownNodeIngress === 'allow' ? DialectFlag.OwnNodeIngress : 0) |
+    (dialect.ownNodeEgress === 'allow' ? DialectFlag.OwnNodeEgress : 0) |
+    (dialect.hairpin === 'allow' ? DialectFlag.HairpinAllow : 0)
+  );
+}

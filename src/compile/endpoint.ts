@@ -1,0 +1,261 @@
+/**
+ * Endpoints: one number for every pod, node and Service address, and one for each kind of everything else. The number leads
+ * to the row and column of each table; addresses lead to it through the trie.
+ */
+import { type AddressText, familyOf, parseAddress } from '../model/address.ts';
+import type { Pod, Snapshot } from '../model/cluster.ts';
+import type { Dialect } from '../model/dialect.ts';
+import { addressKey, type AddressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
+import { type Columns, numberElements } from './column.ts';
+import { Endpoint, EndpointKind, Row } from './layout.ts';
+import { buildSearch6, buildTrie4, overlayPoints, type Trie4, type ValueIntervals } from './trie.ts';
+import { isGoverned, type UnitIndex } from './unit.ts';
+
+/** Rows of a unit, by direction. */
+export interface UnitRows {
+  readonly egress: Int32Array;
+  readonly ingress: Int32Array;
+}
+
+/** The endpoint records and every way to find one. */
+export interface EndpointIndex {
+  readonly records: Int32Array;
+  readonly trie: Trie4;
+  readonly search6: { readonly starts6: Uint32Array; readonly values6: Int32Array };
+  readonly podEndpointStart: Uint32Array;
+  readonly podEndpoints: Uint32Array;
+  readonly outsideNoAddress: number;
+  readonly nodeNoAddress: number;
+  /** The endpoint of an address text. */
+  ofAddress(address: AddressText): number;
+  /** The endpoint of a pod, by its index, in a family where it has one. */
+  ofPod(pod: number, family: 4 | 6 | undefined): number;
+}
+
+interface Point {
+  readonly key: AddressKey;
+  readonly value: number;
+}
+
+/** Numbers the endpoints of a snapshot. Columns are made on the way: build the tables afterwards. */
+export function indexEndpoints(
+  snapshot: Snapshot,
+  dialect: Dialect,
+  units: UnitIndex,
+  egress: Columns,
+  ingress: Columns,
+): { finish(rows: UnitRows): EndpointIndex; ofAddress(address: AddressText): number } {
+  const elements = numberElements(units.units.length, snapshot.nodes.length);
+  const nodeNumbers = numberNodes(snapshot);
+  const records: number[] = [];
+  const unitOf: number[] = [];
+  const points4 = new Map<number, number>();
+  const points6 = new Map<bigint, number>();
+  const podEndpoints: number[][] = snapshot.pods.map(() => []);
+  const words = new Uint32Array(4);
+
+  const background = [4, 6].map((family) => layBackground(family as 4 | 6)) as [ValueIntervals, ValueIntervals];
+  const outsideNoAddress = add(EndpointKind.Outside, elements.outside, egress.noAddress, ingress.noAddress);
+  const ofNodes = dialect.ipBlockMatchesNodes ? [egress.noAddress, ingress.noAddress] : [0, 0];
+  const nodeNoAddress = add(EndpointKind.Node, elements.namelessNode, ofNodes[0]!, ofNodes[1]!);
+  addPods();
+  addNodes();
+  addServices();
+
+  return { finish, ofAddress };
+
+  function add(
+    kind: EndpointKind,
+    element: number,
+    egressClass: number,
+    ingressClass: number,
+    fields: { self?: number; object?: number; node?: number; unit?: number; family?: 4 | 6 } = {},
+  ): number {
+    const id = unitOf.length;
+    const row = kind === EndpointKind.UnknownPod ? Row.UnknownPod : Row.NotSubject;
+    records.push(row, egress.column(element, egressClass), row, ingress.column(element, ingressClass));
+    records.push(
+      fields.self ?? -1,
+      kind | (fields.family === 6 ? EndpointKind.Ipv6 : 0),
+      fields.object ?? -1,
+      fields.node ?? -1,
+    );
+    unitOf.push(fields.unit ?? -1);
+    return id;
+  }
+
+  /** EP-06, EP-08: addresses that are nobody's lie outside, or in a node's pod block: pods that the snapshot does not hold. */
+  function layBackground(family: 4 | 6): ValueIntervals {
+    const podBlocks = classifyBlocks(
+      snapshot.nodes.flatMap((node) => node.podCidrs.map((cidr) => ({ cidr, except: [] }))),
+    );
+    const pick = (classes: { v4: Intervals; v6: Intervals }): Intervals => (family === 4 ? classes.v4 : classes.v6);
+    const layers = [pick(egress.blocks), pick(ingress.blocks), pick(podBlocks)];
+    const starts = [...new Set(layers.flatMap((layer) => layer.starts))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    const ids = new Map<string, number>();
+    const values = starts.map((start) => {
+      const [egressClass, ingressClass, podClass] = layers.map((layer) => classOfAddress(layer, start)) as [
+        number,
+        number,
+        number,
+      ];
+      const isPodBlock = podClass !== 0;
+      const key = `${egressClass},${ingressClass},${isPodBlock}`;
+      let id = ids.get(key);
+      if (id === undefined) {
+        const kind = isPodBlock ? EndpointKind.UnknownPod : EndpointKind.Outside;
+        const element = isPodBlock ? elements.unknownPod : elements.outside;
+        // DI-01: a pod that blocks never match lies in none.
+        const isBlind = isPodBlock && !dialect.ipBlockMatchesPods;
+        ids.set(key, (id = add(kind, element, isBlind ? 0 : egressClass, isBlind ? 0 : ingressClass, { family })));
+      }
+      return id;
+    });
+    return { starts, values };
+  }
+
+  /** EP-01, EP-03: live pods by address; of two with one address, Running before others, then the earlier. */
+  function addPods(): void {
+    const order = snapshot.pods.map((_, index) => index);
+    order.sort(
+      (a, b) => Number(snapshot.pods[b]!.phase === 'Running') - Number(snapshot.pods[a]!.phase === 'Running') || a - b,
+    );
+    for (const index of order) {
+      const pod = snapshot.pods[index]!;
+      if (isGoverned(pod)) addPod(pod, index);
+    }
+  }
+
+  function addPod(pod: Pod, index: number): void {
+    const unit = units.unitOfPod[index]!;
+    const fields = {
+      unit,
+      object: index,
+      self: pod.count === 1 ? index : -1,
+      ...(pod.node !== undefined && { node: nodeNumbers.get(pod.node)! }),
+    };
+    for (const address of pod.addresses) {
+      const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesPods);
+      const id = add(EndpointKind.Pod, unit, egressClass, ingressClass, { ...fields, family: familyOf(address) });
+      podEndpoints[index]!.push(id);
+      addPoint(address, id);
+    }
+    if (pod.addresses.length > 0) return;
+    // EP-11: nobody knows which ipBlocks hold a pod without an address, unless blocks never match pods.
+    const none = dialect.ipBlockMatchesPods ? [egress.noAddress, ingress.noAddress] : [0, 0];
+    podEndpoints[index]!.push(add(EndpointKind.Pod, unit, none[0]!, none[1]!, fields));
+  }
+
+  /** EP-04, EP-05: nodes, and hostNetwork pods, which act as their node. */
+  function addNodes(): void {
+    snapshot.nodes.forEach((node, index) => {
+      for (const address of node.addresses) addNode(address, elements.firstNode + index, node.name, index);
+    });
+    snapshot.pods.forEach((pod, index) => {
+      if (!pod.hostNetwork || pod.phase === 'Succeeded' || pod.phase === 'Failed') return;
+      for (const address of pod.addresses)
+        podEndpoints[index]!.push(addNode(address, elements.otherNode, undefined, -1));
+      if (pod.addresses.length === 0) podEndpoints[index]!.push(nodeNoAddress);
+    });
+  }
+
+  function addNode(address: AddressText, element: number, name: string | undefined, object: number): number {
+    const existing = pointOf(address);
+    if (existing !== undefined) return existing;
+    const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesNodes);
+    const node = name === undefined ? -1 : nodeNumbers.get(name)!;
+    const id = add(EndpointKind.Node, element, egressClass, ingressClass, { object, node, family: familyOf(address) });
+    addPoint(address, id);
+    return id;
+  }
+
+  function addServices(): void {
+    snapshot.services.forEach((service, index) => {
+      for (const address of [...service.clusterAddresses, ...service.externalAddresses]) {
+        if (pointOf(address) !== undefined) continue;
+        const [egressClass, ingressClass] = classesOf(address, true);
+        addPoint(
+          address,
+          add(EndpointKind.Service, elements.outside, egressClass, ingressClass, {
+            object: index,
+            family: familyOf(address),
+          }),
+        );
+      }
+    });
+  }
+
+  function classesOf(address: AddressText, isMatched: boolean): [egressClass: number, ingressClass: number] {
+    if (!isMatched) return [0, 0];
+    const family = parseAddress(address, words) as 4 | 6;
+    const key = addressKey(family, words);
+    const pick = (columns: Columns): Intervals => (family === 4 ? columns.blocks.v4 : columns.blocks.v6);
+    return [classOfAddress(pick(egress), key), classOfAddress(pick(ingress), key)];
+  }
+
+  function pointOf(address: AddressText): number | undefined {
+    const key = addressKey(parseAddress(address, words) as 4 | 6, words);
+    return typeof key === 'number' ? points4.get(key) : points6.get(key);
+  }
+
+  function addPoint(address: AddressText, id: number): void {
+    const key = addressKey(parseAddress(address, words) as 4 | 6, words);
+    if (typeof key === 'number') {
+      if (!points4.has(key)) points4.set(key, id);
+    } else if (!points6.has(key)) points6.set(key, id);
+  }
+
+  function ofAddress(address: AddressText): number {
+    const known = pointOf(address);
+    if (known !== undefined) return known;
+    const family = parseAddress(address, words) as 4 | 6;
+    const { starts, values } = background[family === 4 ? 0 : 1];
+    return classOfAddress({ starts, classes: values }, addressKey(family, words));
+  }
+
+  function finish(rows: UnitRows): EndpointIndex {
+    const data = Int32Array.from(records);
+    unitOf.forEach((unit, id) => {
+      if (unit < 0) return;
+      data[id * Endpoint.Stride + Endpoint.EgressRow] = rows.egress[unit]!;
+      data[id * Endpoint.Stride + Endpoint.IngressRow] = rows.ingress[unit]!;
+    });
+    const podEndpointStart = new Uint32Array(snapshot.pods.length + 1);
+    podEndpoints.forEach((list, index) => (podEndpointStart[index + 1] = podEndpointStart[index]! + list.length));
+    return {
+      records: data,
+      trie: buildTrie4(overlayPoints(background[0], sortPoints(points4), 2 ** 32)),
+      search6: buildSearch6(overlayPoints(background[1], sortPoints(points6), 1n << 128n)),
+      podEndpointStart,
+      podEndpoints: Uint32Array.from(podEndpoints.flat()),
+      outsideNoAddress,
+      nodeNoAddress,
+      ofAddress,
+      ofPod,
+    };
+  }
+
+  /** EP-12: the pod's endpoint of a family, else its first; outside where the pod has none. */
+  function ofPod(pod: number, family: 4 | 6 | undefined): number {
+    const list = podEndpoints[pod]!;
+    const wanted = snapshot.pods[pod]!.addresses.findIndex((address) => familyOf(address) === family);
+    return list[wanted] ?? list[0] ?? outsideNoAddress;
+  }
+}
+
+/** Every node that the snapshot names, by a Node object or by a pod's `nodeName`. */
+export function numberNodes(snapshot: Snapshot): ReadonlyMap<string, number> {
+  const numbers = new Map<string, number>();
+  const add = (name: string): void => {
+    if (!numbers.has(name)) numbers.set(name, numbers.size);
+  };
+  for (const { name } of snapshot.nodes) add(name);
+  for (const { node } of snapshot.pods) if (node !== undefined) add(node);
+  return numbers;
+}
+
+function sortPoints(points: ReadonlyMap<AddressKey, number>): Point[] {
+  return [...points]
+    .map(([key, value]) => ({ key, value }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+}

@@ -1,0 +1,136 @@
+/**
+ * Ports to classes: all ranges of all rules cut each protocol into intervals; each interval is a port class, so that a
+ * decision needs one look-up for (protocol, port). A port shape is what one rule's `ports` matches, over classes.
+ */
+import { MissingFact } from '../model/verdict.ts';
+import type { PortMatch, PortProtocol } from '../model/port.ts';
+import { PortClass, PortIndex } from './layout.ts';
+
+/** An inclusive range of one protocol; `protocol` is its ordinal: TCP 0, UDP 1, SCTP 2. */
+export interface PortRange {
+  readonly protocol: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** A rule's ports with names resolved: undefined means every protocol and port. */
+export interface ResolvedPorts {
+  readonly ranges: readonly PortRange[];
+  /** Protocol ordinals for which a name could not be resolved, the destination's ports being unknown. */
+  readonly unresolved: readonly number[];
+}
+
+/** What a rule's ports match: sorted lists of port classes, certain and possible (with the missing facts of each). */
+export interface PortShape {
+  readonly matchesAll: boolean;
+  readonly yes: readonly number[];
+  readonly maybe: readonly { readonly portClass: number; readonly missing: number }[];
+}
+
+/** The classes of all ranges of a policy set. */
+export interface PortClasses {
+  readonly count: number;
+  /** [PortIndex.Count] class of each (protocol, port). */
+  readonly table: Uint16Array;
+  shape(ports: ResolvedPorts | undefined): PortShape;
+}
+
+/** Ordinals of the protocols that have ports. */
+export const PROTOCOL_ORDINAL: Readonly<Record<PortProtocol, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
+
+/** The range that a port match stands for, names apart. NP-24: without a number it is every port of its protocol. */
+export function rangeOfMatch(match: Exclude<PortMatch, { kind: 'named' }>): PortRange {
+  const protocol = PROTOCOL_ORDINAL[match.protocol];
+  // NP-25: both ends are included.
+  return match.kind === 'any'
+    ? { protocol, first: 0, last: 65_535 }
+    : { protocol, first: match.first, last: match.last };
+}
+
+/** Cuts the three protocols along the ranges. Throws where there are more than 65,535 classes: they are numbered in 16 bits. */
+export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
+  const cuts: Set<number>[] = [new Set([0]), new Set([0]), new Set([0])];
+  for (const { protocol, first, last } of ranges) {
+    cuts[protocol]!.add(first);
+    if (last < 65_535) cuts[protocol]!.add(last + 1);
+  }
+  const table = new Uint16Array(PortIndex.Count);
+  const firstPort: number[][] = [[], [], []];
+  const firstClass: number[] = [];
+  let count: number = PortClass.First;
+  cuts.forEach((set, protocol) => {
+    const starts = [...set].sort((a, b) => a - b);
+    firstPort[protocol] = starts;
+    firstClass[protocol] = count;
+    starts.forEach((start, index) => {
+      const end = starts[index + 1] ?? 65_536;
+      table.fill(count, protocol * 65_536 + start, protocol * 65_536 + end);
+      count++;
+    });
+  });
+  if (count > 65_535) throw new RangeError(`at most 65,535 port classes fit, found ${count}`);
+  table.fill(PortClass.NoPorts, PortIndex.Other, PortIndex.Other + 255);
+  table[PortIndex.Other + 255] = PortClass.UnknownProtocol;
+  for (let protocol = 0; protocol < 3; protocol++)
+    table[PortIndex.UnknownPort + protocol] = PortClass.UnknownTcp + protocol;
+  table[PortIndex.Exempt] = PortClass.Exempt;
+
+  const shapes = new Map<string, PortShape>();
+  const all: PortShape = { matchesAll: true, yes: [], maybe: [] };
+  return {
+    count,
+    table,
+    shape(ports) {
+      if (ports === undefined) return all;
+      const key = `${ports.ranges
+        .map((r) => `${r.protocol}:${r.first}-${r.last}`)
+        .sort()
+        .join()}|${[...ports.unresolved].sort().join()}`;
+      let shape = shapes.get(key);
+      if (shape === undefined) shapes.set(key, (shape = compute(ports)));
+      return shape;
+    },
+  };
+
+  function compute({ ranges, unresolved }: ResolvedPorts): PortShape {
+    const yes = new Set<number>();
+    const maybe = new Map<number, number>();
+    for (const { protocol, first, last } of ranges) {
+      const starts = firstPort[protocol]!;
+      for (let index = lowerBound(starts, first); index < starts.length && starts[index]! <= last; index++)
+        yes.add(firstClass[protocol]! + index);
+      const unknown = PortClass.UnknownTcp + protocol;
+      if (first <= 1 && last === 65_535)
+        yes.add(unknown); // KL-05
+      else add(maybe, unknown, MissingFact.NoPort);
+    }
+    for (const protocol of unresolved) {
+      for (let index = 0; index < firstPort[protocol]!.length; index++)
+        add(maybe, firstClass[protocol]! + index, MissingFact.UnresolvedNamedPort);
+      add(maybe, PortClass.UnknownTcp + protocol, MissingFact.NoPort | MissingFact.UnresolvedNamedPort);
+    }
+    add(maybe, PortClass.UnknownProtocol, MissingFact.NoProtocol); // KL-06
+    return {
+      matchesAll: false,
+      yes: [...yes].sort((a, b) => a - b),
+      maybe: [...maybe]
+        .filter(([portClass]) => !yes.has(portClass))
+        .map(([portClass, missing]) => ({ portClass, missing })),
+    };
+  }
+}
+
+function add(map: Map<number, number>, key: number, bits: number): void {
+  map.set(key, (map.get(key) ?? 0) | bits);
+}
+
+function lowerBound(sorted: readonly number[], value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,142 @@
+/**
+ * The Program: the compiled tables as typed arrays over one buffer, immutable once built. It can be handed to a worker, kept
+ * on disk, and is refused by a reader that does not know its magic and version.
+ */
+import type { Dialect } from '../model/dialect.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Snapshot } from '../model/cluster.ts';
+import { Header, Layout, Section } from './layout.ts';
+
+/** What the tables were compiled from; decide does not touch it, explain and reports do. */
+export interface ProgramSource {
+  readonly snapshot: Snapshot;
+  readonly policies: readonly Policy[];
+  readonly dialect: Dialect;
+}
+
+/** Compiled tables. Shapes are given as [rows x columns] of elements; see `layout.ts` for the meaning of numbers. */
+export interface Program {
+  readonly buffer: ArrayBufferLike;
+  readonly header: Uint32Array;
+  /** [65,536] offset into mid4, by the first two octets. */
+  readonly root4: Int32Array;
+  /** [blocks x 256] offset into leaf4, by the third octet. */
+  readonly mid4: Int32Array;
+  /** [blocks x 256] endpoint, by the last octet. */
+  readonly leaf4: Int32Array;
+  /** [intervals x 4] first address of each IPv6 interval, four words, sorted. */
+  readonly starts6: Uint32Array;
+  /** [intervals] endpoint. */
+  readonly values6: Int32Array;
+  /** [endpoints x 8], see `Endpoint`. */
+  readonly endpoints: Int32Array;
+  /** [rows x pages per row] page number. */
+  readonly egressPageIndex: Uint32Array;
+  /** [pages x 64] vector number. */
+  readonly egressPages: Uint32Array;
+  readonly ingressPageIndex: Uint32Array;
+  readonly ingressPages: Uint32Array;
+  /** [196,868] class of each (protocol, port), see `PortIndex`. */
+  readonly portClasses: Uint16Array;
+  /** [vectors x pages per vector] page number. */
+  readonly vectorPageIndex: Uint32Array;
+  /** [pages x 64] outcome number, by port class. */
+  readonly vectorPages: Uint16Array;
+  /** [outcomes], see `packOutcome`. */
+  readonly outcomes: Uint32Array;
+  /** [slots x 4], open addressing, see `ServiceSlot`. */
+  readonly serviceSlots: Uint32Array;
+  /** [backends x 2] endpoint, port. */
+  readonly backends: Int32Array;
+  /** [pods + 1] run of each pod of the snapshot in `podEndpoints`. */
+  readonly podEndpointStart: Uint32Array;
+  readonly podEndpoints: Uint32Array;
+  readonly source: ProgramSource;
+}
+
+/** The arrays of a Program before they are laid out in one buffer. */
+export type Tables = Omit<Program, 'buffer' | 'header' | 'source'>;
+
+type Element = 'i32' | 'u32' | 'u16';
+
+/** Name and element type of each section, indexed by `Section`. */
+const SECTIONS: readonly (readonly [keyof Tables, Element])[] = [
+  ['root4', 'i32'],
+  ['mid4', 'i32'],
+  ['leaf4', 'i32'],
+  ['starts6', 'u32'],
+  ['values6', 'i32'],
+  ['endpoints', 'i32'],
+  ['egressPageIndex', 'u32'],
+  ['egressPages', 'u32'],
+  ['ingressPageIndex', 'u32'],
+  ['ingressPages', 'u32'],
+  ['portClasses', 'u16'],
+  ['vectorPageIndex', 'u32'],
+  ['vectorPages', 'u16'],
+  ['outcomes', 'u32'],
+  ['serviceSlots', 'u32'],
+  ['backends', 'i32'],
+  ['podEndpointStart', 'u32'],
+  ['podEndpoints', 'u32'],
+];
+
+/** Lays the tables out in one fresh buffer. `scalars` fills the header beyond its first four words. */
+export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number>, source: ProgramSource): Program {
+  let bytes = Header.Size * 4 + Section.Count * 12;
+  const offsets = SECTIONS.map(([name]) => {
+    bytes = align(bytes);
+    const offset = bytes;
+    bytes += tables[name].byteLength;
+    return offset;
+  });
+  const buffer = new ArrayBuffer(align(bytes));
+  const words = new Uint32Array(buffer, 0, Header.Size + Section.Count * 3);
+  words[Header.Magic] = Layout.Magic;
+  words[Header.Version] = Layout.Version;
+  words[Header.Bytes] = buffer.byteLength;
+  words[Header.Sections] = Section.Count;
+  for (const [word, value] of scalars) words[word] = value;
+  SECTIONS.forEach(([name], section) => {
+    const table = tables[name];
+    words.set([section, offsets[section]!, table.length], Header.Size + section * 3);
+    new Uint8Array(buffer, offsets[section], table.byteLength).set(
+      new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
+    );
+  });
+  return programFrom(buffer, source);
+}
+
+/**
+ * Views a buffer that `buildProgram` laid out. `source` is what it was compiled from. Throws a RangeError where the buffer
+ * is no Program of this version, or is cut.
+ */
+export function programFrom(buffer: ArrayBufferLike, source: ProgramSource): Program {
+  if (buffer.byteLength < Header.Size * 4)
+    throw new RangeError(`a Program has a header of ${Header.Size * 4} bytes, found ${buffer.byteLength}`);
+  const header = new Uint32Array(buffer, 0, Header.Size);
+  if (header[Header.Magic] !== Layout.Magic) throw new RangeError('not a Program: the magic number is missing');
+  if (header[Header.Version] !== Layout.Version)
+    throw new RangeError(`a Program of version ${Layout.Version} is expected, found version ${header[Header.Version]}`);
+  if (header[Header.Bytes]! > buffer.byteLength || header[Header.Sections] !== Section.Count)
+    throw new RangeError(`a Program of ${header[Header.Bytes]} bytes is expected, found ${buffer.byteLength}`);
+  const directory = new Uint32Array(buffer, Header.Size * 4, Section.Count * 3);
+  const views = SECTIONS.map(([name, element], section) => {
+    const offset = directory[section * 3 + 1]!;
+    const count = directory[section * 3 + 2]!;
+    if (offset + count * (element === 'u16' ? 2 : 4) > buffer.byteLength)
+      throw new RangeError(`a Program's section ${name} is cut`);
+    const view =
+      element === 'i32'
+        ? new Int32Array(buffer, offset, count)
+        : element === 'u32'
+          ? new Uint32Array(buffer, offset, count)
+          : new Uint16Array(buffer, offset, count);
+    return [name, view] as const;
+  });
+  return { buffer, header, ...(Object.fromEntries(views) as unknown as Tables), source };
+}
+
+function align(bytes: number): number {
+  return (bytes + 7) & ~7;
+}

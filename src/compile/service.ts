@@ -1,0 +1,195 @@
+/**
+ * The service table: (address, protocol, port) -> backends, for ClusterIPs, load balancer and external addresses, node
+ * ports and host ports; and the same by Service name. Backends are endpoints with the port that traffic arrives at.
+ */
+import { type AddressText, familyOf } from '../model/address.ts';
+import type { EndpointPort, EndpointSlice, Pod, Service, ServicePort, Snapshot } from '../model/cluster.ts';
+import type { Dialect } from '../model/dialect.ts';
+import type { PortProtocol } from '../model/port.ts';
+import { ServiceSlot, ServiceTarget } from './layout.ts';
+import { append } from './multimap.ts';
+import { PROTOCOL_ORDINAL } from './port.ts';
+import { isGoverned, matchesSelector } from './unit.ts';
+
+/** The family of the flow that is translated; undefined where nothing tells. */
+export type FlowFamily = 4 | 6 | undefined;
+
+/** Where traffic to a Service port arrives: a pod by its index, or an address. */
+export interface Backend {
+  readonly pod?: number;
+  readonly address?: AddressText;
+  readonly port: number;
+}
+
+/** One entry of the table; `targets` are endpoint numbers or `ServiceTarget` values, all of one family. */
+export interface ServiceEntry {
+  readonly targets: readonly number[];
+  readonly family: FlowFamily;
+  readonly protocol: PortProtocol;
+  readonly port: number;
+  readonly backends: readonly Backend[];
+}
+
+/** Resolves the backends of Services from EndpointSlices, else from selectors. */
+export interface ServiceIndex {
+  /** SV-02, SV-03: backends of one Service port. */
+  backends(service: Service, port: ServicePort, family: FlowFamily): readonly Backend[];
+  /** SV-07: the pods of a headless Service; the port is left to the caller and given as -1. */
+  members(service: Service, family: FlowFamily): readonly Backend[];
+}
+
+/** Indexes the Services of a snapshot. */
+export function indexServices(snapshot: Snapshot): ServiceIndex {
+  const slices = new Map<string, EndpointSlice[]>();
+  for (const slice of snapshot.endpointSlices) append(slices, `${slice.namespace}/${slice.service}`, slice);
+  const podsByName = new Map<string, number>();
+  const podsByNamespace = new Map<string, number[]>();
+  snapshot.pods.forEach((pod, index) => {
+    if (pod.phase === 'Succeeded' || pod.phase === 'Failed') return; // EP-02
+    const name = `${pod.namespace}/${pod.name}`;
+    if (!podsByName.has(name)) podsByName.set(name, index);
+    append(podsByNamespace, pod.namespace, index);
+  });
+
+  interface Member {
+    readonly pod?: number;
+    readonly address?: AddressText;
+    readonly ports?: readonly EndpointPort[];
+  }
+
+  const list = (service: Service, family: FlowFamily): readonly Member[] => {
+    const own = slices.get(`${service.namespace}/${service.name}`);
+    if (own === undefined) {
+      if (service.selector === undefined || service.selector.size === 0) return [];
+      const selector = [...service.selector].map(([key, value]) => ({ key, operator: 'In' as const, values: [value] }));
+      const pods = podsByNamespace.get(service.namespace) ?? [];
+      return pods.filter((index) => matchesSelector(selector, snapshot.pods[index]!.labels)).map((pod) => ({ pod }));
+    }
+    return own
+      .filter((slice) => family === undefined || slice.family === family)
+      .flatMap(({ endpoints, ports }) =>
+        endpoints.flatMap(({ addresses, pod: target }): Member[] => {
+          const pod =
+            target?.namespace === service.namespace ? podsByName.get(`${target.namespace}/${target.name}`) : undefined;
+          if (pod !== undefined) return [{ pod, ports }];
+          // discovery.k8s.io/v1: consumers use the first address.
+          return addresses[0] === undefined ? [] : [{ address: addresses[0], ports }];
+        }),
+      );
+  };
+
+  return {
+    backends: (service, port, family) =>
+      list(service, family).flatMap(({ ports, ...place }) => {
+        const number = ports === undefined ? targetPortOf(port, snapshot.pods[place.pod!]!) : slicePortOf(port, ports);
+        return number === undefined ? [] : [{ ...place, port: number }];
+      }),
+    members: (service, family) =>
+      list(service, family).map(({ pod, address }) => ({
+        ...(pod === undefined ? { address: address! } : { pod }),
+        port: -1,
+      })),
+  };
+}
+
+/** Every entry of a snapshot, in order of precedence; `endpointOf` numbers an address. */
+export function listServices(
+  snapshot: Snapshot,
+  dialect: Dialect,
+  endpointOf: (address: AddressText) => number,
+): ServiceEntry[] {
+  const index = indexServices(snapshot);
+  const entries: ServiceEntry[] = [];
+  snapshot.services.forEach((service, at) => {
+    const addresses = [...service.clusterAddresses, ...service.externalAddresses];
+    for (const port of service.ports)
+      for (const family of [undefined, 4, 6] as const) {
+        const { protocol } = port;
+        const backends = index.backends(service, port, family);
+        const byName =
+          (family === 4 ? ServiceTarget.ByName4 : family === 6 ? ServiceTarget.ByName6 : ServiceTarget.ByName) + at;
+        const targets = [byName, ...addresses.filter((address) => familyOf(address) === family).map(endpointOf)];
+        entries.push({ targets, family, protocol, port: port.port, backends });
+        if (port.nodePort !== undefined && family !== undefined) {
+          const anyNode = family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6;
+          entries.push({ targets: [anyNode], family, protocol, port: port.nodePort, backends });
+        }
+      }
+  });
+  if (dialect.hostPort === 'translate') entries.push(...listHostPorts(snapshot, endpointOf)); // DI-06
+  return entries;
+}
+
+/** Lays the entries out as an open-addressing table of a power of two slots, at most half full. */
+export function buildServiceTable(
+  entries: readonly ServiceEntry[],
+  endpointOfBackend: (backend: Backend, family: FlowFamily) => number,
+): { serviceSlots: Uint32Array; backends: Int32Array } {
+  const count = entries.reduce((sum, entry) => sum + entry.targets.length, 0);
+  let size = 2;
+  while (size < count * 2) size *= 2;
+  const serviceSlots = new Uint32Array(size * ServiceSlot.Stride);
+  const backends: number[] = [];
+  for (const { targets, family, protocol, port, backends: list } of entries) {
+    const start = backends.length / 2;
+    for (const backend of list) backends.push(endpointOfBackend(backend, family), backend.port);
+    const key = ((PROTOCOL_ORDINAL[protocol] << 16) | port) >>> 0;
+    for (const target of targets) {
+      let slot = hashService(target, key) & (size - 1);
+      let at = slot * ServiceSlot.Stride;
+      while (serviceSlots[at + ServiceSlot.CountPlusOne] !== 0) {
+        if (serviceSlots[at + ServiceSlot.Target] === target >>> 0 && serviceSlots[at + ServiceSlot.Port] === key)
+          break;
+        slot = (slot + 1) & (size - 1);
+        at = slot * ServiceSlot.Stride;
+      }
+      // SV-06: the first that claims an address and port keeps it; entries come in order of precedence.
+      if (serviceSlots[at + ServiceSlot.CountPlusOne] !== 0) continue;
+      serviceSlots.set([target >>> 0, key, start, list.length + 1], at);
+    }
+  }
+  return { serviceSlots, backends: Int32Array.from(backends) };
+}
+
+/** The hash of a service slot; decide probes with the same one. */
+export function hashService(target: number, key: number): number {
+  const hash = Math.imul(target ^ Math.imul(key, 0x85ebca6b), 0xc2b2ae35);
+  return hash ^ (hash >>> 15);
+}
+
+/** A number, a name resolved on the backend (undefined: the backend has none such), or the Service's own port. */
+function targetPortOf(port: ServicePort, pod: Pod): number | undefined {
+  if (typeof port.targetPort !== 'string') return port.targetPort ?? port.port;
+  return pod.ports.find((own) => own.name === port.targetPort && own.protocol === port.protocol)?.port;
+}
+
+/** The slice's port of the same protocol and name; a slice without a number leaves it to the Service. */
+function slicePortOf(port: ServicePort, ports: readonly EndpointPort[]): number | undefined {
+  const own = ports.find(({ protocol, name }) => protocol === port.protocol && (name ?? '') === (port.name ?? ''));
+  if (own === undefined) return undefined;
+  return own.port ?? (typeof port.targetPort === 'number' ? port.targetPort : port.port);
+}
+
+/** A hostPort sends traffic for the pod's node to the pod; pods of one node that share it are alternatives. */
+function listHostPorts(snapshot: Snapshot, endpointOf: (address: AddressText) => number): ServiceEntry[] {
+  const entries: ServiceEntry[] = [];
+  const podsByNode = new Map<string, number[]>();
+  snapshot.pods.forEach((pod, index) => {
+    if (isGoverned(pod) && pod.node !== undefined && pod.ports.some(({ hostPort }) => hostPort !== undefined))
+      append(podsByNode, pod.node, index);
+  });
+  for (const node of snapshot.nodes) {
+    const backends = new Map<string, Backend[]>();
+    for (const pod of podsByNode.get(node.name) ?? [])
+      for (const { hostPort, port, protocol } of snapshot.pods[pod]!.ports)
+        if (hostPort !== undefined) append(backends, `${protocol}/${hostPort}`, { pod, port });
+    for (const family of [4, 6] as const) {
+      const targets = node.addresses.filter((address) => familyOf(address) === family).map(endpointOf);
+      for (const [key, list] of backends) {
+        const [protocol, port] = key.split('/') as [PortProtocol, string];
+        entries.push({ targets, family, protocol, port: Number(port), backends: list });
+      }
+    }
+  }
+  return entries;
+}
