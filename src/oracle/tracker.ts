@@ -116,7 +116,7 @@ const DEFAULTS: Readonly<Record<string, number>> = {
 const TCP = readTable(`
 original NONE        SYN_SENT  SYN_SENT2 SYN_RECV    ESTABLISHED FIN_WAIT   CLOSE_WAIT LAST_ACK  TIME_WAIT CLOSE
 syn      SYN_SENT    SYN_SENT  SYN_SENT2 ignore      ignore      ignore     ignore     ignore    SYN_SENT  SYN_SENT
-synack   invalid     invalid   SYN_RECV  ignore      ignore      ignore     ignore     ignore    ignore    ignore
+synack   invalid     invalid   SYN_RECV  SYN_RECV    invalid     invalid    invalid    invalid   invalid   invalid
 fin      invalid     invalid   invalid   FIN_WAIT    FIN_WAIT    LAST_ACK   LAST_ACK   LAST_ACK  TIME_WAIT CLOSE
 ack      ESTABLISHED invalid   invalid   ESTABLISHED ESTABLISHED CLOSE_WAIT CLOSE_WAIT TIME_WAIT TIME_WAIT CLOSE
 rst      invalid     CLOSE     CLOSE     CLOSE       CLOSE       CLOSE      CLOSE      CLOSE     CLOSE     CLOSE
@@ -588,7 +588,7 @@ function openSctp(connection: SlowConnection, chunks: readonly string[], tag: nu
       if (tag !== 0) return 'sctp-tag';
       connection.tags.reply = initTag;
     } else if (chunk === 'heartbeat') connection.tags.original = tag;
-    else connection.tags.reply = tag;
+    else if (chunk === 'shutdownack') connection.tags.reply = tag;
   }
   return stepSctp(connection, 'original', chunks, tag, initTag);
 }

@@ -102,7 +102,7 @@ export function stepSctp(
         if (tag !== 0) return Outcome.InvalidTag; // CT-52
         words[at + Word.TagReply] = initTag;
       } else if (chunk === SctpChunk.Heartbeat) words[at + Word.TagOriginal] = tag;
-      else words[at + Word.TagReply] = tag;
+      else if (chunk === SctpChunk.ShutdownAck) words[at + Word.TagReply] = tag;
     }
   }
   const own = at + (direction === ConnectionDirection.Original ? Word.TagOriginal : Word.TagReply);

@@ -45,7 +45,7 @@ export const TCP_INDEX: Uint8Array = createIndex();
 // 2 SYN_SENT2; - impossible, . ignored.
 const ROWS = [
   'SS.....SS2',
-  '--.......R',
+  '--R------R',
   '--FFLLLTX-',
   'E-EECCTTX-',
   '-XXXXXXXXX',
