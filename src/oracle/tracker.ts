@@ -634,9 +634,12 @@ function stepSctp(
     if (word === 'invalid') return 'sctp-transition'; // CT-50
     const after = word === '=' ? before : word;
     if (chunk === 'init') {
-      if (inits.original && inits.reply) inits[other] = false;
-      inits[direction] = true;
-      tags[other] = initTag;
+      // CT-57
+      if (isUnconfirmed || tags[other] !== initTag) {
+        if (inits.original && inits.reply) inits[other] = false;
+        inits[direction] = true;
+        tags[other] = initTag;
+      }
       if (before === 'CLOSED' && after === 'CLOSED' && !isUnconfirmed) isIgnored = true; // CT-56
     }
     if (chunk === 'initack' && !connection.areTagsUnknown) {

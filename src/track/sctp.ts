@@ -160,9 +160,12 @@ export function stepSctp(
       break;
     }
     if (chunk === SctpChunk.Init) {
-      if ((meta & initOwn) !== 0) meta &= ~initOther;
-      meta |= initOwn;
-      words[other] = initTag;
+      // CT-57: an INIT that says again what is known opens no handshake (6.18.y and later).
+      if (isNew || words[other] !== initTag) {
+        if ((meta & initOwn) !== 0) meta &= ~initOther;
+        meta |= initOwn;
+        words[other] = initTag;
+      }
       // CT-56: an INIT sent again must not keep a dead entry alive.
       if (next === SctpState.Closed && state === SctpState.Closed && !isNew) isIgnored = true;
     } else if (chunk === SctpChunk.InitAck && isChecked) {
