@@ -1,0 +1,636 @@
+/**
+ * Manifest files -> snapshot and policies. Texts become documents, documents become objects (lists taken apart), each object is
+ * decoded and validated on its own, then the set is made: later groups replace, duplicates are refused, removals applied,
+ * owners folded and missing namespaces added. Every finding of every document is kept; nothing throws on bad input.
+ */
+import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
+import type { Diagnostic } from '../model/diagnostic.ts';
+import { type Labels, NAMESPACE_NAME_LABEL } from '../model/label.ts';
+import type { Policy, Position } from '../model/policy.ts';
+import {
+  type RawEndpointSlice,
+  type RawNode,
+  type RawPod,
+  type RawService,
+  checkNode,
+  checkPod,
+  checkPodSpec,
+  checkService,
+  readEndpointSlice,
+  readNode,
+  readPod,
+  readService,
+} from './cluster-object.ts';
+import type { CidrReading } from './cidr.ts';
+import { checkAgainst } from './decode.ts';
+import { explainJson, looksLikeJson, readJson } from './json-document.ts';
+import { type RawMeta, checkLabels, checkMeta, readLabels } from './meta.ts';
+import { findNearest } from './nearest.ts';
+import { type RawNetworkPolicy, checkNetworkPolicy, readNetworkPolicy } from './network-policy.ts';
+import { type Problem, invalid } from './problem.ts';
+import { KINDS } from './schema.ts';
+import {
+  type DocumentSet,
+  type Finding,
+  type Path,
+  type SourceDocument,
+  createSource,
+  diagnose,
+  diagnoseFile,
+  formatPath,
+  positionOf,
+} from './source.ts';
+import {
+  MOST_ORDINALS,
+  type RawWorkload,
+  WORKLOAD_KINDS,
+  type WorkloadObject,
+  objectKey,
+  replicaCount,
+  standIns,
+  topOwner,
+} from './workload.ts';
+import { readYaml } from './yaml-document.ts';
+
+/** One text to read. */
+export interface ManifestFile {
+  readonly path: string;
+  readonly text: string;
+  /** Index of the -f that named it: later groups replace earlier ones. */
+  readonly group: number;
+  /** `policies`: take policy objects only (for --baseline). */
+  readonly take?: 'all' | 'policies';
+}
+
+/** How to read. */
+export interface LoadOptions {
+  /** For namespaced objects that name none. */
+  readonly namespace: string;
+  /** What unknown and duplicate fields are: errors, warnings, or nothing. */
+  readonly validate: 'strict' | 'warn' | 'ignore';
+  /** `KIND/NS/NAME` or `KIND/NAME`. */
+  readonly remove: readonly string[];
+  /** `strict`: the API server's StrictIPCIDRValidation. Default `legacy`. */
+  readonly cidr?: CidrReading;
+}
+
+/** What was read. Objects with errors are left out; `diagnostics` says why. */
+export interface Loaded {
+  readonly snapshot: Snapshot;
+  readonly policies: readonly Policy[];
+  readonly diagnostics: readonly Diagnostic[];
+  /** Kind -> count of the objects in the final set. */
+  readonly objects: ReadonlyMap<string, number>;
+  /** Kind (with its group, where it shares its name with a kind that is read) -> count of the objects passed over. */
+  readonly skipped: ReadonlyMap<string, number>;
+}
+
+/** Reads a set of files into one snapshot; see the purpose above. */
+export function loadManifests(files: readonly ManifestFile[], options: LoadOptions): Loaded {
+  const load: Load = { options, diagnostics: [], entries: new Map(), skipped: new Map(), generated: 0 };
+  for (const file of files) {
+    const { documents, diagnostics } = readDocuments(file);
+    load.diagnostics.push(...diagnostics);
+    for (const document of documents) takeValue(load, { document, path: [], file }, document.value, undefined, 0);
+  }
+  for (const target of options.remove) removeObject(load, target);
+  const entries = [...load.entries.values()];
+  const objects = new Map<string, number>();
+  for (const { kind } of entries) objects.set(kind, (objects.get(kind) ?? 0) + 1);
+  const policies = entries
+    .filter(({ kind }) => kind === 'NetworkPolicy')
+    .map((entry) =>
+      readNetworkPolicy(entry.raw as RawNetworkPolicy, entry.namespace, entry.name, (path) => placeOf(entry, path)),
+    );
+  const snapshot = buildSnapshot(load, entries);
+  return { snapshot, policies, diagnostics: sortDiagnostics(load.diagnostics, files), objects, skipped: load.skipped };
+}
+
+/** One object and where it stands in its document. */
+interface Unit {
+  readonly document: SourceDocument;
+  readonly path: Path;
+  readonly file: ManifestFile;
+}
+
+/** An accepted object. */
+interface Entry extends Unit {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly meta: RawMeta;
+  readonly raw: unknown;
+}
+
+interface Load {
+  readonly options: LoadOptions;
+  readonly diagnostics: Diagnostic[];
+  readonly entries: Map<string, Entry>;
+  readonly skipped: Map<string, number>;
+  /** How many names were made of generateName. */
+  generated: number;
+}
+
+/** Policy kinds of others: passing them over in silence would make a wrong forecast. */
+const OTHER_POLICY_KINDS: ReadonlySet<string> = new Set([
+  'NetworkPolicy',
+  'GlobalNetworkPolicy',
+  'StagedNetworkPolicy',
+  'AdminNetworkPolicy',
+  'BaselineAdminNetworkPolicy',
+  'ClusterNetworkPolicy',
+  'CiliumNetworkPolicy',
+  'CiliumClusterwideNetworkPolicy',
+]);
+
+/** Groups that once served the kinds which are read. */
+const OLD_GROUPS: ReadonlySet<string> = new Set([
+  'extensions',
+  'apps',
+  'batch',
+  'discovery.k8s.io',
+  'networking.k8s.io',
+  '',
+]);
+
+const SHORT_NAMES: Readonly<Record<string, string>> = {
+  ns: 'Namespace',
+  po: 'Pod',
+  no: 'Node',
+  svc: 'Service',
+  rc: 'ReplicationController',
+  deploy: 'Deployment',
+  rs: 'ReplicaSet',
+  sts: 'StatefulSet',
+  ds: 'DaemonSet',
+  cj: 'CronJob',
+  netpol: 'NetworkPolicy',
+};
+
+/** Lists inside lists beyond this are not followed. */
+const DEEPEST_LIST = 5;
+
+function readDocuments(file: ManifestFile): DocumentSet {
+  const source = createSource(file.path, file.text);
+  if (!looksLikeJson(source.text)) return readYaml(source);
+  const json = readJson(source);
+  if (json !== undefined) return json;
+  // Braces also begin YAML in flow style, and templates.
+  const yaml = /\.json$/i.test(file.path) ? undefined : readYaml(source);
+  const isTemplate = yaml?.diagnostics.some(({ code }) => code === 'unrendered-template') ?? false;
+  return yaml !== undefined && (yaml.documents.length > 0 || yaml.diagnostics.length === 0 || isTemplate)
+    ? yaml
+    : explainJson(source);
+}
+
+/** Takes one value: an object, a list of objects, or something else. `listType` is what a typed list gives its items. */
+function takeValue(
+  load: Load,
+  unit: Unit,
+  value: unknown,
+  listType: { readonly apiVersion: string; readonly kind: string } | undefined,
+  depth: number,
+): void {
+  if (value === null || value === undefined) return;
+  if (Array.isArray(value) && depth < DEEPEST_LIST) {
+    for (const [index, item] of value.entries())
+      takeValue(load, { ...unit, path: [...unit.path, index] }, item, listType, depth + 1);
+    return;
+  }
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    const found = Array.isArray(value) ? 'array' : typeof value;
+    report(load, unit, [], 'value', {
+      severity: 'error',
+      code: 'not-an-object',
+      message: `expected a Kubernetes object, found ${found}`,
+    });
+    return;
+  }
+  const object = value as Record<string, unknown>;
+  const kind = textField(object, 'kind') ?? listType?.kind;
+  const apiVersion = textField(object, 'apiVersion') ?? listType?.apiVersion;
+  if (kind === undefined || kind === '') {
+    report(load, unit, ['kind'], 'value', {
+      severity: 'error',
+      code: 'required-value',
+      message: `Object 'Kind' is missing: expected a text such as "Pod"`,
+      path: 'kind',
+    });
+    return;
+  }
+  if (kind.endsWith('List') && (Array.isArray(object['items']) || object['items'] === null) && depth < DEEPEST_LIST) {
+    const itemKind = kind.slice(0, -'List'.length);
+    const type = itemKind === '' || apiVersion === undefined ? undefined : { apiVersion, kind: itemKind };
+    for (const [index, item] of ((object['items'] ?? []) as unknown[]).entries())
+      takeValue(load, { ...unit, path: [...unit.path, 'items', index] }, item, type, depth + 1);
+    return;
+  }
+  takeObject(load, unit, object, kind, apiVersion ?? '');
+}
+
+function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kind: string, apiVersion: string): void {
+  const known = KINDS.get(kind);
+  const isPolicy = kind === 'NetworkPolicy';
+  if (unit.file.take === 'policies' && !OTHER_POLICY_KINDS.has(kind)) return;
+  if (known === undefined || known.apiVersion !== apiVersion) {
+    passOver(load, unit, kind, apiVersion);
+    return;
+  }
+  const meta = (isRecord(object['metadata']) ? object['metadata'] : {}) as RawMeta;
+  const label = `${kind} ${describeName(meta, known.scope, load.options.namespace)}`;
+  const decoded = checkAgainst(known.schema, object);
+  const isReadable = !decoded.some(({ code }) => code === 'wrong-type');
+  const { validate } = load.options;
+  let isAccepted = true;
+  const add = (path: Path, part: 'key' | 'value', finding: Finding): void => {
+    if (finding.severity === 'error') isAccepted = false;
+    report(load, unit, path, part, { ...finding, path: formatPath(path), object: label });
+  };
+  const strictSeverity = validate === 'strict' ? 'error' : 'warning';
+  for (const { code, message, path, hint } of decoded) {
+    if (code === 'unknown-field' && validate === 'ignore') continue;
+    const isStrictOnly = code === 'unknown-field';
+    add(path, isStrictOnly ? 'key' : 'value', {
+      severity: isStrictOnly ? strictSeverity : 'error',
+      code,
+      message: isStrictOnly && validate === 'warn' ? `${message}; the field is dropped` : message,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  }
+  // Finding duplicates in JSON costs a scan of the object: it is done for policies, where a duplicate changes a verdict.
+  if (validate !== 'ignore' && (isPolicy || unit.document.format === 'yaml')) {
+    const count = addDuplicates(load, unit, validate, label);
+    if (count > 0 && validate === 'strict') isAccepted = false;
+  }
+  if (isReadable) {
+    const nameForm = kind === 'Namespace' || kind === 'Service' ? 'label' : 'subdomain';
+    const problems = [...checkMeta(meta, nameForm, known.scope), ...checkObject(kind, object, load.options)];
+    for (const { path, part, ...finding } of problems) add(path, part ?? 'value', finding);
+  }
+  if (!isAccepted) return;
+  const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace;
+  // The API server appends five random characters; a running number is as good and stays the same.
+  const name = (meta.name ?? '') || `${meta.generateName ?? ''}${String(++load.generated).padStart(5, '0')}`;
+  addEntry(load, { ...unit, kind, namespace, name, meta, raw: object });
+}
+
+/** Reports keys written twice; gives back how many. */
+function addDuplicates(load: Load, unit: Unit, validate: 'strict' | 'warn', object: string): number {
+  const duplicates = unit.document.duplicates(unit.path);
+  for (const { path, span, first } of duplicates) {
+    const inner = path.slice(unit.path.length);
+    const { line } = positionOf(unit.document.source, first.start);
+    const text = `duplicate field "${formatPath(inner)}": key ${JSON.stringify(String(path.at(-1)))} already set in map at line ${line}`;
+    load.diagnostics.push(
+      diagnose(unit.document.source, span, {
+        severity: validate === 'strict' ? 'error' : 'warning',
+        code: 'duplicate-field',
+        message: validate === 'warn' ? `${text}; the last one wins` : text,
+        path: formatPath(inner),
+        object,
+        hint: 'join the two, or begin a new list item with a dash',
+      }),
+    );
+  }
+  return duplicates.length;
+}
+
+/** Validation of one kind, beyond types and metadata. */
+function checkObject(kind: string, object: unknown, options: LoadOptions): Problem[] {
+  switch (kind) {
+    case 'NetworkPolicy':
+      return checkNetworkPolicy(object as RawNetworkPolicy, { cidr: options.cidr ?? 'legacy' });
+    case 'Pod':
+      return checkPod(object as RawPod);
+    case 'Node':
+      return checkNode(object as RawNode);
+    case 'Service':
+      return checkService(object as RawService);
+    case 'Namespace': {
+      const meta = ((object as { metadata?: RawMeta | null }).metadata ?? {}) as RawMeta;
+      const value = meta.labels?.[NAMESPACE_NAME_LABEL];
+      if (value === undefined || value === null || value === meta.name) return [];
+      return [invalid(['metadata', 'labels', NAMESPACE_NAME_LABEL], value, `must be ${meta.name ?? ''}`)];
+    }
+    default: {
+      if (!WORKLOAD_KINDS.has(kind)) return [];
+      const problems: Problem[] = [];
+      const { spec } = object as RawWorkload;
+      const prefix = kind === 'CronJob' ? ['spec', 'jobTemplate', 'spec', 'template'] : ['spec', 'template'];
+      const template = kind === 'CronJob' ? spec?.jobTemplate?.spec?.template : spec?.template;
+      checkLabels(template?.metadata?.labels, [...prefix, 'metadata', 'labels'], problems);
+      checkPodSpec(template?.spec, [...prefix, 'spec'], problems);
+      for (const field of ['replicas', 'parallelism'] as const)
+        if ((spec?.[field] ?? 0) < 0)
+          problems.push(invalid(['spec', field], spec![field], 'must be greater than or equal to 0'));
+      return problems;
+    }
+  }
+}
+
+/** An object of a kind or version that is not read: counted, and named where silence would mislead. */
+function passOver(load: Load, unit: Unit, kind: string, apiVersion: string): void {
+  const slash = apiVersion.indexOf('/');
+  const group = slash < 0 ? '' : apiVersion.slice(0, slash);
+  const known = KINDS.get(kind);
+  const label =
+    known !== undefined || OTHER_POLICY_KINDS.has(kind) ? `${kind}${group === '' ? '' : `.${group}`}` : kind;
+  const wanted = known?.apiVersion ?? '';
+  if (apiVersion === '') {
+    report(load, unit, [], 'value', {
+      severity: 'error',
+      code: 'required-value',
+      message: 'apiVersion not set',
+      path: 'apiVersion',
+      object: kind,
+    });
+    return;
+  }
+  if (known !== undefined && OLD_GROUPS.has(group)) {
+    report(load, unit, ['apiVersion'], 'value', {
+      severity: 'error',
+      code: 'unsupported-version',
+      message: `no matches for kind ${JSON.stringify(kind)} in version ${JSON.stringify(apiVersion)}`,
+      hint: `use apiVersion: ${wanted}`,
+      path: 'apiVersion',
+      object: kind,
+    });
+    return;
+  }
+  if (known === undefined) {
+    const near = findNearest(
+      kind,
+      [...KINDS].filter(([, row]) => row.apiVersion === apiVersion).map(([name]) => name),
+    );
+    if (near !== undefined && (near.toLowerCase() === kind.toLowerCase() || near === 'NetworkPolicy')) {
+      report(load, unit, ['kind'], 'value', {
+        severity: 'error',
+        code: 'unsupported-version',
+        message: `no matches for kind ${JSON.stringify(kind)} in version ${JSON.stringify(apiVersion)}`,
+        hint: `did you mean "${near}"?`,
+        path: 'kind',
+        object: kind,
+      });
+      return;
+    }
+  }
+  load.skipped.set(label, (load.skipped.get(label) ?? 0) + 1);
+  if (OTHER_POLICY_KINDS.has(kind))
+    report(load, unit, ['apiVersion'], 'value', {
+      severity: 'warning',
+      code: 'unsupported-version',
+      message: `${kind} of ${apiVersion} is not read: its rules are missing from every verdict`,
+      path: 'apiVersion',
+      object: label,
+    });
+}
+
+function addEntry(load: Load, entry: Entry): void {
+  const key = objectKey(entry.kind, entry.namespace, entry.name);
+  const before = load.entries.get(key);
+  const object = `${entry.kind} ${entry.namespace === '' ? '' : `${entry.namespace}/`}${entry.name}`;
+  if (before === undefined) {
+    load.entries.set(key, entry);
+    return;
+  }
+  const first = placeOf(before, []);
+  if (before.file.group === entry.file.group) {
+    report(load, entry, [], 'value', {
+      severity: 'error',
+      code: 'duplicate-object',
+      message: `${object} is already defined at ${first.file}:${first.line}`,
+      object,
+    });
+    return;
+  }
+  load.entries.set(key, entry);
+  report(load, entry, [], 'value', {
+    severity: 'note',
+    code: 'replaced-object',
+    message: `${object} replaces the one at ${first.file}:${first.line}`,
+    object,
+  });
+}
+
+function removeObject(load: Load, target: string): void {
+  const parts = target.split('/');
+  const [kindText = ''] = parts;
+  const lower = kindText.toLowerCase();
+  const kind =
+    [...KINDS.keys()].find((name) =>
+      [name.toLowerCase(), `${name.toLowerCase()}s`, name.toLowerCase().replace(/y$/, 'ies')].includes(lower),
+    ) ?? (Object.hasOwn(SHORT_NAMES, lower) ? SHORT_NAMES[lower] : undefined);
+  const isCluster = kind !== undefined && KINDS.get(kind)!.scope === 'cluster';
+  const namespace = isCluster ? '' : parts.length === 3 ? parts[1]! : load.options.namespace;
+  const name = parts.at(-1) ?? '';
+  const isForm = (parts.length === 2 || (parts.length === 3 && !isCluster)) && !parts.includes('');
+  if (kind !== undefined && isForm && load.entries.delete(objectKey(kind, namespace, name))) return;
+  const nearKind = kind === undefined ? findNearest(kindText, [...KINDS.keys()]) : undefined;
+  const near =
+    kind === undefined
+      ? undefined
+      : findNearest(
+          name,
+          [...load.entries.values()]
+            .filter((entry) => entry.kind === kind && entry.namespace === namespace)
+            .map((entry) => entry.name),
+        );
+  const hint = !isForm
+    ? 'the form is KIND/NAMESPACE/NAME, or KIND/NAME'
+    : nearKind !== undefined
+      ? `did you mean "${nearKind}"?`
+      : near === undefined
+        ? undefined
+        : `did you mean "${near}"?`;
+  load.diagnostics.push(
+    diagnoseFile('--delete', {
+      severity: 'error',
+      code: 'nothing-to-delete',
+      message: `${target} names no object of the input`,
+      ...(hint === undefined ? {} : { hint }),
+    }),
+  );
+}
+
+function buildSnapshot(load: Load, entries: readonly Entry[]): Snapshot {
+  const ofKind = (kind: string): Entry[] => entries.filter((entry) => entry.kind === kind);
+  const owned = new Map(
+    entries
+      .filter(({ kind }) => WORKLOAD_KINDS.has(kind))
+      .map((entry) => [objectKey(entry.kind, entry.namespace, entry.name), entry]),
+  );
+  const nodes = ofKind('Node').map((entry) => readNode(entry.raw as RawNode));
+  const pods: Pod[] = [];
+  const owners = new Set<string>();
+  for (const entry of ofKind('Pod')) {
+    const workload = topOwner(entry, owned);
+    owners.add(objectKey(workload.kind, workload.namespace, workload.name));
+    const { namespace, name } = entry;
+    pods.push(
+      readPod(entry.raw as RawPod, {
+        namespace,
+        name,
+        labels: readLabels(entry.meta.labels),
+        workload,
+        position: placeOf(entry, []),
+      }),
+    );
+  }
+  const livePods = settleAddresses(load, pods);
+  noteTerminated(load, livePods);
+  const standing = addStandIns(load, [...owned.values()], owned, owners, nodes.length);
+  const own = (entry: Entry): { namespace: string; name: string } => ({ namespace: entry.namespace, name: entry.name });
+  return {
+    namespaces: buildNamespaces(load, entries),
+    pods: [...livePods, ...standing],
+    nodes,
+    services: ofKind('Service').map((entry) =>
+      readService(entry.raw as RawService, { ...own(entry), position: placeOf(entry, []) }),
+    ),
+    endpointSlices: ofKind('EndpointSlice')
+      .map((entry) => readEndpointSlice(entry.raw as RawEndpointSlice, own(entry)))
+      .filter((slice) => slice !== undefined),
+  };
+}
+
+/** Workloads whose top owner has no Pod object. The top owner itself stands where it is in the input, else what it owns. */
+function addStandIns(
+  load: Load,
+  entries: readonly Entry[],
+  owned: ReadonlyMap<string, Entry>,
+  owners: ReadonlySet<string>,
+  nodeCount: number,
+): Pod[] {
+  const pods: Pod[] = [];
+  for (const entry of entries) {
+    const owner = topOwner(entry, owned);
+    const key = objectKey(owner.kind, owner.namespace, owner.name);
+    const isTop = owner.kind === entry.kind && owner.name === entry.name;
+    if (owners.has(key) || (!isTop && owned.has(key))) continue;
+    const workload: WorkloadObject = { ...entry, raw: entry.raw as RawWorkload, position: placeOf(entry, []) };
+    if (entry.kind === 'StatefulSet' && replicaCount(workload, nodeCount) > MOST_ORDINALS)
+      report(load, entry, ['spec', 'replicas'], 'value', {
+        severity: 'warning',
+        code: 'limit-exceeded',
+        message: `only the first ${MOST_ORDINALS} pods of this StatefulSet are made`,
+        path: 'spec.replicas',
+      });
+    pods.push(...standIns(workload, owner, nodeCount));
+  }
+  return pods;
+}
+
+/** One live pod an address: of two, the running one keeps it, else the first (semantics 1.4). */
+function settleAddresses(load: Load, pods: readonly Pod[]): Pod[] {
+  const holders = new Map<string, number>();
+  const lost = new Map<number, Set<string>>();
+  for (const [index, pod] of pods.entries()) {
+    // Terminated pods give their address back, hostNetwork pods share their node's.
+    if (pod.phase === 'Succeeded' || pod.phase === 'Failed' || pod.hostNetwork) continue;
+    for (const address of pod.addresses) {
+      const holder = holders.get(address);
+      if (holder === undefined) {
+        holders.set(address, index);
+        continue;
+      }
+      const other = pods[holder]!;
+      const isTaken = pod.phase === 'Running' && other.phase !== 'Running';
+      const [keeper, loser] = isTaken ? [index, holder] : [holder, index];
+      holders.set(address, keeper);
+      const addresses = lost.get(loser) ?? new Set();
+      addresses.add(address);
+      lost.set(loser, addresses);
+      const { position, namespace, name } = pods[loser]!;
+      const kept = pods[keeper]!;
+      load.diagnostics.push({
+        severity: 'warning',
+        code: 'address-conflict',
+        message: `${address} belongs to two live pods; ${kept.namespace}/${kept.name} (${kept.position.file}:${kept.position.line}) keeps it`,
+        ...position,
+        object: `Pod ${namespace}/${name}`,
+      });
+    }
+  }
+  if (lost.size === 0) return [...pods];
+  return pods.map((pod, index) => {
+    const addresses = lost.get(index);
+    return addresses === undefined
+      ? pod
+      : { ...pod, addresses: pod.addresses.filter((address) => !addresses.has(address)) };
+  });
+}
+
+function noteTerminated(load: Load, pods: readonly Pod[]): void {
+  const ended = pods.filter(({ phase }) => phase === 'Succeeded' || phase === 'Failed');
+  const [first] = ended;
+  if (first === undefined) return;
+  load.diagnostics.push({
+    severity: 'note',
+    code: 'terminated-pod',
+    message: `${ended.length} pod${ended.length === 1 ? ' has' : 's have'} terminated and take no part, first ${first.namespace}/${first.name}`,
+    ...first.position,
+  });
+}
+
+/** Namespaces of the input, then one for each namespace that objects name and nobody defined. */
+function buildNamespaces(load: Load, entries: readonly Entry[]): Namespace[] {
+  const namespaces = new Map<string, Namespace>();
+  for (const entry of entries) {
+    if (entry.kind !== 'Namespace') continue;
+    const labels: Labels = new Map([...readLabels(entry.meta.labels), [NAMESPACE_NAME_LABEL, entry.name]]);
+    namespaces.set(entry.name, { name: entry.name, labels });
+  }
+  const areListed = namespaces.size > 0;
+  for (const entry of entries) {
+    if (entry.namespace === '' || namespaces.has(entry.namespace)) continue;
+    namespaces.set(entry.namespace, {
+      name: entry.namespace,
+      labels: new Map([[NAMESPACE_NAME_LABEL, entry.namespace]]),
+    });
+    // Where no Namespace is listed at all nobody expects them; where some are, this one may be a slip.
+    if (areListed)
+      report(load, entry, ['metadata', 'namespace'], 'value', {
+        severity: 'note',
+        code: 'unknown-namespace',
+        message: `no Namespace ${entry.namespace} in the input: it is taken to exist without labels of its own`,
+        object: `${entry.kind} ${entry.namespace}/${entry.name}`,
+      });
+  }
+  return [...namespaces.values()];
+}
+
+function placeOf(unit: Unit, path: Path): Position {
+  return positionOf(unit.document.source, unit.document.locate([...unit.path, ...path], 'value').start);
+}
+
+function report(load: Load, unit: Unit, path: Path, part: 'key' | 'value', finding: Finding): void {
+  const span = unit.document.locate([...unit.path, ...path], part);
+  // Of a whole object only its beginning is marked.
+  load.diagnostics.push(
+    diagnose(unit.document.source, path.length === 0 ? { start: span.start, end: span.start + 1 } : span, finding),
+  );
+}
+
+/** By file in the order given, then by place; findings without a line go first. */
+function sortDiagnostics(diagnostics: readonly Diagnostic[], files: readonly ManifestFile[]): Diagnostic[] {
+  const order = new Map(files.map(({ path }, index) => [path, index]));
+  const rank = ({ file }: Diagnostic): number => order.get(file) ?? -1;
+  return [...diagnostics].sort(
+    (a, b) => rank(a) - rank(b) || (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+  );
+}
+
+function describeName(meta: RawMeta, scope: 'cluster' | 'namespace', fallback: string): string {
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  const name = text(meta.name) || text(meta.generateName) || '(unnamed)';
+  return scope === 'cluster' ? name : `${text(meta.namespace) || fallback}/${name}`;
+}
+
+function textField(object: Record<string, unknown>, name: string): string | undefined {
+  const value = Object.hasOwn(object, name) ? object[name] : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
+function isRecord(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
