@@ -74,3 +74,34 @@ export function total(counter: ReadonlyMap<string, number>): number {
 export function isBalanced(account: TraceAccount): boolean {
   return account.read === account.used + total(account.skipped) + total(account.malformed);
 }
+
+/**
+ * Counts one malformed record and keeps the first ones as diagnostics. `place` says where: the 1-based line or packet number
+ * and the byte offset after decompression. The excerpt is cut to 120 characters; whoever prints it escapes it.
+ */
+export function addMalformed(
+  account: TraceAccount,
+  reason: string,
+  place: { readonly unit: 'line' | 'packet' | 'record'; readonly number: number; readonly offset: number },
+  detail: string,
+  excerpt?: string,
+): void {
+  increment(account.malformed, reason);
+  if (total(account.malformed) > MALFORMED_SHOWN) return;
+  account.diagnostics.push({
+    severity: 'warning',
+    code: reason === 'truncated' ? 'truncated-input' : 'malformed-record',
+    message: `${place.unit} ${place.number}, byte ${place.offset}: ${detail}`,
+    file: account.file,
+    ...(place.unit === 'line' ? { line: place.number } : {}),
+    ...(excerpt === undefined ? {} : { excerpt: excerpt.slice(0, 120) }),
+  });
+}
+
+/** Counts a value of a closed set that the reader does not know; a hostile input cannot make the table grow without end. */
+export function addUnknownValue(account: TraceAccount, field: string, value: unknown): void {
+  const key = `${field}=${String(value).slice(0, 60)}`;
+  const { unknownValues } = account;
+  if (unknownValues.has(key) || unknownValues.size < 100) increment(unknownValues, key);
+  else increment(unknownValues, `${field}=(other)`);
+}

@@ -1,0 +1,233 @@
+/**
+ * Formats that are recognised and refused by name, because a wrong guess or "unknown" would cost the user more. A format that
+ * gets a reader moves from here to a file of its own. Order matters: the first that recognises the input wins.
+ */
+import type { TraceFormat } from './format.ts';
+import { doMostLines, startsWith, type Head } from './head.ts';
+
+/** Formats known by magic numbers. */
+export const FOREIGN_BINARY: readonly TraceFormat[] = [
+  binary('parquet', 'a Parquet file', (b) => startsWith(b, 0x50, 0x41, 0x52, 0x31), 'export it as CSV'),
+  binary('arrow', 'an Arrow file', (b) => startsWith(b, 0x41, 0x52, 0x52, 0x4f, 0x57, 0x31), 'export it as CSV'),
+  binary('zip', 'a zip archive', (b) => startsWith(b, 0x50, 0x4b, 3, 4), 'unpack it first'),
+  binary('tar', 'a tar archive', isTar, 'unpack it first: dropcast reads the files in it'),
+  binary(
+    'bzip2',
+    'a bzip2 file',
+    (b) => startsWith(b, 0x42, 0x5a, 0x68),
+    'pipe it: bzip2 -dc FILE | dropcast replay ... -',
+  ),
+  binary(
+    'xz',
+    'an xz file',
+    (b) => startsWith(b, 0xfd, 0x37, 0x7a, 0x58, 0x5a),
+    'pipe it: xz -dc FILE | dropcast replay ... -',
+  ),
+  binary(
+    'lz4',
+    'an lz4 file',
+    (b) => startsWith(b, 4, 0x22, 0x4d, 0x18),
+    'pipe it: lz4 -dc FILE | dropcast replay ... -',
+  ),
+  binary('7z', 'a 7z archive', (b) => startsWith(b, 0x37, 0x7a, 0xbc, 0xaf), 'unpack it first'),
+  binary(
+    'nfcapd',
+    'a binary nfdump file',
+    (b) => startsWith(b, 0x0c, 0xa5) || startsWith(b, 0xa5, 0x0c),
+    'export it (nfdump -r FILE -o csv) and name its columns with a mapping',
+  ),
+  binary('ipfix', 'raw IPFIX or NetFlow', isRawFlowExport, 'collect it with nfcapd or a flow collector and export CSV'),
+];
+
+/** Formats known by their text, JSON ones first. */
+export const FOREIGN_TEXT: readonly TraceFormat[] = [
+  json('calico-goldmane', 'Calico Goldmane flows', (h) =>
+    h.json!.top.has('flow')
+      ? hasAll(h, 'Key') || hasAll(h, 'key', 'policies')
+      : hasTop(h, 'Key') && (hasTop(h, 'start_time') || hasTop(h, 'startTime')),
+  ),
+  json('calico-flowlog', 'a Calico flow log', (h) => hasAll(h, 'source_name_aggr')),
+  json('calico-whisker', 'Calico Whisker flows', (h) => hasAll(h, 'source_name', 'dest_name', 'reporter')),
+  json('azure-vnet', 'an Azure VNet flow log', (h) => hasAll(h, 'flowRecords')),
+  json('azure-nsg', 'an Azure NSG flow log', (h) => hasAll(h, 'properties', 'flows') || hasAll(h, 'flowTuples')),
+  json(
+    'aws-vpc-cloudwatch',
+    'AWS VPC flow logs in a CloudWatch envelope',
+    (h) => hasAll(h, 'logEvents') || hasTop(h, 'events', 'nextForwardToken'),
+  ),
+  json('gke-policy', 'a GKE Dataplane V2 policy log', (h) => hasAll(h, 'connection', 'disposition')),
+  json(
+    'gcp-vpc',
+    'GCP VPC flow logs',
+    (h) => hasAll(h, 'jsonPayload', 'connection') || hasAll(h, 'src_ip', 'dest_ip', 'reporter'),
+  ),
+  json(
+    'netobserv',
+    'NetObserv flows',
+    (h) => hasAll(h, 'SrcAddr', 'DstAddr') || hasAll(h, 'streams') || hasEscaped(h, 'SrcAddr', 'DstAddr'),
+  ),
+  json('loki', 'a Loki query result', (h) => hasAll(h, 'resultType') || hasTop(h, 'labels', 'line')),
+  json('zeek-json', 'a Zeek conn.log in JSON', (h) => hasAll(h, 'id.orig_h') || hasAll(h, 'id_orig_h')),
+  json(
+    'suricata',
+    'Suricata EVE records',
+    (h) => hasTop(h, 'event_type', 'src_ip') || hasTop(h, 'event_type', 'flow_id'),
+  ),
+  json('envoy', 'an Envoy or Istio access log', (h) => hasAll(h, 'downstream_remote_address')),
+  json(
+    'aws-network-policy-agent',
+    'an AWS network policy agent log',
+    (h) => hasTop(h, 'Src IP') || h.text.includes('Flow Info'),
+  ),
+  json(
+    'nfdump-json',
+    'an nfdump JSON export',
+    (h) => hasAny(h, 'src4_addr', 'src6_addr') || h.json!.pairs.has('type=FLOW'),
+  ),
+  json('inspektor-gadget', 'Inspektor Gadget events', (h) => hasTop(h, 'src', 'dst') && hasAll(h, 'addr')),
+  json('elasticsearch', 'an Elasticsearch export', (h) => hasAll(h, '_source'), 'unwrap it first: jq -c ._source'),
+  json('docker-json', 'a Docker JSON log', (h) => hasTop(h, 'log', 'stream'), 'unwrap it first: jq -rj .log'),
+  text('conntrack-xml', 'conntrack -o xml output', (h) => h.text.startsWith('<?xml') && h.text.includes('<conntrack>')),
+  text('zeek', 'a Zeek log', (h) =>
+    h.rawLines.some((line) => line.startsWith('#separator') || line.startsWith('#fields')),
+  ),
+  lines('conntrack-save', 'conntrack -o save output', (line) => line.startsWith('-A -t ')),
+  lines('conntrack', 'a conntrack listing', isConntrack),
+  text('aws-vpc', 'AWS VPC flow logs', isAwsVpc),
+  lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),
+  lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
+  lines('antrea-flow', 'an Antrea flow log', isAntreaFlow),
+  text('nfdump-csv', 'an nfdump CSV export', (h) =>
+    ['ts,te,td,sa', 'firstSeen,', 'cnt,af,firstSeen'].some((start) => h.lines[0]?.startsWith(start)),
+  ),
+  text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
+  lines('weave-npc', 'a Weave policy controller log', (line) => line.includes('blocked by Weave NPC')),
+  lines('beyla', 'Beyla network flows', (line) => line.includes('network_flow: ')),
+  lines(
+    'aws-network-policy-agent',
+    'an AWS network policy agent log',
+    (line) => line.includes('Flow Info: ') || (line.includes('SIP: ') && line.includes('DIP: ')),
+  ),
+  lines(
+    'iptables-log',
+    'a kernel firewall log',
+    (line) => line.includes('IN=') && line.includes(' SRC=') && line.includes(' DST='),
+  ),
+  text('hubble-text', 'hubble observe output for people', isHubbleText, 'record it with: hubble observe -o jsonpb'),
+  text('tcpdump-text', 'tcpdump text output', isTcpdumpText, 'record packets instead: tcpdump -w FILE'),
+  lines('cri-log', 'a container log with CRI prefixes', isCriLine, 'cut the prefix off: cut -d" " -f4-'),
+  lines(
+    'envoy-text',
+    'an Envoy or Istio access log',
+    (line) => /^\[\d{4}-\d\d-\d\dT/.test(line) && line.includes('] "'),
+  ),
+];
+
+type Test = (head: Head) => boolean;
+
+function binary(name: string, description: string, test: (bytes: Uint8Array) => boolean, hint: string): TraceFormat {
+  return { name, description, recognise: ({ bytes }) => test(bytes), limits: [], isText: false, hint };
+}
+
+function json(name: string, description: string, test: Test, hint?: string): TraceFormat {
+  return text(name, description, (head) => head.json !== undefined && test(head), hint);
+}
+
+function lines(name: string, description: string, test: (line: string) => boolean, hint?: string): TraceFormat {
+  return text(name, description, (head) => head.json === undefined && doMostLines(head, test), hint);
+}
+
+function text(name: string, description: string, recognise: Test, hint?: string): TraceFormat {
+  return { name, description, recognise, limits: [], isText: true, ...(hint === undefined ? {} : { hint }) };
+}
+
+function hasTop({ json }: Head, ...keys: string[]): boolean {
+  return keys.every((key) => json!.top.has(key));
+}
+
+function hasAll({ json }: Head, ...keys: string[]): boolean {
+  return keys.every((key) => json!.all.has(key));
+}
+
+function hasAny({ json }: Head, ...keys: string[]): boolean {
+  return keys.some((key) => json!.all.has(key));
+}
+
+/** Keys inside a JSON text that is itself a JSON string, as Loki keeps log lines. */
+function hasEscaped(head: Head, ...keys: string[]): boolean {
+  return keys.every((key) => head.text.includes(`\\"${key}\\"`));
+}
+
+function isTar(bytes: Uint8Array): boolean {
+  return bytes.length >= 262 && startsWith(bytes.subarray(257), 0x75, 0x73, 0x74, 0x61, 0x72);
+}
+
+/** Version 5, 9 or 10 as two bytes; IPFIX says its length, the others a count of records that one datagram can hold. */
+function isRawFlowExport(bytes: Uint8Array): boolean {
+  if (bytes.length < 16 || bytes[0] !== 0) return false;
+  const second = bytes[2]! * 256 + bytes[3]!;
+  if (bytes[1] === 10) return second >= 16 && second <= 9000;
+  return (bytes[1] === 5 || bytes[1] === 9) && second >= 1 && second <= 60;
+}
+
+function isConntrack(line: string): boolean {
+  const first = line.indexOf('src=');
+  if (first < 0 || line.indexOf(' dst=', first) < 0) return false;
+  return line.indexOf('src=', first + 4) > 0;
+}
+
+const AWS_FIELDS: ReadonlySet<string> = new Set(
+  'version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags flow-direction'.split(
+    ' ',
+  ),
+);
+
+function isAwsVpc({ lines }: Head): boolean {
+  const fields = (lines[0] ?? '').split(' ').filter((field) => field !== '');
+  if (fields.filter((field) => AWS_FIELDS.has(field)).length >= 3) return true;
+  const status = fields[13];
+  return (
+    fields.length === 14 &&
+    fields[2]!.startsWith('eni-') &&
+    (status === 'OK' || status === 'NODATA' || status === 'SKIPDATA')
+  );
+}
+
+function isAntreaPolicy(line: string): boolean {
+  const fields = line.split(' ');
+  return (
+    fields.length >= 14 && /^\d{4}\/\d\d\/\d\d$/.test(fields[0]!) && (fields[5] === 'Ingress' || fields[5] === 'Egress')
+  );
+}
+
+function isAntreaFlow(line: string): boolean {
+  const fields = line.split(',');
+  return fields.length >= 26 && /^\d{10}$/.test(fields[0]!) && /^\d{10}$/.test(fields[1]!);
+}
+
+function isHubbleText(head: Head): boolean {
+  const first = head.lines[0] ?? '';
+  if (first.startsWith('TIMESTAMP') && first.includes('SOURCE') && first.includes('DESTINATION')) return true;
+  if (first.startsWith('  TIMESTAMP: ')) return true;
+  return doMostLines(head, (line) => /^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d+: /.test(line));
+}
+
+/** A packet line carries a protocol word behind its time; continuation lines are indented. */
+function isTcpdumpText(head: Head): boolean {
+  if (head.json !== undefined) return false;
+  const packets = head.lines.filter((line) => line.charCodeAt(0) > 32);
+  if (packets.length === 0 || !startsWithTime(packets[0]!)) return false;
+  let count = 0;
+  for (const line of packets)
+    if (startsWithTime(line) && [' IP ', ' IP6 ', ' ARP', 'ethertype '].some((word) => line.includes(word))) count++;
+  return count * 10 >= packets.length * 6;
+}
+
+function startsWithTime(line: string): boolean {
+  return /^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d/.test(line) || /^\d{9,11}\.\d{6}/.test(line) || line.startsWith('IP ');
+}
+
+function isCriLine(line: string): boolean {
+  const first = line.indexOf(' ');
+  return first > 19 && line[10] === 'T' && / (stdout|stderr) [FP] /.test(line.slice(first, first + 11));
+}

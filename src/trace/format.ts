@@ -1,0 +1,53 @@
+/**
+ * The contract between the reading loop and the formats: a format is one object in one file, listed in `read.ts`. It says
+ * how it is recognised and, where there is a reader, how bytes become rows. A decoder is a synchronous state machine that is
+ * pushed windows of bytes; it never waits, never throws on input and keeps no bytes between calls.
+ */
+import type { Dictionary, FlowBatch } from '../model/flow.ts';
+import type { TraceAccount } from './account.ts';
+import type { CsvMapping } from './csv.ts';
+import type { Head } from './head.ts';
+
+/** One trace format: its name, how to know it, and its reader if there is one. */
+export interface TraceFormat {
+  /** What `--format` and the account say, such as `pcapng`. */
+  readonly name: string;
+  /** A few words for the list of formats. */
+  readonly description: string;
+  /** True where the beginning of the input is of this format. Formats are asked in the order of the list. */
+  readonly recognise: (head: Head) => boolean;
+  /** What a trace of this format cannot show, in sentences (ends up in `TraceAccount.limits`). */
+  readonly limits: readonly string[];
+  /** True where the bytes are text: a byte order mark is dropped and UTF-16 is decoded before the decoder sees them. */
+  readonly isText: boolean;
+  /** Makes the reader; absent: recognised, and refused by name. */
+  readonly open?: (context: ReadContext) => TraceDecoder;
+  /** For a format without a reader: what the user can do instead. */
+  readonly hint?: string;
+}
+
+/** What a decoder writes to. */
+export interface ReadContext {
+  readonly batch: FlowBatch;
+  readonly dictionary: Dictionary;
+  readonly account: TraceAccount;
+  readonly head: Head;
+  readonly mapping: CsvMapping | undefined;
+}
+
+/** Bytes to rows, one window at a time. */
+export interface TraceDecoder {
+  /**
+   * Takes whole records of `bytes[start, end)` and appends rows to the batch. Returns where it stopped: at a record that
+   * is not complete yet, or where the batch is full. The caller repeats the bytes from there in the next window.
+   */
+  decode(bytes: Uint8Array, start: number, end: number): number;
+  /** The input is over; `bytes[start, end)` is the rest that held no whole record. The batch has room for at least one row. */
+  finish(bytes: Uint8Array, start: number, end: number): void;
+  /** How many rows from the front may be handed out; absent: all. A decoder that holds rows back has `willHandOut` too. */
+  countReady?(): number;
+  /** The first `count` rows are handed out next, and then the others move to the front. */
+  willHandOut?(count: number): void;
+  /** Gave up: the rest of the input cannot be read. */
+  readonly isStopped?: boolean;
+}

@@ -1,0 +1,260 @@
+/**
+ * Reading a trace: bytes -> containers -> recognition -> decoder -> batches. The loop here owns windows of bytes and the
+ * handing out of rows; what a record is belongs to the formats, one file each, listed below in the order of recognition.
+ */
+import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
+import { increment, type TraceAccount } from './account.ts';
+import { BINARY } from './binary.ts';
+import { openContainers, type Peekable } from './container.ts';
+import { CSV, type CsvMapping } from './csv.ts';
+import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
+import type { TraceDecoder, TraceFormat } from './format.ts';
+import { createHead, HEAD_SIZE, type Head } from './head.ts';
+import { HUBBLE } from './hubble.ts';
+import { NDJSON } from './ndjson.ts';
+import { PCAP } from './pcap.ts';
+import { PCAPNG } from './pcapng.ts';
+
+/** What a caller says about one input. */
+export interface ReadOptions {
+  /** Path as given, or `-`; only for messages. */
+  readonly file: string;
+  /** A name out of `FORMATS` instead of recognition. */
+  readonly format?: string;
+  /** Shared by all inputs of a replay. */
+  readonly dictionary: Dictionary;
+  /** Filled while reading; balanced when the generator has ended. */
+  readonly account: TraceAccount;
+  /** Column names of a CSV file with a header of its own. */
+  readonly mapping?: CsvMapping;
+  /** Rows of a batch. */
+  readonly batchCapacity?: number;
+}
+
+/** Every format that is known by name, readers and others, in the order in which they are asked. */
+export const FORMATS: readonly TraceFormat[] = [
+  PCAP,
+  PCAPNG,
+  BINARY,
+  ...FOREIGN_BINARY,
+  HUBBLE,
+  NDJSON,
+  ...FOREIGN_TEXT,
+  CSV,
+];
+
+/**
+ * Reads one input. The batch is reused: the consumer is done with it before it asks for the next one. Bad input shows in the
+ * account, never as an exception; an error of `source` itself is passed on. Rows are handed out after every chunk, so that a
+ * stream which pauses has been judged up to its last whole record.
+ */
+export async function* readTrace(source: AsyncIterable<Uint8Array>, options: ReadOptions): AsyncGenerator<FlowBatch> {
+  const { account, dictionary } = options;
+  const stream = await openContainers(source, account);
+  const found = await chooseFormat(stream, options);
+  if (found === undefined) return;
+  const { format, head } = found;
+  account.format = format.name;
+  if (format.open === undefined) {
+    account.diagnostics.push({
+      severity: 'error',
+      code: 'unsupported-format',
+      message: `this is ${format.description} (${format.name}), which dropcast does not read yet`,
+      file: account.file,
+      hint: format.hint ?? `dropcast reads ${readableNames()} today`,
+    });
+    return;
+  }
+  account.limits.push(...format.limits);
+  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+  const decoder = format.open({ batch, dictionary, account, head, mapping: options.mapping });
+  const bomLength = format.isText && hasByteOrderMark(stream.head) ? 3 : 0;
+  yield* pump(stream.read(bomLength), decoder, batch, account);
+}
+
+/** The names of the formats that have a reader. */
+export function readableNames(): string {
+  return FORMATS.filter(({ open }) => open !== undefined)
+    .map(({ name }) => name)
+    .join(', ');
+}
+
+async function chooseFormat(
+  stream: Peekable,
+  { format: asked, mapping, account }: ReadOptions,
+): Promise<{ format: TraceFormat; head: Head } | undefined> {
+  // Whoever maps columns says that it is a table.
+  const name = asked ?? (mapping === undefined ? undefined : CSV.name);
+  if (name !== undefined) {
+    const format = FORMATS.find((candidate) => candidate.name === name);
+    if (format === undefined) {
+      addUnknown(account, `no trace format is called "${name}"`, `dropcast reads ${readableNames()}`);
+      return undefined;
+    }
+    while (!stream.isWhole && (stream.head.length < 16 || (format.isText && !stream.head.includes(10))))
+      if (stream.head.length > HEAD_SIZE) break;
+      else await stream.more();
+    return { format, head: createHead(withoutByteOrderMark(stream.head), stream.isWhole) };
+  }
+  for (;;) {
+    // Magic numbers need 12 bytes, text its first line; more is waited for only where that does not tell.
+    while (stream.head.length < 12 && !stream.isWhole) await stream.more();
+    const head = createHead(withoutByteOrderMark(stream.head), stream.isWhole);
+    const format = FORMATS.find(({ recognise }) => recognise(head));
+    if (format !== undefined) return { format, head };
+    const isOpenJson = head.json !== undefined && !head.json.isWhole;
+    if (stream.isWhole || stream.head.length >= (isOpenJson ? 16 * HEAD_SIZE : HEAD_SIZE)) {
+      if (stream.head.length === 0) addUnknown(account, 'the input is empty', `dropcast reads ${readableNames()}`);
+      else addUnknown(account, 'no known trace format begins like this', describeUnknown(head));
+      return undefined;
+    }
+    await stream.more();
+  }
+}
+
+function describeUnknown({ json }: Head): string {
+  const override = `dropcast reads ${readableNames()}; --format NAME overrides recognition`;
+  if (json === undefined) return override;
+  return `its JSON objects have the keys ${[...json.top].slice(0, 12).join(', ')}; ${override}`;
+}
+
+function addUnknown(account: TraceAccount, message: string, hint: string): void {
+  account.diagnostics.push({ severity: 'error', code: 'unknown-format', message, file: account.file, hint });
+}
+
+async function* pump(
+  source: AsyncGenerator<Uint8Array>,
+  decoder: TraceDecoder,
+  batch: FlowBatch,
+  account: TraceAccount,
+): AsyncGenerator<FlowBatch> {
+  /** The record that is cut by a chunk's end: `tail[0, tailLength)`, in a buffer that grows by doubling. */
+  let tail = new Uint8Array(1 << 16);
+  let tailLength = 0;
+  try {
+    for await (const chunk of source) {
+      let at = 0;
+      while (tailLength > 0 && at < chunk.length && !hasStopped(decoder)) {
+        // Only as much of the chunk as is likely to complete the cut record is copied behind it.
+        const taken = Math.min(chunk.length - at, Math.max(1 << 14, tailLength));
+        if (tailLength + taken > tail.length) tail = grow(tail, tailLength + taken);
+        tail.set(chunk.subarray(at, at + taken), tailLength);
+        const length = tailLength + taken;
+        let done = 0;
+        for (;;) {
+          done = decoder.decode(tail, done, length);
+          if (batch.count < batch.capacity || hasStopped(decoder)) break;
+          yield* handOut(batch, decoder, account, 'full');
+        }
+        if (done >= tailLength) {
+          at += done - tailLength;
+          tailLength = 0;
+        } else {
+          at += taken;
+          if (done > 0) tail.copyWithin(0, done, length);
+          tailLength = length - done;
+        }
+      }
+      while (at < chunk.length && !hasStopped(decoder)) {
+        at = decoder.decode(chunk, at, chunk.length);
+        if (batch.count < batch.capacity) break;
+        yield* handOut(batch, decoder, account, 'full');
+      }
+      if (hasStopped(decoder)) break;
+      if (at < chunk.length) {
+        const rest = chunk.length - at;
+        if (rest > tail.length) tail = grow(tail, rest);
+        tail.set(chunk.subarray(at), 0);
+        tailLength = rest;
+      }
+      yield* handOut(batch, decoder, account, 'ready');
+    }
+    if (!hasStopped(decoder)) {
+      if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full');
+      decoder.finish(tail, 0, tailLength);
+    }
+    yield* handOut(batch, decoder, account, 'all');
+  } finally {
+    // Only where the consumer stopped early.
+    if (batch.count > 0) increment(account.skipped, 'not-delivered', batch.count);
+  }
+}
+
+/** A function, because decoding changes what the compiler believes to know of the property. */
+function hasStopped({ isStopped }: TraceDecoder): boolean {
+  return isStopped === true;
+}
+
+/** `ready`: what the decoder lets go; `full`: at least half of the batch; `all`: everything. */
+function* handOut(
+  batch: FlowBatch,
+  decoder: TraceDecoder,
+  account: TraceAccount,
+  extent: 'ready' | 'full' | 'all',
+): Generator<FlowBatch> {
+  const held = batch.count;
+  let count = decoder.countReady?.() ?? held;
+  if (extent === 'full') count = Math.max(count, held >> 1);
+  if (extent === 'all') count = held;
+  if (count === 0) return;
+  batch.count = count;
+  account.used += count;
+  noteTimes(batch, account);
+  decoder.willHandOut?.(count);
+  try {
+    yield batch;
+  } finally {
+    batch.count = held - count;
+    moveToFront(batch, count, held - count);
+  }
+}
+
+function noteTimes({ timeUs, count }: FlowBatch, account: TraceAccount): void {
+  let first = Number.isNaN(account.firstUs) ? Infinity : account.firstUs;
+  let last = Number.isNaN(account.lastUs) ? -Infinity : account.lastUs;
+  for (let row = 0; row < count; row++) {
+    const time = timeUs[row]!;
+    if (time < first) first = time;
+    if (time > last) last = time;
+  }
+  if (last >= first) {
+    account.firstUs = first;
+    account.lastUs = last;
+  }
+}
+
+function moveToFront(batch: FlowBatch, from: number, count: number): void {
+  if (count === 0) {
+    resetBatch(batch);
+    return;
+  }
+  for (const column of Object.values(batch) as unknown[]) {
+    if (ArrayBuffer.isView(column)) (column as Uint8Array).copyWithin(0, from, from + count);
+  }
+  // Rows that quote packets keep their quotes, in the order of the rows; a quote's row never lies before its new place.
+  const { quote, quotes } = batch;
+  let next = 0;
+  for (let row = 0; row < count; row++) {
+    const old = quote[row]!;
+    if (old < 0) continue;
+    for (const column of Object.values(quotes) as unknown[]) {
+      if (ArrayBuffer.isView(column)) (column as Uint8Array)[next] = (column as Uint8Array)[old]!;
+    }
+    quote[row] = next++;
+  }
+  quotes.count = next;
+}
+
+function grow(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
+  const grown = new Uint8Array(Math.max(size, bytes.length * 2));
+  grown.set(bytes);
+  return grown;
+}
+
+function hasByteOrderMark(bytes: Uint8Array): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+}
+
+function withoutByteOrderMark(bytes: Uint8Array): Uint8Array {
+  return hasByteOrderMark(bytes) ? bytes.subarray(3) : bytes;
+}
