@@ -28,7 +28,8 @@ export function nodesAt(snapshot: Snapshot, address: AddressText | undefined): N
 }
 
 /** The Services that have an address, cluster or external, in the order of the input. */
-export function servicesAt(snapshot: Snapshot, address: AddressText): Service[] {
+export function servicesAt(snapshot: Snapshot, address: AddressText | undefined): Service[] {
+  if (address === undefined) return [];
   return snapshot.services.filter(
     (service) => service.clusterAddresses.includes(address) || service.externalAddresses.includes(address),
   );

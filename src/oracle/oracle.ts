@@ -129,11 +129,10 @@ function isOwnNode({ snapshot }: World, subject: Endpoint, other: Endpoint): boo
 /** Backends of a flow to an address that is translated; undefined where it is not. */
 function translate(world: World, flow: Flow, endpoint: Endpoint, family: FamilyHint): Target[] | undefined {
   const { snapshot } = world;
-  const { address } = endpoint;
-  if (endpoint.kind === 'pod' || address === undefined) return undefined;
+  if (endpoint.kind === 'pod') return undefined;
   const isNode = endpoint.kind === 'node';
   const open = isNode ? snapshot.services.map((service) => ({ service, port: nodePort(service, flow) })) : []; // SV-06
-  const held = servicesAt(snapshot, address).map((service) => ({ service, port: servicePort(service, flow) }));
+  const held = servicesAt(snapshot, endpoint.address).map((service) => ({ service, port: servicePort(service, flow) }));
   for (const { service, port } of [...open, ...held])
     if (port !== undefined) return portTargets(world, service, port, family);
   if (isNode) return hostPortTargets(world, flow, endpoint, family);

@@ -26,7 +26,7 @@ interface Answer {
 export function judgeSide(world: World, direction: Direction, subject: Endpoint, question: Question): Side {
   if (subject.kind === 'unknown-pod') {
     const couldApply = (policy: Policy): boolean =>
-      policy.tier !== 'networkpolicy' || policy.isolates.includes(direction);
+      policy.tier === 'networkpolicy' ? policy.isolates.includes(direction) : policy[direction].length > 0;
     return world.policies.some(couldApply)
       ? { reason: Reason.Undecidable, missing: MissingFact.UnknownPod } // EP-06
       : { reason: Reason.NotIsolated, missing: 0 };
