@@ -602,16 +602,16 @@ function stepSctp(
 ): string {
   const { tags, inits } = connection;
   const other = opposite(direction);
-  const fits = connection.areTagsUnknown || tag === tags[direction];
-  const fitsOther = connection.areTagsUnknown || tag === tags[other];
+  const fits = (): boolean => connection.areTagsUnknown || tag === tags[direction];
+  const fitsOther = (): boolean => connection.areTagsUnknown || tag === tags[other];
   const exempt = ['init', 'complete', 'cookieecho', 'abort', 'shutdownack', 'heartbeat', 'heartbeatack'];
-  if (!fits && !chunks.some((chunk) => exempt.includes(chunk))) return 'sctp-tag'; // CT-52
+  if (!fits() && !chunks.some((chunk) => exempt.includes(chunk))) return 'sctp-tag'; // CT-52
   const isUnconfirmed = connection.state === 'NONE';
   let isIgnored = false;
   for (const chunk of chunks) {
     if (chunk === 'init' && tag !== 0) return 'sctp-tag'; // CT-52
-    if ((chunk === 'abort' || chunk === 'complete') && !fits && !fitsOther) return 'sctp-tag'; // CT-55
-    if (chunk === 'cookieecho' && !fits) return 'sctp-tag'; // CT-52
+    if ((chunk === 'abort' || chunk === 'complete') && !fits() && !fitsOther()) return 'sctp-tag'; // CT-55
+    if (chunk === 'cookieecho' && !fits()) return 'sctp-tag'; // CT-52
     if (chunk === 'cookieack') inits.original = inits.reply = false;
     if (chunk === 'heartbeat' || chunk === 'heartbeatack') {
       // CT-54

@@ -217,7 +217,9 @@ class TableTracker implements Tracker {
       if (at < 0) return TrackState.New;
       state = TrackState.New;
       // CT-70: the opening handshake is not in question; FIN and RST are.
-      if (isTcp) this.words[at + Word.Meta] |= TcpState.Established << Meta.StateShift;
+      if (isTcp)
+        this.words[at + Word.Meta]! |=
+          (TcpState.Established << Meta.StateShift) | (TcpIndex.Bad << Meta.LastIndexShift);
       else if (protocol === Protocol.Sctp)
         this.words[at + Word.Meta] |= (SctpState.Established << Meta.StateShift) | Meta.TagsUnknown;
     }

@@ -1,7 +1,7 @@
 /** Law: the fast tracker says of every record what the slow one says, whatever the sequence. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Orientation, RecordFlag, RecordKind, createBatch } from '../../src/model/flow.ts';
 import { createSlowTracker, type SlowResult } from '../../src/oracle/tracker.ts';
 import { INVALID_CAUSES, type ConnectionDirection, type TrackerOptions } from '../../src/track/state.ts';
@@ -185,9 +185,12 @@ function run(options: TrackerOptions, steps: readonly Step[]): void {
   let timeS = 1_700_000_000;
   let serial = 1;
   const words = new WeakMap<object, number>();
+  const earlier: Row[] = [];
   for (const one of steps) {
     if (one.wait !== undefined) timeS += one.wait;
-    batchOf({ ...one.row, timeS: one.wait === undefined ? undefined : timeS }, batch);
+    const row = one.adopts === 1 ? aboutAnEarlier(one.row, earlier) : one.row;
+    if (row.quote === undefined) earlier.push(row);
+    batchOf({ ...row, timeS: one.wait === undefined ? undefined : timeS }, batch);
     const [found, expected] = apply(one, fast, slow, batch);
     assert.deepEqual(found, describeResult(expected), JSON.stringify(one));
     // The caller's word stays with its connection.
@@ -209,6 +212,14 @@ function run(options: TrackerOptions, steps: readonly Step[]): void {
     assert.ok(fast.count >= slow.count(), 'a live connection is missing');
     if (options.limit !== undefined) assert.ok(fast.count <= options.limit);
   }
+}
+
+/** An ICMP error, turned to quote a packet that went before; other rows as they are. */
+function aboutAnEarlier(row: Row, earlier: readonly Row[]): Row {
+  const quote = earlier.at(-1 - ((row.icmp ?? 0) >>> 8));
+  if (row.quote === undefined || quote === undefined || quote.family === 0) return row;
+  const isIpv6 = quote.family === 6;
+  return { ...row, protocol: isIpv6 ? 58 : 1, family: quote.family ?? 4, dst: quote.src, quote };
 }
 
 function apply(
