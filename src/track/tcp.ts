@@ -1,6 +1,6 @@
 /**
  * The TCP machine of nf_conntrack (net/netfilter/nf_conntrack_proto_tcp.c, Linux 6.18) without window tracking, that is
- * as it behaves with nf_conntrack_tcp_be_liberal=1 for endpoints whose sequence numbers are right. The transition
+ * as it behaves with nf_conntrack_tcp_be_liberal=1 (CT-23) for endpoints whose sequence numbers are right. The transition
  * table was compared packet by packet with the kernel (`npm run test:kernel`).
  */
 import { TcpFlag } from '../model/flow.ts';
@@ -124,6 +124,7 @@ export function stepTcp(words: Int32Array, at: number, direction: number, index:
   ) {
     next = TcpState.Established; // CT-19
   }
+  // CT-22: an RST always fits, so that the table's CLOSE holds.
   meta = setLast(meta, index, direction);
   meta = (meta & ~Meta.StateMask) | (next << Meta.StateShift);
   if (next === TcpState.FinWait && old !== next) meta |= Meta.CloseInit;
