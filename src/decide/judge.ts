@@ -1,10 +1,9 @@
 /** judge: one flow in its convenient form, names and all. Resolves, translates, and asks decide. */
-import { EndpointKind, PortClass, portIndexOf, ServiceTarget } from '../compile/layout.ts';
+import { PortClass, portIndexOf, ServiceTarget } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type FlowFamily, indexServices, type ServiceIndex } from '../compile/service.ts';
 import type { Service } from '../model/cluster.ts';
 import type { Decision, Flow } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
 import {
   decisionEgress,
   decisionIngress,
@@ -16,7 +15,7 @@ import {
   Verdict,
 } from '../model/verdict.ts';
 import { agree, decide, decideBackend, decideBackends, findService, undecidable } from './decide.ts';
-import { endpointOfAddress, isKind, placePod, resolvePairs } from './resolve.ts';
+import { endpointOfAddress, placePod, resolvePairs } from './resolve.ts';
 
 /** Judges a flow. Throws `UnknownName` where a name of it means nothing. */
 export function judge(program: Program, flow: Flow): Decision {
@@ -77,16 +76,6 @@ export function headlessMembers(program: Program, service: Service, family: Flow
     .map(({ pod, address }) =>
       pod === undefined ? endpointOfAddress(program, address!) : placePod(program, pod, family).endpoint,
     );
-}
-
-/** Does a protocol carry ports? */
-export function hasPorts(protocol: number): boolean {
-  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp;
-}
-
-/** Is an endpoint the address of a Service? */
-export function isService(program: Program, endpoint: number): boolean {
-  return isKind(program, endpoint, EndpointKind.Service);
 }
 
 const indexes = new WeakMap<Program, ServiceIndex>();

@@ -123,7 +123,7 @@ function parseIpv6(text: string, out: AddressWords): boolean {
     }
   }
   if (gap < 0 ? groups.length !== 8 : groups.length > 7) return false;
-  if (gap >= 0) groups.splice(gap, 0, ...new Array<number>(8 - groups.length).fill(0));
+  if (gap >= 0) groups.splice(gap, 0, ...Array.from({ length: 8 - groups.length }, () => 0));
   for (let word = 0; word < 4; word++) out[word] = ((groups[2 * word]! << 16) | groups[2 * word + 1]!) >>> 0;
   return true;
 }

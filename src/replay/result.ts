@@ -126,7 +126,13 @@ export interface ReplayResult {
   readonly comparison?: Comparison;
   readonly recorded: RecordedComparison;
   /** Connections by how the initiator came to be known: stated, flags, paired, ports, assumed. */
-  readonly oriented: { readonly stated: number; readonly flags: number; readonly paired: number; readonly ports: number; readonly assumed: number };
+  readonly oriented: {
+    readonly stated: number;
+    readonly flags: number;
+    readonly paired: number;
+    readonly ports: number;
+    readonly assumed: number;
+  };
   /** Every group, most connections first within a verdict. */
   readonly groups: readonly FlowGroup[];
   /** Connections beyond the group limit, summed. */

@@ -1,0 +1,99 @@
+/**
+ * The browser's door: model, compile, decide, track and the core of replay. No Node import below it; a test bundles it for
+ * the browser and replays in a context without Node's globals. Exports stand in the order of the flow.
+ */
+export { canonicalAddress, formatAddress, parseAddress } from './model/address.ts';
+export type { AddressText, AddressWords, Family } from './model/address.ts';
+export { formatCidr, parseCidr } from './model/cidr.ts';
+export type { Cidr, CidrBits } from './model/cidr.ts';
+export type {
+  ContainerPort,
+  EndpointPort,
+  EndpointSlice,
+  Namespace,
+  Node,
+  Pod,
+  PodPhase,
+  Service,
+  ServiceEndpoint,
+  ServicePort,
+  Snapshot,
+  Workload,
+} from './model/cluster.ts';
+export { DEFAULT_DIALECT } from './model/dialect.ts';
+export type { Dialect } from './model/dialect.ts';
+export type { Diagnostic, DiagnosticCode, Severity } from './model/diagnostic.ts';
+export { formatEndpoint, parseEndpoint } from './model/endpoint.ts';
+export { UnknownName } from './model/evaluator.ts';
+export type { Evaluator, Session, World } from './model/evaluator.ts';
+export type {
+  Explanation,
+  PeerExplanation,
+  PolicyExplanation,
+  PortExplanation,
+  ResolvedEndpoint,
+  RuleExplanation,
+  SideExplanation,
+  Ternary,
+} from './model/explanation.ts';
+export { addQuote, AddressTable, clearRow, createBatch, createDictionary, resetBatch } from './model/flow.ts';
+export type {
+  Decision,
+  Dictionary,
+  EndpointFact,
+  EndpointRef,
+  Flow,
+  FlowBatch,
+  Orientation,
+  OrientedBy,
+  Packet,
+  QuoteColumns,
+  RecordedVerdict,
+  RecordFlag,
+  RecordKind,
+  TcpFlag,
+} from './model/flow.ts';
+export { formatSelector } from './model/label.ts';
+export type { Labels, Operator, Requirement, Selector } from './model/label.ts';
+export type { Action, Direction, NamespaceScope, Peer, PodSet, Policy, Position, Rule, Tier } from './model/policy.ts';
+export { formatPortMatch, formatProtocol, parseProtocol } from './model/port.ts';
+export type { PortMatch, PortProtocol } from './model/port.ts';
+export {
+  decisionEgress,
+  decisionIngress,
+  decisionMissing,
+  decisionVerdict,
+  MISSING_FACTS,
+  missingFactNames,
+  REASONS,
+  VERDICT_NAMES,
+} from './model/verdict.ts';
+export type { MissingFact, Reason, ReasonRow, Verdict, VerdictName } from './model/verdict.ts';
+export { compile } from './compile/compile.ts';
+export { programFrom } from './compile/program.ts';
+export type { Program, ProgramSource } from './compile/program.ts';
+export { decide, decideBatch, findEndpoint4, findEndpoint6, findEndpoints6 } from './decide/decide.ts';
+export { judge } from './decide/judge.ts';
+export { explain } from './decide/explain.ts';
+export { engine } from './decide/session.ts';
+export { createAccount } from './trace/account.ts';
+export type { TraceAccount } from './trace/account.ts';
+export { DEFAULT_TIMEOUTS } from './track/state.ts';
+export type { Timeouts, TrackerOptions } from './track/state.ts';
+export { createTracker } from './track/tracker.ts';
+export type { Tracker } from './track/tracker.ts';
+export { createReplay } from './replay/replay.ts';
+export type { Replay, ReplayOptions } from './replay/replay.ts';
+export type {
+  Comparison,
+  FlowGroup,
+  GroupDecision,
+  GroupEndpoint,
+  RecordedComparison,
+  ReplayMode,
+  ReplayResult,
+  Tally,
+  TrackingReport,
+  UntouchedWorkload,
+  VerdictTallies,
+} from './replay/result.ts';

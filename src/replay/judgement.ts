@@ -1,0 +1,120 @@
+/**
+ * Judgement of one connection in one Program: the quick way for addresses, the slow one where a record names somebody, and
+ * the explanation of either. Slow answers are kept: names repeat.
+ */
+import type { Program } from '../compile/program.ts';
+import { agree, decide, undecidable } from '../decide/decide.ts';
+import { explainFacts } from '../decide/explain.ts';
+import { decideService } from '../decide/judge.ts';
+import type { Explanation } from '../model/explanation.ts';
+import type { Dictionary } from '../model/flow.ts';
+import { MissingFact, packDecision } from '../model/verdict.ts';
+import { endpointOf, type Place, type Placer } from './place.ts';
+
+/** A connection as it is judged: from the initiator to the responder. */
+export interface Question {
+  readonly source: Place;
+  readonly destination: Place;
+  readonly protocol: number;
+  /** -1 none or unknown. */
+  readonly port: number;
+  readonly icmp: number;
+}
+
+/** Judges connections in one Program. */
+export interface Judge {
+  /** The packed decision. Both places must be somebody. */
+  judge(question: Question): number;
+  explain(question: Question): Explanation | undefined;
+}
+
+/** Slow answers kept before they are thrown away: names repeat, hostile ones need not. */
+const MEMO_LIMIT = 100_000;
+
+/** A judge of one Program. */
+export function createJudge(program: Program, dictionary: Dictionary, placer: Placer): Judge {
+  const memo = new Map<string, number>();
+
+  return {
+    judge(question) {
+      const { source, destination, protocol, port, icmp } = question;
+      if (source.kind === 'address' && destination.kind === 'address') {
+        const from = endpointOf(program, dictionary, source.family, source.word);
+        const to = endpointOf(program, dictionary, destination.family, destination.word);
+        return decide(program, from, to, protocol, port, icmp);
+      }
+      const key = `${placeKey(source)}>${placeKey(destination)}>${protocol},${port},${icmp}`;
+      let decision = memo.get(key);
+      if (decision === undefined) {
+        decision = judgeSlowly(question);
+        if (memo.size >= MEMO_LIMIT) memo.clear();
+        memo.set(key, decision);
+      }
+      return decision;
+    },
+    explain(question) {
+      const explanations = explainAll(question);
+      return explanations.reduce<Explanation | undefined>(
+        (worst, next) => (worst === undefined || next.verdict < worst.verdict ? next : worst),
+        undefined,
+      );
+    },
+  };
+
+  function judgeSlowly(question: Question): number {
+    const { source, destination, protocol, port, icmp } = question;
+    if (destination.kind === 'service' && source.kind === 'address') {
+      const family = source.family as 4 | 6;
+      const from = endpointOf(program, dictionary, source.family, source.word);
+      return decideService(
+        program,
+        from,
+        program.source.snapshot.services[destination.index]!,
+        family,
+        protocol,
+        port,
+        icmp,
+      );
+    }
+    const decisions = explainAll(question).map(packExplanation);
+    return decisions.length === 0
+      ? undecidable(MissingFact.TranslatedAddress)
+      : decisions.reduce((first, next) => agree(first, next, MissingFact.SomePods));
+  }
+
+  function explainAll({ source, destination, protocol, port, icmp }: Question): Explanation[] {
+    if (isVague(source) || isVague(destination)) return [];
+    const destinations = placer.facts(program, destination);
+    return placer
+      .facts(program, source)
+      .flatMap((from) => destinations.map((to) => explainFacts(program, from, to, { protocol, port, icmp })));
+  }
+}
+
+function isVague(place: Place): place is Extract<Place, { kind: 'service' | 'nobody' }> {
+  return place.kind === 'service' || place.kind === 'nobody';
+}
+
+/** An explanation's decision, packed; backends that disagree leave no reason of their own, as decide has it. */
+function packExplanation({ verdict, egress, ingress, missing }: Explanation): number {
+  return (missing & MissingFact.SomeBackends) === 0
+    ? packDecision(verdict, egress.reason, ingress.reason, missing)
+    : undecidable(missing);
+}
+
+function placeKey(place: Place): string {
+  switch (place.kind) {
+    case 'address':
+      return `a${place.family},${place.word}`;
+    case 'pods':
+      return `p${place.pods.join('+')},${place.family},${place.word}`;
+    case 'described': {
+      const { namespace, name, workload, labels } = place.fact;
+      return `d${JSON.stringify([namespace, name, workload, labels === undefined ? null : [...labels]])},${place.family},${place.word}`;
+    }
+    case 'service':
+      return `s${place.index}`;
+    default:
+      return place.kind;
+  }
+}

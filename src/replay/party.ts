@@ -1,0 +1,91 @@
+/**
+ * Parties: who is at each end of a connection, for grouping and for the report. Pods go under their workload, everything
+ * else under its address or name. A party is a small number; the object behind it is made once.
+ */
+import { Endpoint, EndpointKind } from '../compile/layout.ts';
+import type { Program } from '../compile/program.ts';
+import type { AddressText } from '../model/address.ts';
+import { formatWorkload } from '../model/cluster.ts';
+import type { GroupEndpoint } from './result.ts';
+
+/** Interns parties of one replay. */
+export interface PartyTable {
+  /** The party of an endpoint; `address` is asked for where the endpoint stands for many. */
+  ofEndpoint(endpoint: number, family: number, word: number, address: () => AddressText | undefined): number;
+  /** The workload of pods of the snapshot, by index; all are taken as touched. */
+  ofPods(pods: readonly number[]): number;
+  ofService(index: number, address: AddressText | undefined): number;
+  ofDescription(namespace: string | undefined, name: string): number;
+  get(party: number): GroupEndpoint;
+  /** [pods] 1 where some connection touched the pod. */
+  readonly touched: Uint8Array;
+}
+
+/** A table for the pods, nodes and Services of a Program. */
+export function createParties(program: Program): PartyTable {
+  const { snapshot } = program.source;
+  const parties: GroupEndpoint[] = [];
+  const ids = new Map<string, number>();
+  const byAddress4 = new Map<number, number>();
+  const byAddress6 = new Map<number, number>();
+  const partyOfPod = new Int32Array(snapshot.pods.length).fill(-1);
+  const touched = new Uint8Array(snapshot.pods.length);
+
+  const intern = (key: string, make: () => GroupEndpoint): number => {
+    let id = ids.get(key);
+    if (id === undefined) {
+      id = parties.push(make()) - 1;
+      ids.set(key, id);
+    }
+    return id;
+  };
+
+  const ofPod = (pod: number): number => {
+    touched[pod] = 1;
+    const known = partyOfPod[pod]!;
+    if (known >= 0) return known;
+    const { workload } = snapshot.pods[pod]!;
+    return (partyOfPod[pod] = intern(`w${formatWorkload(workload)}`, () => ({ kind: 'workload', workload })));
+  };
+
+  return {
+    touched,
+    get: (party) => parties[party]!,
+    ofEndpoint(endpoint, family, word, address) {
+      const at = endpoint * Endpoint.Stride;
+      const kind = program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask;
+      const object = program.endpoints[at + Endpoint.Object]!;
+      if (kind === EndpointKind.Pod) return ofPod(object);
+      const byAddress = family === 4 ? byAddress4 : byAddress6;
+      const known = family === 0 ? undefined : byAddress.get(word);
+      if (known !== undefined) return known;
+      const text = address();
+      const id = intern(`a${kind},${object},${text ?? ''}`, () => {
+        const place = text === undefined ? {} : { address: text };
+        if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', ...place };
+        if (kind === EndpointKind.Service) {
+          const { namespace, name } = snapshot.services[object]!;
+          return { kind: 'service', service: { namespace, name }, ...place };
+        }
+        if (text === undefined) return { kind: 'described', name: 'outside' };
+        return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', address: text };
+      });
+      if (family !== 0) byAddress.set(word, id);
+      return id;
+    },
+    ofPods: (pods) => pods.map(ofPod)[0]!,
+    ofService(index, address) {
+      return intern(`s${index}`, () => {
+        const { namespace, name } = snapshot.services[index]!;
+        return { kind: 'service', service: { namespace, name }, ...(address !== undefined && { address }) };
+      });
+    },
+    ofDescription(namespace, name) {
+      return intern(`d${namespace ?? ''}/${name}`, () => ({
+        kind: 'described',
+        name,
+        ...(namespace !== undefined && { namespace }),
+      }));
+    },
+  };
+}

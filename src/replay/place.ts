@@ -1,0 +1,158 @@
+/**
+ * Places: who a record means at one end. Most records carry an address and nothing that speaks against the snapshot: those
+ * stay numbers. Where a record names somebody, the name is held against the snapshot here.
+ */
+import { Endpoint, EndpointKind } from '../compile/layout.ts';
+import type { Program } from '../compile/program.ts';
+import {
+  addressText,
+  endpointWithoutAddress,
+  factsOfDescription,
+  factsOfEndpoint,
+  type Facts,
+} from '../decide/fact.ts';
+import { placePod, podsNamed } from '../decide/resolve.ts';
+import { findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
+import type { AddressText } from '../model/address.ts';
+import { UnknownName } from '../model/evaluator.ts';
+import type { Dictionary, EndpointFact } from '../model/flow.ts';
+
+/** One end of a connection. `family` 0: no address; `word` is an IPv4 address or the id of an IPv6 one. */
+export type Place =
+  | { readonly kind: 'address'; readonly family: number; readonly word: number }
+  /** Pods of the snapshot, by index, that the record names. */
+  | { readonly kind: 'pods'; readonly pods: readonly number[]; readonly family: number; readonly word: number }
+  /** Somebody whom only the record knows. */
+  | { readonly kind: 'described'; readonly fact: EndpointFact; readonly family: number; readonly word: number }
+  | { readonly kind: 'outside' | 'node' }
+  | { readonly kind: 'service'; readonly index: number }
+  /** Neither address nor name. */
+  | { readonly kind: 'nobody' };
+
+/** Finds places, and what they mean in a Program. */
+export interface Placer {
+  /** The place of one end of a row; `endpoint` is its id in the dictionary, 0 = the record names nobody. */
+  place(family: number, word: number, endpoint: number): Place;
+  /** What each Program knows of a place; several where a name stands for several pods. */
+  facts(program: Program, place: Exclude<Place, { kind: 'service' | 'nobody' }>): readonly Facts[];
+  address(family: number, word: number): AddressText | undefined;
+  /** Places whose record names another pod than the snapshot has at the address. */
+  readonly disagreements: number;
+}
+
+/** The endpoint of an address of a batch. */
+export function endpointOf(program: Program, dictionary: Dictionary, family: number, word: number): number {
+  if (family === 4) return findEndpoint4(program, word);
+  const { words } = dictionary.addresses;
+  const at = word * 4;
+  return findEndpoint6(program, words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
+}
+
+/** A placer over the snapshot that `program` was compiled from. */
+export function createPlacer(program: Program, dictionary: Dictionary): Placer {
+  const { snapshot } = program.source;
+  const named = new Map<number, readonly number[] | undefined>();
+  let disagreements = 0;
+
+  return {
+    get disagreements() {
+      return disagreements;
+    },
+    address: (family, word) => addressText(family, word, dictionary.addresses.words),
+    place(family, word, endpoint) {
+      const fact = dictionary.endpoints[endpoint];
+      if (endpoint === 0 || fact === undefined)
+        return family === 0 ? { kind: 'nobody' } : { kind: 'address', family, word };
+      if (family === 0) return placeByName(fact, endpoint);
+      if (fact.kind !== 'pod' || fact.namespace === undefined) return { kind: 'address', family, word };
+      const at = endpointOf(program, dictionary, family, word) * Endpoint.Stride;
+      if ((program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask) === EndpointKind.Pod) {
+        const pod = snapshot.pods[program.endpoints[at + Endpoint.Object]!]!;
+        if (pod.namespace === fact.namespace && (fact.name === undefined || fact.name === pod.name))
+          return { kind: 'address', family, word };
+      }
+      const pods = podsOf(fact, endpoint);
+      if (pods === undefined || snapshot.pods[pods[0]!]!.addresses.length > 0) disagreements++;
+      return pods === undefined ? { kind: 'described', fact, family, word } : { kind: 'pods', pods, family, word };
+    },
+    facts(inProgram, place) {
+      switch (place.kind) {
+        case 'address':
+          return [
+            factsOfEndpoint(
+              inProgram,
+              endpointOf(inProgram, dictionary, place.family, place.word),
+              addressText(place.family, place.word, dictionary.addresses.words),
+            ),
+          ];
+        case 'pods': {
+          const address = addressText(place.family, place.word, dictionary.addresses.words);
+          const family = place.family === 0 ? undefined : (place.family as 4 | 6);
+          return place.pods.map((pod) =>
+            factsOfEndpoint(inProgram, placePod(inProgram, pod, family).endpoint, address),
+          );
+        }
+        case 'described':
+          return [
+            factsOfDescription(
+              inProgram,
+              place.fact,
+              addressText(place.family, place.word, dictionary.addresses.words),
+            ),
+          ];
+        default:
+          return [factsOfEndpoint(inProgram, endpointWithoutAddress(inProgram, place.kind), undefined)];
+      }
+    },
+  };
+
+  function placeByName(fact: EndpointFact, endpoint: number): Place {
+    switch (fact.kind) {
+      case 'world':
+        return { kind: 'outside' };
+      case 'node':
+        return { kind: 'node' };
+      case 'service': {
+        const index = snapshot.services.findIndex(
+          ({ namespace, name }) => namespace === fact.namespace && name === fact.name,
+        );
+        return index < 0 ? { kind: 'nobody' } : { kind: 'service', index };
+      }
+      case 'unknown':
+        return { kind: 'nobody' };
+      default: {
+        const pods = podsOf(fact, endpoint);
+        if (pods !== undefined) return { kind: 'pods', pods, family: 0, word: 0 };
+        return fact.namespace === undefined && fact.labels === undefined
+          ? { kind: 'nobody' }
+          : { kind: 'described', fact, family: 0, word: 0 };
+      }
+    }
+  }
+
+  /** The live pods of the snapshot that a record names: the pod itself, else those of its workload. */
+  function podsOf(fact: EndpointFact, endpoint: number): readonly number[] | undefined {
+    if (!named.has(endpoint)) named.set(endpoint, findPods(fact));
+    return named.get(endpoint);
+  }
+
+  function findPods({ namespace, name, workload, workloadKind }: EndpointFact): readonly number[] | undefined {
+    if (namespace === undefined) return undefined;
+    const refs = [
+      ...(name === undefined ? [] : [{ kind: 'workload' as const, namespace, workloadKind: 'Pod', name }]),
+      ...(workload === undefined
+        ? []
+        : workloadKind === undefined
+          ? [{ kind: 'name' as const, namespace, name: workload }]
+          : [{ kind: 'workload' as const, namespace, workloadKind, name: workload }]),
+    ];
+    for (const ref of refs) {
+      try {
+        return podsNamed(program, ref);
+      } catch (error) {
+        if (!(error instanceof UnknownName)) throw error;
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,541 @@
+/**
+ * replay: batches of records in, one result out. For each record: find its connection, judge it if it is new, and add it
+ * to the sums of its group.
+ *
+ * In mode `connections` the replay is counterfactual: the trace was recorded while traffic flowed, so the tracker follows
+ * what was recorded, the opening of a connection is judged once, and whatever belongs to the connection afterwards is
+ * counted under that verdict. In mode `packets` the tracker does what the kernel would have done with the packets; in mode
+ * `stateless` every record is judged in its own direction.
+ */
+import type { Program } from '../compile/program.ts';
+import { Endpoint, EndpointKind, ServiceSlot } from '../compile/layout.ts';
+import { findService } from '../decide/decide.ts';
+import {
+  type Dictionary,
+  type FlowBatch,
+  Orientation,
+  OrientedBy,
+  RecordedVerdict,
+  RecordKind,
+  TcpFlag,
+} from '../model/flow.ts';
+import { Protocol } from '../model/port.ts';
+import { packDecision, Reason, Verdict } from '../model/verdict.ts';
+import type { TraceAccount } from '../trace/account.ts';
+import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
+import { createTracker, type Tracker } from '../track/tracker.ts';
+import { GroupKey, GroupSum, GroupTable, overflowGroup } from './group.ts';
+import { createJudge, type Judge, type Question } from './judgement.ts';
+import { type Guess, orientByPorts } from './orient.ts';
+import { createParties, type PartyTable } from './party.ts';
+import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
+import type { ReplayMode, ReplayResult } from './result.ts';
+import { type Sample, summarize } from './summary.ts';
+
+/** How a replay is set up. */
+export interface ReplayOptions {
+  readonly program: Program;
+  /** The same snapshot with the policies to compare with. */
+  readonly baseline?: Program;
+  readonly dictionary: Dictionary;
+  readonly mode: ReplayMode;
+  /** `nf_conntrack_max`; undefined: the table grows. */
+  readonly conntrackMax?: number;
+  /** INVALID packets: counted apart, or as drops. */
+  readonly invalid: 'count' | 'drop';
+  /** Most groups kept apart; connections beyond are summed by verdict. */
+  readonly groupLimit?: number;
+}
+
+/** A replay under way. */
+export interface Replay {
+  /** Takes in a batch; `account` is the account of the file that it came from. */
+  add(batch: FlowBatch, account: TraceAccount): void;
+  /** The result so far. */
+  finish(accounts: readonly TraceAccount[]): ReplayResult;
+}
+
+/** Groups kept apart unless told otherwise. */
+export const DEFAULT_GROUP_LIMIT = 250_000;
+
+/** Begins a replay. */
+export function createReplay(options: ReplayOptions): Replay {
+  return new Replaying(options);
+}
+
+/** What the tracker keeps for us with each connection: group << 2 | recorded verdict. */
+const enum Data {
+  GroupShift = 2,
+  RecordedMask = 3,
+}
+
+/** What a connection's records said of its fate. */
+const enum Recorded {
+  None = 0,
+  Allow = 1,
+  Deny = 2,
+  Other = 3,
+}
+
+/** Plain counters of a replay, exposed to the summary. */
+export interface ReplayCounters {
+  rows: number;
+  readonly invalid: Map<InvalidCause, { records: number; bytes: number }>;
+  readonly related: { records: number; bytes: number };
+  readonly unplaced: { records: number; bytes: number };
+  /** [OrientedBy] connections. */
+  readonly oriented: Float64Array;
+}
+
+class Replaying implements Replay {
+  private readonly program: Program;
+  private readonly dictionary: Dictionary;
+  private readonly options: ReplayOptions;
+  private readonly tracker: Tracker;
+  private readonly groups: GroupTable;
+  private readonly placer: Placer;
+  private readonly judge: Judge;
+  private readonly baseline: Judge | undefined;
+  private readonly parties: PartyTable;
+  private readonly samples: Sample[] = [];
+  /** Connections without addresses: their ends and ports -> tracker data. */
+  private readonly nameless = new Map<string, number>();
+  private readonly counters: ReplayCounters = {
+    rows: 0,
+    invalid: new Map(),
+    related: { records: 0, bytes: 0 },
+    unplaced: { records: 0, bytes: 0 },
+    oriented: new Float64Array(5),
+  };
+
+  constructor(options: ReplayOptions) {
+    this.options = options;
+    this.program = options.program;
+    this.dictionary = options.dictionary;
+    this.tracker = createTracker({
+      isTcpLoose: options.mode !== 'connections',
+      ...(options.conntrackMax !== undefined && { limit: options.conntrackMax }),
+    });
+    this.groups = new GroupTable(options.groupLimit ?? DEFAULT_GROUP_LIMIT);
+    this.placer = createPlacer(options.program, options.dictionary);
+    this.judge = createJudge(options.program, options.dictionary, this.placer);
+    this.baseline = options.baseline && createJudge(options.baseline, options.dictionary, this.placer);
+    this.parties = createParties(options.program);
+  }
+
+  add(batch: FlowBatch, account: TraceAccount): void {
+    const { mode } = this.options;
+    for (let row = 0; row < batch.count; row++) {
+      if (mode === 'stateless') this.addStateless(batch, row, account);
+      else if (batch.family[row] === 0) this.addNameless(batch, row, account);
+      else if (batch.kind[row] === RecordKind.Packet) this.addPacket(batch, row, account);
+      else this.addRecord(batch, row, account);
+    }
+    this.counters.rows += batch.count;
+  }
+
+  finish(accounts: readonly TraceAccount[]): ReplayResult {
+    const { options, groups, samples, parties, placer, judge, baseline, tracker, counters } = this;
+    return summarize({ options, groups, samples, parties, placer, judge, baseline, tracker, counters, accounts });
+  }
+
+  /** A packet: connection tracking says what it is. */
+  private addPacket(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const { tracker } = this;
+    const { refused } = tracker;
+    const state = tracker.track(batch, row);
+    if (state === TrackState.Established) return this.addTo(tracker.entry, batch, row);
+    if (state === TrackState.New) {
+      if (tracker.created === 0 && tracker.entry >= 0) return this.addAgain(batch, row, account);
+      if (tracker.entry < 0 && tracker.refused === refused) return this.addUntracked(batch, row, account);
+      return this.open(batch, row, account, this.orientNew(batch, row));
+    }
+    if (state === TrackState.Related) return this.addRelated(batch, row);
+    this.addInvalid(batch, row, account);
+  }
+
+  /** A packet that connection tracking leaves alone (neighbour discovery): judged, and no connection. */
+  private addUntracked(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const group = this.groupOf(batch, row, account, Orientation.Original, 0);
+    if (group >= 0) this.addSums(group, batch, row);
+  }
+
+  /** A NEW packet of a known connection: a retransmission. The kernel asks the policy again; the forecast does not. */
+  private addAgain(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const { tracker } = this;
+    if (tracker.getData(tracker.entry) === 0) return this.open(batch, row, account, this.orientNew(batch, row));
+    this.addTo(tracker.entry, batch, row);
+  }
+
+  /** A record that is no packet: a sample, a sum or a decision about a connection. */
+  private addRecord(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const { tracker } = this;
+    const guess = this.orientRecord(batch, row);
+    batch.orientation[row] = guess.orientation;
+    if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0) return this.open(batch, row, account, guess);
+    tracker.associate(batch, row);
+    if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
+      return this.addTo(tracker.entry, batch, row);
+    this.open(batch, row, account, guess);
+  }
+
+  /** A record without addresses: its ends' names and its ports are its connection. */
+  private addNameless(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const guess = this.orientRecord(batch, row);
+    const isReply = guess.orientation === Orientation.Reply;
+    const [from, to] = isReply
+      ? [batch.dstEndpoint[row]!, batch.srcEndpoint[row]!]
+      : [batch.srcEndpoint[row]!, batch.dstEndpoint[row]!];
+    const [fromPort, toPort] = isReply
+      ? [batch.dstPort[row]!, batch.srcPort[row]!]
+      : [batch.srcPort[row]!, batch.dstPort[row]!];
+    const hasIdentity = !hasPorts(batch.protocol[row]!) || fromPort >= 0;
+    const key = `${from},${to},${fromPort},${toPort},${batch.protocol[row]!},${batch.icmp[row]!}`;
+    const known = hasIdentity ? this.nameless.get(key) : undefined;
+    if (known !== undefined) return this.addSums(known >>> Data.GroupShift, batch, row);
+    const group = this.openGroup(batch, row, account, guess, isReply);
+    if (group >= 0 && hasIdentity)
+      this.nameless.set(key, (group << Data.GroupShift) | this.countRecorded(group, Recorded.None, batch, row));
+  }
+
+  /** Every record on its own, in its own direction, as a stateless filter would see it. */
+  private addStateless(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const group = this.groupOf(batch, row, account, Orientation.Original, 0);
+    if (group < 0) return this.count(this.counters.unplaced, batch, row);
+    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
+    this.countRecorded(group, Recorded.None, batch, row);
+    this.addSums(group, batch, row);
+  }
+
+  /** An ICMP error about a connection: apart, unless the connection is denied and the error would never have come. */
+  private addRelated(batch: FlowBatch, row: number): void {
+    const { tracker } = this;
+    const data = tracker.entry < 0 ? 0 : tracker.getData(tracker.entry);
+    if (data !== 0 && this.isDenied(data >>> Data.GroupShift)) return this.addTo(tracker.entry, batch, row);
+    this.count(this.counters.related, batch, row);
+  }
+
+  private addInvalid(batch: FlowBatch, row: number, account: TraceAccount): void {
+    const { tracker } = this;
+    const { cause } = tracker;
+    if (this.options.mode === 'connections') {
+      // Whatever follows a denied opening is counted under the denial and never judged again.
+      if (tracker.entry >= 0) {
+        const data = tracker.getData(tracker.entry);
+        if (data !== 0 && this.isDenied(data >>> Data.GroupShift)) return this.addTo(tracker.entry, batch, row);
+      } else if (
+        cause === InvalidCause.TcpNoConnection ||
+        cause === InvalidCause.SctpNoConnection ||
+        cause === InvalidCause.IcmpNoRequest
+      ) {
+        const guess = this.orientMidstream(batch, row);
+        if (guess !== undefined) {
+          tracker.adopt(
+            batch,
+            row,
+            guess.orientation === Orientation.Reply ? ConnectionDirection.Reply : ConnectionDirection.Original,
+          );
+          if (tracker.created === 1) return this.open(batch, row, account, guess, 1);
+        }
+      }
+    }
+    const tally = this.counters.invalid.get(cause) ?? { records: 0, bytes: 0 };
+    this.counters.invalid.set(cause, tally);
+    this.count(tally, batch, row);
+    if (this.options.invalid === 'count') return;
+    const group = this.groupOf(
+      batch,
+      row,
+      account,
+      Orientation.Original,
+      0,
+      packDecision(Verdict.Deny, Reason.InvalidState, Reason.InvalidState, 0),
+    );
+    if (group >= 0) this.addSums(group, batch, row);
+  }
+
+  /** Judges a new connection and begins its sums. */
+  private open(
+    batch: FlowBatch,
+    row: number,
+    account: TraceAccount,
+    guess: Guess,
+    partial = Number(isPartial(batch, row, guess)),
+  ): void {
+    const { tracker } = this;
+    const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply, partial);
+    if (group < 0) return;
+    const recorded = this.countRecorded(group, Recorded.None, batch, row);
+    if (tracker.entry < 0) return;
+    if (this.options.mode === 'packets' && this.isDenied(group)) {
+      if (tracker.created === 1) tracker.drop();
+      return;
+    }
+    tracker.setData(tracker.entry, (group << Data.GroupShift) | recorded);
+  }
+
+  private openGroup(
+    batch: FlowBatch,
+    row: number,
+    account: TraceAccount,
+    guess: Guess,
+    isReply: boolean,
+    partial = Number(isPartial(batch, row, guess)),
+  ): number {
+    const group = this.groupOf(batch, row, account, isReply ? Orientation.Reply : Orientation.Original, partial);
+    if (group < 0) {
+      this.count(this.counters.unplaced, batch, row);
+      return -1;
+    }
+    this.counters.oriented[guess.by]! += 1;
+    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
+    this.addSums(group, batch, row);
+    return group;
+  }
+
+  /** The group of a row's connection, initiator first; -1 where an end is nobody. */
+  private groupOf(
+    batch: FlowBatch,
+    row: number,
+    account: TraceAccount,
+    orientation: Orientation,
+    partial: number,
+    forced?: number,
+  ): number {
+    const { groups } = this;
+    const question = this.questionOf(batch, row, orientation);
+    const { source, destination } = question;
+    if (source.kind === 'nobody' || destination.kind === 'nobody') return -1;
+    const decision = forced ?? this.judge.judge(question);
+    const baseline = this.baseline === undefined ? -1 : (forced ?? this.baseline.judge(question));
+    const target = this.targetOf(question);
+    const via = target.via >= 0 ? target.via : this.viaOf(batch, row, orientation);
+    const { key } = groups;
+    key[GroupKey.Source] = this.partyOf(source);
+    key[GroupKey.Destination] = target.party >= 0 ? target.party : this.partyOf(destination);
+    key[GroupKey.Port] = (question.protocol << 17) | (target.port + 1);
+    key[GroupKey.Icmp] = question.icmp;
+    key[GroupKey.Decision] = decision;
+    key[GroupKey.Baseline] = baseline;
+    key[GroupKey.Flags] = ((via + 1) << 1) | partial;
+    const before = groups.count;
+    const group = groups.intern();
+    if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
+    if (groups.count > before) {
+      this.samples[group] = { question, file: account.file, line: batch.line[row]! };
+    }
+    return group;
+  }
+
+  private questionOf(batch: FlowBatch, row: number, orientation: Orientation): Question {
+    const { placer } = this;
+    const family = batch.family[row]!;
+    const protocol = batch.protocol[row]!;
+    const here = placer.place(family, batch.src[row]!, batch.srcEndpoint[row]!);
+    const there = placer.place(family, batch.dst[row]!, batch.dstEndpoint[row]!);
+    const icmp = batch.icmp[row]!;
+    if (orientation === Orientation.Reply)
+      return {
+        source: there,
+        destination: here,
+        protocol,
+        port: hasPorts(protocol) ? batch.srcPort[row]! : -1,
+        icmp: requestOf(protocol, icmp),
+      };
+    return { source: here, destination: there, protocol, port: hasPorts(protocol) ? batch.dstPort[row]! : -1, icmp };
+  }
+
+  /** Where a translated connection arrives: the backends' workload and port where they share one, and the Service. */
+  private targetOf({ destination, protocol, port }: Question): { party: number; port: number; via: number } {
+    const { program, dictionary } = this;
+    const none = { party: -1, port, via: -1 };
+    if (destination.kind !== 'address') return none;
+    const endpoint = endpointOf(program, dictionary, destination.family, destination.word);
+    if ((program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) < EndpointKind.Node)
+      return none;
+    const slot = findService(program, endpoint, protocol, port);
+    if (slot < 0) return none;
+    const { serviceSlots, backends } = program;
+    const start = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.Start]! * 2;
+    const count = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.CountPlusOne]! - 1;
+    const via = this.partyOf(destination);
+    let shared = -2;
+    let sharedPort = -2;
+    for (let index = 0; index < count; index++) {
+      const backend = backends[start + index * 2]!;
+      const party = this.partyOfBackend(backend);
+      shared = shared === -2 || shared === party ? party : -1;
+      const backendPort = backends[start + index * 2 + 1]!;
+      sharedPort = sharedPort === -2 || sharedPort === backendPort ? backendPort : -1;
+    }
+    if (shared < 0 || sharedPort < 0) return none;
+    return { party: shared, port: sharedPort, via };
+  }
+
+  private partyOfBackend(endpoint: number): number {
+    const object = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!;
+    const kind = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    return kind === EndpointKind.Pod ? this.parties.ofPods([object]) : -1;
+  }
+
+  /** The address that the initiator asked for, where the record shows that it was translated. */
+  private viaOf(batch: FlowBatch, row: number, orientation: Orientation): number {
+    if (orientation !== Orientation.Original || batch.preDstPort[row]! < 0) return -1;
+    return this.partyOf({ kind: 'address', family: batch.family[row]!, word: batch.preDst[row]! });
+  }
+
+  private partyOf(place: Place): number {
+    const { parties, placer, program, dictionary } = this;
+    switch (place.kind) {
+      case 'address':
+        return parties.ofEndpoint(
+          endpointOf(program, dictionary, place.family, place.word),
+          place.family,
+          place.word,
+          () => placer.address(place.family, place.word),
+        );
+      case 'pods':
+        return parties.ofPods(place.pods);
+      case 'described':
+        return parties.ofDescription(place.fact.namespace, place.fact.workload ?? place.fact.name ?? 'unnamed');
+      case 'service':
+        return parties.ofService(place.index, undefined);
+      default:
+        return parties.ofDescription(undefined, place.kind === 'node' ? 'a node' : 'outside');
+    }
+  }
+
+  /** Who opened a connection whose first packet this is. */
+  private orientNew(batch: FlowBatch, row: number): Guess {
+    if (this.options.mode === 'packets') return SENDER_OPENED;
+    const stated = batch.orientation[row]!;
+    if (stated !== Orientation.Unknown) return { orientation: stated, by: batch.orientedBy[row]! };
+    if (batch.protocol[row] !== Protocol.Udp) return SENDER_OPENED;
+    return this.guess(batch, row);
+  }
+
+  /** The same for a connection that was open before; undefined where the packet speaks of none (a lone RST). */
+  private orientMidstream(batch: FlowBatch, row: number): Guess | undefined {
+    const protocol = batch.protocol[row]!;
+    if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return RECEIVER_OPENED;
+    const flags = batch.tcpFlags[row]!;
+    if (protocol === Protocol.Tcp && (flags & TcpFlag.Rst) !== 0) return undefined;
+    const stated = batch.orientation[row]!;
+    return stated === Orientation.Unknown
+      ? this.guess(batch, row)
+      : { orientation: stated, by: batch.orientedBy[row]! };
+  }
+
+  /** The same for a record that is no packet: its own statement, its flags, its ports. */
+  private orientRecord(batch: FlowBatch, row: number): Guess {
+    const stated = batch.orientation[row]!;
+    if (stated !== Orientation.Unknown) return { orientation: stated, by: batch.orientedBy[row]! };
+    const flags = batch.tcpFlags[row]!;
+    if (batch.protocol[row] === Protocol.Tcp && flags !== TcpFlag.Absent && (flags & TcpFlag.Syn) !== 0)
+      return (flags & TcpFlag.Ack) === 0 ? SENDER_OPENED : RECEIVER_OPENED;
+    const icmp = batch.icmp[row]!;
+    if (icmp >= 0) return requestOf(batch.protocol[row]!, icmp) === icmp ? SENDER_OPENED : RECEIVER_OPENED;
+    return this.guess(batch, row);
+  }
+
+  private guess(batch: FlowBatch, row: number): Guess {
+    const { program, dictionary } = this;
+    const family = batch.family[row]!;
+    const source = family === 0 ? -1 : endpointOf(program, dictionary, family, batch.src[row]!);
+    const destination = family === 0 ? -1 : endpointOf(program, dictionary, family, batch.dst[row]!);
+    return orientByPorts(program, source, batch.srcPort[row]!, destination, batch.dstPort[row]!, batch.protocol[row]!);
+  }
+
+  private isDenied(group: number): boolean {
+    return (this.groups.keys[group * GroupKey.Stride + GroupKey.Decision]! & 3) === Verdict.Deny;
+  }
+
+  /** Adds a row to its connection's group. */
+  private addTo(entry: number, batch: FlowBatch, row: number): void {
+    const data = this.tracker.getData(entry);
+    const group = data >>> Data.GroupShift;
+    if (batch.recordedVerdict[row] !== RecordedVerdict.None) {
+      const recorded = this.countRecorded(group, data & Data.RecordedMask, batch, row);
+      if (recorded !== (data & Data.RecordedMask)) this.tracker.setData(entry, (group << Data.GroupShift) | recorded);
+    }
+    this.addSums(group, batch, row);
+  }
+
+  private addSums(group: number, batch: FlowBatch, row: number): void {
+    const { sums } = this.groups;
+    const at = group * GroupSum.Stride;
+    const time = batch.timeUs[row]!;
+    sums[at + GroupSum.Records]! += 1;
+    sums[at + GroupSum.Bytes]! += bytesOf(batch, row);
+    // NaN compares false: the first time is always taken.
+    if (!(sums[at + GroupSum.FirstUs]! <= time)) sums[at + GroupSum.FirstUs] = time;
+    if (!(sums[at + GroupSum.LastUs]! >= time)) sums[at + GroupSum.LastUs] = time;
+  }
+
+  /** Keeps one recorded verdict a connection: a denial outweighs what other observers let through. */
+  private countRecorded(group: number, known: number, batch: FlowBatch, row: number): number {
+    const said = recordedOf(batch.recordedVerdict[row]!);
+    if (said === Recorded.None || said === known || known === Recorded.Deny) return known;
+    if (known === Recorded.Allow && said === Recorded.Other) return known;
+    const { sums } = this.groups;
+    const base = group * GroupSum.Stride + GroupSum.RecordedAllow - 1;
+    if (known !== Recorded.None) sums[base + known]! -= 1;
+    sums[base + said]! += 1;
+    return said;
+  }
+
+  private count(tally: { records: number; bytes: number }, batch: FlowBatch, row: number): void {
+    tally.records += 1;
+    tally.bytes += bytesOf(batch, row);
+  }
+}
+
+const SENDER_OPENED: Guess = { orientation: Orientation.Original, by: OrientedBy.Flags };
+const RECEIVER_OPENED: Guess = { orientation: Orientation.Reply, by: OrientedBy.Flags };
+
+/** Is a connection's opening missing from the trace, as far as its first record shows? */
+function isPartial(batch: FlowBatch, row: number, guess: Guess): boolean {
+  if (guess.orientation === Orientation.Reply) return true;
+  if (batch.kind[row] === RecordKind.Decision || batch.kind[row] === RecordKind.Connection) return false;
+  const flags = batch.tcpFlags[row]!;
+  return batch.protocol[row] === Protocol.Tcp && flags !== TcpFlag.Absent && (flags & TcpFlag.Syn) === 0;
+}
+
+/** The ICMP request that a reply answers, type << 8; anything else is itself. */
+function requestOf(protocol: number, icmp: number): number {
+  const type = icmp >> 8;
+  if (protocol === Protocol.Icmpv6) return type === 129 ? 128 << 8 : icmp;
+  if (protocol !== Protocol.Icmp || icmp < 0) return icmp;
+  switch (type) {
+    case 0:
+      return 8 << 8;
+    case 14:
+    case 16:
+    case 18:
+      return (type - 1) << 8;
+    default:
+      return icmp;
+  }
+}
+
+function recordedOf(verdict: RecordedVerdict): Recorded {
+  switch (verdict) {
+    case RecordedVerdict.None:
+      return Recorded.None;
+    case RecordedVerdict.Allow:
+    case RecordedVerdict.Audit:
+      return Recorded.Allow;
+    case RecordedVerdict.Deny:
+      return Recorded.Deny;
+    default:
+      return Recorded.Other;
+  }
+}
+
+function bytesOf(batch: FlowBatch, row: number): number {
+  return Math.max(0, batch.bytes[row]!) + Math.max(0, batch.replyBytes[row]!);
+}
+
+function hasPorts(protocol: number): boolean {
+  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp;
+}

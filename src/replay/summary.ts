@@ -1,0 +1,284 @@
+/** The end of a replay: sums and keys to the plain result. Explanations are made when they are asked for, not before. */
+import type { Explanation } from '../model/explanation.ts';
+import { formatWorkload } from '../model/cluster.ts';
+import { formatEndpoint } from '../model/endpoint.ts';
+import { decisionEgress, decisionIngress, decisionMissing, decisionVerdict, Verdict } from '../model/verdict.ts';
+import { isGoverned } from '../compile/unit.ts';
+import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
+import { INVALID_CAUSES } from '../track/state.ts';
+import type { Tracker } from '../track/tracker.ts';
+import { GroupKey, GroupSum, type GroupTable, OVERFLOW_GROUPS } from './group.ts';
+import type { Judge, Question } from './judgement.ts';
+import type { PartyTable } from './party.ts';
+import type { Placer } from './place.ts';
+import type { ReplayCounters, ReplayOptions } from './replay.ts';
+import type {
+  Comparison,
+  FlowGroup,
+  GroupDecision,
+  GroupEndpoint,
+  RecordedComparison,
+  ReplayResult,
+  Tally,
+  UntouchedWorkload,
+  VerdictTallies,
+} from './result.ts';
+
+/** The first connection of a group, kept so that it can be explained. */
+export interface Sample {
+  readonly question: Question;
+  readonly file: string;
+  readonly line: number;
+}
+
+/** Everything that a result is made of. */
+export interface SummaryInput {
+  readonly options: ReplayOptions;
+  readonly groups: GroupTable;
+  readonly samples: readonly Sample[];
+  readonly parties: PartyTable;
+  readonly placer: Placer;
+  readonly judge: Judge;
+  readonly baseline: Judge | undefined;
+  readonly tracker: Tracker;
+  readonly counters: ReplayCounters;
+  readonly accounts: readonly TraceAccount[];
+}
+
+/** Makes the result. */
+export function summarize(input: SummaryInput): ReplayResult {
+  const { options, groups, counters, accounts, tracker, placer } = input;
+  const isCompared = options.baseline !== undefined;
+  const totals = new Sums();
+  const partial = new Sums();
+  const overflow = new Sums();
+  const compared = new Sums();
+  const recorded = { allowAllow: 0, allowDeny: 0, denyAllow: 0, denyDeny: 0, undecidable: 0 };
+  for (let group = 0; group < groups.count; group++) {
+    const verdict = verdictAt(groups, group, GroupKey.Decision);
+    (isPartialGroup(groups, group) ? partial : totals).add(verdict, groups, group);
+    if (group < OVERFLOW_GROUPS) overflow.add(verdict, groups, group);
+    if (isCompared) compared.add(compareVerdicts(verdictAt(groups, group, GroupKey.Baseline), verdict), groups, group);
+    addRecorded(recorded, verdict, groups, group);
+  }
+  const [stated, flags, paired, ports, assumed] = counters.oriented as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return {
+    mode: options.mode,
+    accounts,
+    rows: counters.rows,
+    totals: totals.verdicts(),
+    partial: partial.verdicts(),
+    invalid: new Map([...counters.invalid].map(([cause, sums]) => [INVALID_CAUSES[cause]!, tallyOf(sums)])),
+    related: tallyOf(counters.related),
+    unplaced: tallyOf(counters.unplaced),
+    ...(isCompared && { comparison: comparisonOf(compared) }),
+    recorded,
+    oriented: { stated, flags, paired, ports, assumed },
+    groups: listGroups(input),
+    ungrouped: overflow.verdicts(),
+    disagreements: placer.disagreements,
+    tracking: {
+      peak: tracker.peak,
+      expired: tracker.expired,
+      refused: tracker.refused,
+      evicted: tracker.evicted,
+      ...(options.conntrackMax !== undefined && { limit: options.conntrackMax }),
+    },
+    untouched: listUntouched(input),
+    isComplete: accounts.every(
+      (account) => account.lost === 0 && total(account.malformed) === 0 && isBalanced(account),
+    ),
+  };
+}
+
+/** Numbers of a comparison, kept apart from verdicts by their own names. */
+const enum Change {
+  NewlyDropped = 0,
+  NewlyAllowed = 1,
+  Unchanged = 2,
+  Undecidable = 3,
+}
+
+/** Sums by a small number. */
+class Sums {
+  private readonly cells = new Float64Array(4 * 3);
+
+  add(cell: number, { sums }: GroupTable, group: number): void {
+    const at = group * GroupSum.Stride;
+    this.cells[cell * 3]! += sums[at + GroupSum.Connections]!;
+    this.cells[cell * 3 + 1]! += sums[at + GroupSum.Records]!;
+    this.cells[cell * 3 + 2]! += sums[at + GroupSum.Bytes]!;
+  }
+
+  tally(cell: number): Tally {
+    const [connections, records, bytes] = this.cells.subarray(cell * 3, cell * 3 + 3) as unknown as [
+      number,
+      number,
+      number,
+    ];
+    return { connections, records, bytes };
+  }
+
+  verdicts(): VerdictTallies {
+    return {
+      allow: this.tally(Verdict.Allow),
+      deny: this.tally(Verdict.Deny),
+      undecidable: this.tally(Verdict.Undecidable),
+    };
+  }
+}
+
+function comparisonOf(sums: Sums): Comparison {
+  return {
+    newlyDropped: sums.tally(Change.NewlyDropped),
+    newlyAllowed: sums.tally(Change.NewlyAllowed),
+    unchanged: sums.tally(Change.Unchanged),
+    undecidable: sums.tally(Change.Undecidable),
+  };
+}
+
+function compareVerdicts(baseline: Verdict, candidate: Verdict): Change {
+  if (baseline === Verdict.Undecidable || candidate === Verdict.Undecidable) return Change.Undecidable;
+  if (baseline === candidate) return Change.Unchanged;
+  return candidate === Verdict.Deny ? Change.NewlyDropped : Change.NewlyAllowed;
+}
+
+function addRecorded(
+  recorded: { -readonly [K in keyof RecordedComparison]: number },
+  verdict: Verdict,
+  { sums }: GroupTable,
+  group: number,
+): void {
+  const allowed = sums[group * GroupSum.Stride + GroupSum.RecordedAllow]!;
+  const denied = sums[group * GroupSum.Stride + GroupSum.RecordedDeny]!;
+  if (verdict === Verdict.Undecidable) recorded.undecidable += allowed + denied;
+  else if (verdict === Verdict.Allow) {
+    recorded.allowAllow += allowed;
+    recorded.denyAllow += denied;
+  } else {
+    recorded.allowDeny += allowed;
+    recorded.denyDeny += denied;
+  }
+}
+
+/** Most connections first within a verdict, denials before the rest; then by name, so that equal results print alike. */
+function listGroups(input: SummaryInput): FlowGroup[] {
+  const { groups } = input;
+  const { sums } = groups;
+  const order = Array.from({ length: groups.count - OVERFLOW_GROUPS }, (_, index) => index + OVERFLOW_GROUPS);
+  const connections = (group: number): number => sums[group * GroupSum.Stride + GroupSum.Connections]!;
+  const records = (group: number): number => sums[group * GroupSum.Stride + GroupSum.Records]!;
+  const listed = order.map((group) => ({ group, value: makeGroup(input, group) }));
+  listed.sort(
+    (a, b) =>
+      a.value.decision.verdict - b.value.decision.verdict ||
+      connections(b.group) - connections(a.group) ||
+      records(b.group) - records(a.group) ||
+      compareText(groupName(a.value), groupName(b.value)),
+  );
+  return listed.map(({ value }) => value);
+}
+
+function makeGroup(input: SummaryInput, group: number): FlowGroup {
+  const { groups, parties, samples } = input;
+  const { keys, sums } = groups;
+  const at = group * GroupKey.Stride;
+  const from = group * GroupSum.Stride;
+  const port = keys[at + GroupKey.Port]!;
+  const via = (keys[at + GroupKey.Flags]! >> 1) - 1;
+  const sample = samples[group]!;
+  const baseline = keys[at + GroupKey.Baseline]!;
+  return {
+    source: parties.get(keys[at + GroupKey.Source]!),
+    destination: parties.get(keys[at + GroupKey.Destination]!),
+    protocol: port >>> 17,
+    port: (port & 0x1ffff) - 1,
+    icmp: keys[at + GroupKey.Icmp]!,
+    ...(via >= 0 && { via: nameParty(parties.get(via)) }),
+    isPartial: isPartialGroup(groups, group),
+    decision: makeDecision(keys[at + GroupKey.Decision]!, () => input.judge.explain(sample.question)),
+    ...(input.baseline !== undefined && {
+      baseline: makeDecision(baseline, () => input.baseline!.explain(sample.question)),
+    }),
+    tally: {
+      connections: sums[from + GroupSum.Connections]!,
+      records: sums[from + GroupSum.Records]!,
+      bytes: sums[from + GroupSum.Bytes]!,
+    },
+    firstUs: sums[from + GroupSum.FirstUs]!,
+    lastUs: sums[from + GroupSum.LastUs]!,
+    recorded: {
+      allow: sums[from + GroupSum.RecordedAllow]!,
+      deny: sums[from + GroupSum.RecordedDeny]!,
+      other: sums[from + GroupSum.RecordedOther]!,
+    },
+    sample: { file: sample.file, line: sample.line },
+  };
+}
+
+function makeDecision(packed: number, explain: () => Explanation | undefined): GroupDecision {
+  let known: { readonly value: Explanation | undefined } | undefined;
+  return {
+    verdict: decisionVerdict(packed),
+    egress: decisionEgress(packed),
+    ingress: decisionIngress(packed),
+    missing: decisionMissing(packed),
+    get explanation() {
+      return (known ??= { value: explain() }).value;
+    },
+  };
+}
+
+/** Pods that no connection touched, by workload. */
+function listUntouched({ options, parties }: SummaryInput): UntouchedWorkload[] {
+  const { pods } = options.program.source.snapshot;
+  const counts = new Map<string, { workload: UntouchedWorkload['workload']; pods: number }>();
+  pods.forEach((pod, index) => {
+    if (!isGoverned(pod) || parties.touched[index] === 1) return;
+    const key = formatWorkload(pod.workload);
+    const entry = counts.get(key) ?? { workload: pod.workload, pods: 0 };
+    counts.set(key, { ...entry, pods: entry.pods + pod.count });
+  });
+  return [...counts].sort(([a], [b]) => compareText(a, b)).map(([, entry]) => entry);
+}
+
+function nameParty(party: GroupEndpoint): string {
+  switch (party.kind) {
+    case 'workload':
+      return formatWorkload(party.workload);
+    case 'service':
+      return formatEndpoint({ kind: 'service', ...party.service });
+    case 'node':
+      return party.name === '' ? (party.address ?? 'a node') : party.name;
+    case 'described':
+      return party.namespace === undefined ? party.name : `${party.namespace}/${party.name}`;
+    default:
+      return party.address;
+  }
+}
+
+function groupName(group: FlowGroup): string {
+  return `${nameParty(group.source)}>${nameParty(group.destination)}>${group.protocol},${group.port},${group.icmp}>${group.via ?? ''}`;
+}
+
+function isPartialGroup({ keys }: GroupTable, group: number): boolean {
+  return (keys[group * GroupKey.Stride + GroupKey.Flags]! & 1) === 1;
+}
+
+function verdictAt({ keys }: GroupTable, group: number, word: GroupKey): Verdict {
+  return decisionVerdict(keys[group * GroupKey.Stride + word]!);
+}
+
+function tallyOf({ records, bytes }: { readonly records: number; readonly bytes: number }): Tally {
+  return { connections: 0, records, bytes };
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
