@@ -1,7 +1,7 @@
 /** The accounting of a replay: what became of every record that was read, and whether the counters add up. */
 import type { ReplayResult } from '../replay/result.ts';
-import { type Style, hang } from './layout.ts';
-import type { Names } from './name.ts';
+import { type ColorMode, type Style, createStyle, hang } from './layout.ts';
+import { type Names, createTextNames } from './name.ts';
 import { formatBytes, formatCount, formatCounted, formatPercent } from './quantity.ts';
 
 type Account = ReplayResult['accounts'][number];
@@ -69,6 +69,25 @@ export function accountLines(result: ReplayResult, names: Names, style: Style): 
         ),
   );
   return lines;
+}
+
+/** What `convert` says about its inputs: a line for all, or `explained` a block for each with what it cannot show. */
+export function formatAccounts(
+  accounts: readonly Account[],
+  rows: number,
+  { extent, color }: { readonly extent: 'brief' | 'explained'; readonly color: ColorMode },
+): string {
+  const names = createTextNames();
+  const style = createStyle(color);
+  const read = accounts.reduce((total, account) => total + account.read, 0);
+  const lines = [`${formatCounted(read, 'record')} read, ${formatCounted(rows, 'row')} written`];
+  if (extent === 'explained') {
+    for (const account of accounts) {
+      lines.push(...accountBlock(account, names));
+      for (const limit of account.limits) lines.push(...hang('    - ', names.sentence(limit)));
+    }
+  }
+  return `${lines.map((line, index) => (index === 0 ? style.bold(line) : line)).join('\n')}\n`;
 }
 
 /** The last line of every text report. */

@@ -5,9 +5,9 @@
 import type { Explanation, SideExplanation } from '../model/explanation.ts';
 import type { Direction, Policy, Rule } from '../model/policy.ts';
 import type { GroupDecision } from '../replay/result.ts';
-import { type Reason, Verdict, verdictOf } from '../model/verdict.ts';
+import { type Reason, VERDICT_NAMES, Verdict, verdictOf } from '../model/verdict.ts';
 import type { Names } from './name.ts';
-import { labelsText, peerText, portMatchText, serviceText, shortEndpointText } from './phrase.ts';
+import { labelsText, peerText, portMatchText, serviceText, shortEndpointText, translationText } from './phrase.ts';
 
 /** A rule with its policy. */
 export interface RuleReference {
@@ -43,6 +43,18 @@ export function decidingSides(decision: GroupDecision, names: Names): SideCause[
   const sides = sidesOf(decision, names);
   const deciding = sides.filter((side) => side.verdict === decision.verdict);
   return deciding.length > 0 ? deciding : sides;
+}
+
+/** Where backends of a Service disagree and no side alone is undecidable: which backend gives which verdict. */
+export function splitBackendsText(explanation: Explanation, names: Names): string | undefined {
+  const { via, verdict, egress, ingress } = explanation;
+  if (via === undefined || verdict !== Verdict.Undecidable) return undefined;
+  if (egress.verdict === Verdict.Undecidable || ingress.verdict === Verdict.Undecidable) return undefined;
+  const each = via.backends
+    .slice(0, 4)
+    .map((backend) => `${shortEndpointText(backend.destination, names)} ${VERDICT_NAMES[backend.verdict]}`);
+  const rest = via.backends.length > 4 ? ', ...' : '';
+  return `backends of ${translationText(via, names)}: ${each.join(', ')}${rest}`;
 }
 
 /** The cause of one explained side. */

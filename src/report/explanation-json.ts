@@ -6,7 +6,7 @@ import { formatProtocol } from '../model/port.ts';
 import { REASONS, VERDICT_NAMES, missingFactNames } from '../model/verdict.ts';
 import { type RuleReference, causeOfSide } from './cause.ts';
 import type { Names } from './name.ts';
-import { peerText, podSetText, portMatchText } from './phrase.ts';
+import { peerText, podSetText, portMatchText, translationText } from './phrase.ts';
 
 /** A policy by kind, name and place. */
 export function policyJson(policy: Policy, names: Names): object {
@@ -44,7 +44,7 @@ export function explanationJson(explanation: Explanation, names: Names): object 
     egress: sideJson(explanation.egress, explanation, names),
     ingress: sideJson(explanation.ingress, explanation, names),
     via: via && {
-      text: names.sentence(via.text),
+      text: translationText(via, names),
       service: via.service && {
         namespace: names.show('namespace', via.service.namespace),
         name: names.show('service', via.service.name),

@@ -9,7 +9,7 @@ import type {
 } from '../model/explanation.ts';
 import type { Direction } from '../model/policy.ts';
 import { REASONS, VERDICT_NAMES, Verdict } from '../model/verdict.ts';
-import { causeOfSide } from './cause.ts';
+import { causeOfSide, splitBackendsText } from './cause.ts';
 import { type Style, hang } from './layout.ts';
 import type { Names } from './name.ts';
 import {
@@ -24,6 +24,7 @@ import {
   ruleText,
   serviceText,
   shortEndpointText,
+  translationText,
 } from './phrase.ts';
 
 /** What the lines are made with. */
@@ -45,7 +46,7 @@ export function explanationTextLines(explanation: Explanation, options: Explanat
   if (via === undefined) {
     lines.push(...sideLines('egress', explanation, options), ...sideLines('ingress', explanation, options));
   } else {
-    lines.push(...hang('  ', `via ${names.sentence(via.text)}, which ${backendCountText(via.backends.length)}`));
+    lines.push(...hang('  ', `via ${translationText(via, names)}, which ${backendCountText(via.backends.length)}`));
     via.backends.forEach((backend, index) => {
       lines.push(
         '',
@@ -71,6 +72,8 @@ export function flowText(explanation: Explanation, names: Names): string {
 export function causeTexts(explanation: Explanation, names: Names): string[] {
   const sides = (['egress', 'ingress'] as const).map((direction) => explanation[direction]);
   const deciding = sides.filter((side) => side.verdict === explanation.verdict);
+  const backends = splitBackendsText(explanation, names);
+  if (backends !== undefined) return [backends, ...missingTexts(explanation.missing)];
   const texts = (deciding.length > 0 ? deciding : sides).map((side) => {
     const cause = causeOfSide(side, explanation, names);
     const subject = shortEndpointText(side.subject, names);
@@ -122,17 +125,6 @@ function sideLines(direction: Direction, explanation: Explanation, options: Expl
     ...hang('    ', `${REASONS[side.reason]!.condition}${side.policies.length === 0 ? '' : ':'}`),
   ];
   for (const policy of side.policies) lines.push(...policyLines(policy, side, options));
-  const cause = causeOfSide(side, explanation, names);
-  if (cause.nearest !== undefined) {
-    const { policy, rule, why } = cause.nearest;
-    lines.push(
-      ...paintLabel(
-        '    nearest  ',
-        `${ruleText(direction, rule, names)} of ${policyText(policy, names)}, ${positionText(rule.position, names)}: ${why}`,
-        style,
-      ),
-    );
-  }
   for (const text of missingTexts(side.missing)) lines.push(...paintLabel('    missing  ', text, style));
   return lines;
 }

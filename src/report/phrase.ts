@@ -1,11 +1,12 @@
 /** The words of the model as people read them: endpoints, selectors, peers, policies, rules. Built from parts, never parsed. */
-import type { ResolvedEndpoint } from '../model/explanation.ts';
+import type { Explanation, ResolvedEndpoint } from '../model/explanation.ts';
 import type { EndpointRef } from '../model/flow.ts';
 import type { Labels, Requirement, Selector } from '../model/label.ts';
 import type { Direction, Peer, PodSet, Policy, Position, Rule } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
 import type { Workload } from '../model/cluster.ts';
 import type { GroupEndpoint } from '../replay/result.ts';
+import { parseEndpoint } from '../model/endpoint.ts';
 import { PORT_PROTOCOLS, Protocol, formatProtocol } from '../model/port.ts';
 import { MISSING_FACTS } from '../model/verdict.ts';
 import type { Names } from './name.ts';
@@ -173,6 +174,20 @@ export function ruleText(direction: Direction, rule: Rule, names: Names): string
 /** `file:line`. */
 export function positionText(position: Position, names: Names): string {
   return `${names.show('file', position.file)}:${position.line}`;
+}
+
+/** `FlowGroup.via`: the spelling of an endpoint. */
+export function viaText(via: string, names: Names): string {
+  if (names.mode === 'plain') return names.sentence(via);
+  const ref = parseEndpoint(via, '');
+  return ref === undefined ? names.show('service', via) : endpointRefText(ref, names);
+}
+
+/** `Explanation.via`: a sentence of the engine's; redacted, the Service alone. */
+export function translationText(via: NonNullable<Explanation['via']>, names: Names): string {
+  if (names.mode === 'plain') return names.sentence(via.text);
+  if (via.service === undefined) return 'a translated address';
+  return `Service ${scoped('service', via.service.namespace, via.service.name, names)}`;
 }
 
 /** The facts of a mask in sentences. */

@@ -12,6 +12,7 @@ import { jsonText } from './escape.ts';
 import { changeOf } from './item.ts';
 import type { Names } from './name.ts';
 import { policyJson, referenceJson } from './explanation-json.ts';
+import { viaText } from './phrase.ts';
 import { formatTime } from './quantity.ts';
 
 /** Version of the shapes below: the first number changes when a reader of the old one could break. */
@@ -77,7 +78,7 @@ function groupJson(group: FlowGroup, names: Names): object {
     protocol: formatProtocol(group.protocol),
     port: group.port < 0 ? undefined : group.port,
     icmp: group.icmp < 0 ? undefined : { type: group.icmp >>> 8, code: group.icmp & 255 },
-    via: group.via === undefined ? undefined : names.sentence(group.via),
+    via: group.via === undefined ? undefined : viaText(group.via, names),
     isPartial: group.isPartial,
     verdict: VERDICT_NAMES[group.decision.verdict],
     change: changeOf(group),

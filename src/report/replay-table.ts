@@ -2,12 +2,12 @@
 import type { FlowGroup, GroupDecision, ReplayResult } from '../replay/result.ts';
 import { REASONS, VERDICT_NAMES, Verdict, missingFactNames } from '../model/verdict.ts';
 import { balanceOf } from './account-text.ts';
-import { decidingSides } from './cause.ts';
+import { decidingSides, splitBackendsText } from './cause.ts';
 import { csvCell, markdownCell } from './escape.ts';
 import { type Item, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
 import { alignColumns } from './layout.ts';
 import type { Names } from './name.ts';
-import { groupEndpointText, missingTexts, policyText, positionText, ruleText, serviceText } from './phrase.ts';
+import { groupEndpointText, missingTexts, policyText, positionText, ruleText, serviceText, viaText } from './phrase.ts';
 import { formatBytes, formatCount, formatCounted, formatPercent, formatTime } from './quantity.ts';
 
 /** Columns of CSV and wide output, in order. New ones are added at the end. */
@@ -171,7 +171,7 @@ function markdownSection(
 }
 
 function markdownRow({ group, sources, destinations, tally }: Item, result: ReplayResult, names: Names): string {
-  const via = group.via === undefined ? '' : ` via ${names.sentence(group.via)}`;
+  const via = group.via === undefined ? '' : ` via ${viaText(group.via, names)}`;
   const cells = [
     endpointsText(sources, names),
     endpointsText(destinations, names),
@@ -184,6 +184,8 @@ function markdownRow({ group, sources, destinations, tally }: Item, result: Repl
 
 /** The cause of a decision in one sentence. */
 function whySentence(decision: GroupDecision, names: Names): string {
+  const backends = decision.explanation && splitBackendsText(decision.explanation, names);
+  if (backends !== undefined) return `${backends}; ${missingTexts(decision.missing).join('; ')}`;
   const parts = decidingSides(decision, names).map((side) => {
     const policies = side.isolating
       .slice(0, 3)
@@ -219,7 +221,7 @@ function groupCells(group: FlowGroup, names: Names): string[] {
     source: groupEndpointText(group.source, names),
     destination: groupEndpointText(group.destination, names),
     service: serviceText(group.protocol, group.port, group.icmp),
-    via: group.via === undefined ? '' : names.sentence(group.via),
+    via: group.via === undefined ? '' : viaText(group.via, names),
     partial: group.isPartial ? 'yes' : '',
     connections: String(tally.connections),
     records: String(tally.records),

@@ -5,11 +5,11 @@
 import type { FlowGroup, GroupDecision, ReplayResult, Tally, VerdictTallies } from '../replay/result.ts';
 import { REASONS, Verdict } from '../model/verdict.ts';
 import { accountLines, completenessLine } from './account-text.ts';
-import { type SideCause, decidingSides } from './cause.ts';
+import { type SideCause, decidingSides, splitBackendsText } from './cause.ts';
 import { type Item, type Unit, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
 import { PAGE_WIDTH, type Style, alignColumns, hang } from './layout.ts';
 import type { Names } from './name.ts';
-import { missingTexts, policyText, positionText, ruleText, serviceText, workloadText } from './phrase.ts';
+import { missingTexts, policyText, positionText, ruleText, serviceText, viaText, workloadText } from './phrase.ts';
 import { formatBytes, formatCount, formatCounted, formatDuration, formatPercent, formatSpan } from './quantity.ts';
 
 /** What the text output may know beside the result. */
@@ -87,6 +87,7 @@ function summaryLines(page: Page): string[] {
   const paint = [style.dim, style.good, style.bad, style.warn, style.dim];
   return [
     ...hang('', headline(page)),
+    ...timeLines(page),
     '',
     ...table.map((line, index) =>
       index > 0 && index < 4 && unit.count(rows[index - 1]![1]) === 0 ? style.dim(line) : paint[index]!(line),
@@ -94,7 +95,7 @@ function summaryLines(page: Page): string[] {
   ];
 }
 
-function headline({ result, unit, span, policyCount, baselinePolicyCount }: Page): string {
+function headline({ result, unit, policyCount, baselinePolicyCount }: Page): string {
   const whole = unit.count(sumTallies([sumAll(result.totals), sumAll(result.partial)]));
   const policies = policyCount === undefined ? '' : ` against ${formatCounted(policyCount, 'policy', 'policies')}`;
   const baseline =
@@ -107,11 +108,13 @@ function headline({ result, unit, span, policyCount, baselinePolicyCount }: Page
       : result.mode === 'stateless'
         ? ', each record on its own, without connection tracking'
         : '';
-  const when = Number.isNaN(span[0])
-    ? ''
-    : `, ${formatSpan(span[0], span[1])} UTC (${formatDuration(span[1] - span[0])})`;
   const traces = result.accounts.length === 1 ? '1 trace' : formatCounted(result.accounts.length, 'trace');
-  return `Replayed ${formatCounted(whole, unit.singular)} of ${traces}${policies}${baseline}${how}${when}`;
+  return `Replayed ${formatCounted(whole, unit.singular)} of ${traces}${policies}${baseline}${how}`;
+}
+
+function timeLines({ span }: Page): string[] {
+  if (Number.isNaN(span[0])) return [];
+  return [`${formatSpan(span[0], span[1])} UTC, ${formatDuration(span[1] - span[0])}`];
 }
 
 function droppedLines(page: Page): string[] {
@@ -313,7 +316,7 @@ function itemTitle(page: Page, { group, sources, destinations, tally }: Item): s
   const count = unit.count(tally);
   const number = formatCounted(count, unit.singular);
   const service = serviceText(group.protocol, group.port, group.icmp);
-  const via = group.via === undefined ? '' : `  via ${names.sentence(group.via)}`;
+  const via = group.via === undefined ? '' : `  via ${viaText(group.via, names)}`;
   const who = `${endpointsText(sources, names)} -> ${endpointsText(destinations, names)}  ${service}`;
   const title = who + via;
   const gap = PAGE_WIDTH - 2 - title.length - number.length;
@@ -343,15 +346,19 @@ function itemLines(page: Page, item: Item): string[] {
 function decisionRows(page: Page, group: FlowGroup, decision: GroupDecision, item: Item): [string, string][] {
   const { names } = page;
   const rows: [string, string][] = [];
-  for (const side of decidingSides(decision, names)) {
-    const subject =
-      side.direction === 'egress' ? endpointsText(item.sources, names) : endpointsText(item.destinations, names);
-    const label =
-      decision.verdict === Verdict.Deny ? 'denied' : decision.verdict === Verdict.Allow ? 'allowed' : 'unknown';
-    const reason = REASONS[side.reason]!.condition;
-    rows.push([label, `at ${side.direction} of ${subject}: ${reason}`]);
-    rows.push(...policyRows(side, names));
-  }
+  const { explanation } = decision;
+  const backends = explanation?.verdict === decision.verdict ? splitBackendsText(explanation, names) : undefined;
+  if (backends !== undefined) rows.push(['unknown', backends]);
+  else
+    for (const side of decidingSides(decision, names)) {
+      const subject =
+        side.direction === 'egress' ? endpointsText(item.sources, names) : endpointsText(item.destinations, names);
+      const label =
+        decision.verdict === Verdict.Deny ? 'denied' : decision.verdict === Verdict.Allow ? 'allowed' : 'unknown';
+      const reason = REASONS[side.reason]!.condition;
+      rows.push([label, `at ${side.direction} of ${subject}: ${reason}`]);
+      rows.push(...policyRows(side, names));
+    }
   if (decision.verdict === Verdict.Undecidable)
     for (const text of missingTexts(decision.missing)) rows.push(['missing', text]);
   if (group.baseline !== undefined && changeOf(group) === 'undecidable')

@@ -1,0 +1,120 @@
+/** `dropcast convert`: any trace that dropcast reads, written in one of its own formats. */
+import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { WritableFormat } from '../trace/write.ts';
+import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
+import { systemMessage } from './input.ts';
+import { type Io, type Sink, colorOf } from './terminal.ts';
+import { readMapping, readTraces } from './trace-input.ts';
+
+/** Flags as parsed; see `dropcast convert --help`. */
+export interface ConvertFlags {
+  readonly output: string;
+  readonly to?: WritableFormat;
+  readonly format?: string;
+  readonly map?: string;
+  readonly maxMalformed: number;
+  readonly explain?: true;
+}
+
+/** Endings of file names that say which format is meant. */
+const ENDINGS: readonly (readonly [string, WritableFormat])[] = [
+  ['.ndjson', 'ndjson'],
+  ['.jsonl', 'ndjson'],
+  ['.csv', 'csv'],
+];
+
+/** Runs the command. The output file appears whole or not at all; what was read is said on stderr. */
+export async function runConvert(inputs: readonly string[], flags: ConvertFlags, io: Io): Promise<ExitCode> {
+  const to = flags.to ?? ENDINGS.find(([ending]) => flags.output.endsWith(ending))?.[1];
+  if (to === undefined) throw new Refusal('name the format with --to ndjson|csv|binary');
+  if (to === 'binary' && flags.output === '-' && io.stdout.isTTY)
+    throw new Refusal('a binary trace would garble the terminal; name a file with -o');
+  if (inputs.some((input) => input !== '-' && resolve(io.cwd, input) === resolve(io.cwd, flags.output)))
+    throw new Refusal('the output is one of the inputs');
+  const [{ createDictionary }, { createWriter }] = await Promise.all([
+    import('../model/flow.ts'),
+    import('../trace/write.ts'),
+  ]);
+  const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
+  const dictionary = createDictionary();
+  const writer = createWriter(to, dictionary);
+  const target = flags.output === '-' ? sinkTarget(io.stdout) : fileTarget(resolve(io.cwd, flags.output), flags.output);
+  let rows = 0;
+  try {
+    const reading = await readTraces(
+      inputs,
+      dictionary,
+      { ...(flags.format !== undefined && { format: flags.format }), ...(mapping && { mapping }) },
+      io,
+      async (batch) => {
+        rows += batch.count;
+        await target.write(writer.write(batch));
+      },
+    );
+    await target.write(writer.end());
+    target.finish(reading.refusals.length === 0 ? 'keep' : 'discard');
+    return await reportConversion(reading, rows, flags, io);
+  } catch (error) {
+    target.finish('discard');
+    throw error;
+  }
+}
+
+async function reportConversion(
+  { accounts, refusals, end }: Awaited<ReturnType<typeof readTraces>>,
+  rows: number,
+  flags: ConvertFlags,
+  io: Io,
+): Promise<ExitCode> {
+  const { formatAccounts } = await import('../report/account-text.ts');
+  const extent = flags.explain ? 'explained' : 'brief';
+  await io.stderr.write(formatAccounts(accounts, rows, { extent, color: colorOf(io.stderr, io.env) }));
+  if (refusals.length > 0) {
+    await io.stderr.write(`dropcast: ${refusals.join('; ')}\n`);
+    return ExitCode.Refused;
+  }
+  const reasons = incompleteReasons(accounts, flags.maxMalformed);
+  if (end === 'interrupted') reasons.unshift('interrupted');
+  if (reasons.length === 0) return ExitCode.Fine;
+  await io.stderr.write(`dropcast: the output is incomplete: ${reasons.join('; ')}\n`);
+  return ExitCode.Incomplete;
+}
+
+interface Target {
+  write(bytes: Uint8Array): Promise<void>;
+  finish(fate: 'keep' | 'discard'): void;
+}
+
+function sinkTarget(sink: Sink): Target {
+  return {
+    async write(bytes) {
+      if (bytes.length > 0) await sink.write(bytes.slice());
+    },
+    finish() {},
+  };
+}
+
+function fileTarget(path: string, shown: string): Target {
+  const partial = `${path}.partial`;
+  let file: number;
+  try {
+    file = openSync(partial, 'w');
+  } catch (error) {
+    throw new Refusal(`${shown}: ${systemMessage(error)}`);
+  }
+  let state: 'open' | 'done' = 'open';
+  return {
+    write(bytes) {
+      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+      return Promise.resolve();
+    },
+    finish(fate) {
+      if (state === 'done') return;
+      state = 'done';
+      closeSync(file);
+      if (fate === 'keep') renameSync(partial, path);
+      else rmSync(partial, { force: true });
+    },
+  };
+}

@@ -1,0 +1,88 @@
+/** Manifest files from the command line: paths, folders and stdin become texts, in a stable order. */
+import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { ManifestFile } from '../manifest/load.ts';
+import { Refusal } from './exit.ts';
+import type { Io } from './terminal.ts';
+
+/** What folders are searched for. */
+const MANIFEST_ENDINGS = ['.yaml', '.yml', '.json'];
+
+/**
+ * Reads every `-f`: each is one group, `firstGroup` the number of the first. A folder gives its manifests, recursively and
+ * sorted by path. All unreadable paths are named before the command gives up.
+ */
+export async function readManifests(
+  paths: readonly string[],
+  io: Io,
+  options: { readonly firstGroup?: number; readonly take?: 'all' | 'policies' } = {},
+): Promise<ManifestFile[]> {
+  const files: ManifestFile[] = [];
+  const problems: string[] = [];
+  for (const [index, path] of paths.entries()) {
+    const group = (options.firstGroup ?? 0) + index;
+    const add = (name: string, text: string): void => {
+      files.push({ path: name, text, group, ...(options.take === undefined ? {} : { take: options.take }) });
+    };
+    if (path === '-') {
+      add('-', await readStdin(io));
+      continue;
+    }
+    try {
+      const found = listManifests(path, io.cwd, new Set());
+      if (found.length === 0) problems.push(`${path}: the folder holds no ${MANIFEST_ENDINGS.join(', ')} files`);
+      for (const name of found) add(name, readFileSync(resolve(io.cwd, name), 'utf8'));
+    } catch (error) {
+      problems.push(`${path}: ${systemMessage(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new Refusal(problems.join('\n'));
+  return files;
+}
+
+/** One text file, named in the refusal where it cannot be read; `-` is stdin. */
+export async function readText(path: string, io: Io): Promise<string> {
+  if (path === '-') return readStdin(io);
+  try {
+    return readFileSync(resolve(io.cwd, path), 'utf8');
+  } catch (error) {
+    throw new Refusal(`${path}: ${systemMessage(error)}`);
+  }
+}
+
+/** A system error in words; others as they are. */
+export function systemMessage(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'ENOENT':
+      return 'no such file or folder';
+    case 'EACCES':
+      return 'permission denied';
+    case 'EISDIR':
+      return 'is a folder';
+    default:
+      return message;
+  }
+}
+
+function listManifests(path: string, cwd: string, seen: Set<string>): string[] {
+  const full = resolve(cwd, path);
+  if (!statSync(full).isDirectory()) return [path];
+  const real = realpathSync(full);
+  if (seen.has(real)) return [];
+  seen.add(real);
+  return readdirSync(full)
+    .sort()
+    .flatMap((name) => {
+      const child = join(path, name);
+      const isFolder = statSync(resolve(cwd, child), { throwIfNoEntry: false })?.isDirectory() === true;
+      if (isFolder) return listManifests(child, cwd, seen);
+      return MANIFEST_ENDINGS.some((ending) => name.toLowerCase().endsWith(ending)) ? [child] : [];
+    });
+}
+
+async function readStdin(io: Io): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of io.stdin) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}

@@ -1,0 +1,256 @@
+/**
+ * argv to command. Options are declared here, with their help; the commands themselves are imported when they run, so that
+ * `--help` and `--version` do not wait for the engine.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ExitCode, FAIL_CONDITIONS, type FailCondition, Refusal } from './exit.ts';
+import type { Io } from './terminal.ts';
+
+declare global {
+  // Defined by the bundler; absent when the source runs.
+  var DROPCAST_VERSION: string | undefined;
+}
+
+/** Groups in a list of text output unless `--top` says otherwise. */
+const DEFAULT_TOP = 10;
+
+/** Runs one command line to its end and returns the exit code. Prints to `io` alone and never throws on bad input. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let code: ExitCode = ExitCode.Fine;
+  const written: Promise<unknown>[] = [];
+  const program = createProgram(io, written, (given) => {
+    code = given;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    code = await exitCodeOf(error, io);
+  }
+  await Promise.all(written);
+  return code;
+}
+
+async function exitCodeOf(error: unknown, io: Io): Promise<ExitCode> {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.Fine : ExitCode.Refused;
+  const { escapeControl } = await import('../report/escape.ts');
+  if (error instanceof Refusal) {
+    const lines = error.message.split('\n').map(escapeControl);
+    await io.stderr.write(`dropcast: ${lines.join('\ndropcast: ')}\n`);
+    return ExitCode.Refused;
+  }
+  const { stack, message } = error as Error;
+  await io.stderr.write(
+    `dropcast: this is a defect of dropcast, please report it: ${escapeControl(message ?? String(error))}\n${stack ?? ''}\n`,
+  );
+  return ExitCode.Refused;
+}
+
+function createProgram(io: Io, written: Promise<unknown>[], end: (code: ExitCode) => void): Command {
+  const program = new Command('dropcast')
+    .description('Forecast what Kubernetes network policies will drop, by replaying recorded traffic through them.')
+    .version(globalThis.DROPCAST_VERSION ?? 'development', '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .configureHelp({ showGlobalOptions: false, helpWidth: 100 })
+    .configureOutput({
+      writeOut: (text) => void written.push(io.stdout.write(text)),
+      writeErr: (text) => void written.push(io.stderr.write(text)),
+      outputError: (text, write) => write(text.replace(/^error: /, 'dropcast: ')),
+    })
+    .exitOverride()
+    .showSuggestionAfterError()
+    .addHelpText('after', examples(['dropcast replay -f cluster/ -f policies/ capture.pcap', 'dropcast help replay']));
+  for (const command of [
+    replayCommand(io, end),
+    explainCommand(io, end),
+    testCommand(io, end),
+    checkCommand(io, end),
+    convertCommand(io, end),
+  ]) {
+    program.addCommand(command.copyInheritedSettings(program));
+  }
+  return program;
+}
+
+function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
+  const command = new Command('replay')
+    .summary('forecast what the policies would drop of recorded traffic')
+    .description('Replay traces against a cluster and its policies: which connections would be dropped, and why.')
+    .argument('<trace...>', 'trace files, or - for stdin; the format is recognised');
+  addClusterOptions(command);
+  return command
+    .option('--baseline <path>', 'policies to compare with, instead of those of -f; repeatable', collect, [])
+    .addOption(
+      new Option('-o, --output <format>', 'output format')
+        .choices(['text', 'wide', 'json', 'ndjson', 'csv', 'md'])
+        .default('text'),
+    )
+    .option('--top <n>', 'groups in a list of text and md output, or all', parseTop, DEFAULT_TOP)
+    .option('--format <name>', 'trace format, instead of recognising it')
+    .option('--map <mapping>', 'CSV columns as FIELD=COLUMN,..., or a file of them')
+    .option(
+      '--fail-on <condition>',
+      `exit 1 on ${FAIL_CONDITIONS.join('|')}, several with commas (default: drop, with --baseline new-drop)`,
+      parseFailOn,
+    )
+    .option('--max-malformed <n>', 'malformed records that do not make the result incomplete', parseCount, 0)
+    .option('--conntrack-max <n>', 'emulate a connection table of this size', parseCount)
+    .option('--stateless', 'judge every record on its own, as without connection tracking')
+    .option('--packets', 'judge packet by packet as the kernel would, not whole connections')
+    .addOption(
+      new Option('--invalid <fate>', 'what becomes of packets that connection tracking calls INVALID')
+        .choices(['count', 'drop'])
+        .default('count'),
+    )
+    .addHelpText(
+      'after',
+      examples([
+        'dropcast replay -f cluster.yaml -f policies/ capture.pcap',
+        'dropcast replay -f live.yaml -f change.yaml --baseline live.yaml --fail-on new-drop flows.jsonl',
+        'hubble observe -o jsonpb | dropcast replay -f live.yaml -f policies/ -',
+      ]) + EXIT_CODES,
+    )
+    .action(async (traces: string[], flags) => {
+      const { runReplay } = await import('./replay.ts');
+      end(await runReplay(traces, flags, io));
+    });
+}
+
+function explainCommand(io: Io, end: (code: ExitCode) => void): Command {
+  const command = new Command('explain')
+    .summary('one connection, step by step')
+    .description('Explain the verdict on one connection, both sides, or on every packet of a scenario file.')
+    .usage('[options] -f PATH SRC DST PROTO/PORT\n       dropcast explain [options] SCENARIO-FILE')
+    .argument('<args...>', 'source, destination and service, or a scenario file');
+  addClusterOptions(command);
+  return command
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
+    .addHelpText(
+      'after',
+      `
+SRC and DST are namespace/name (a pod or workload), namespace/Kind/name, service.namespace or an address.
+` +
+        examples([
+          'dropcast explain -f cluster.yaml -f policies/ app1/frontend app1/backend TCP/5678',
+          'dropcast explain -f cluster.yaml 203.0.113.9 backend-svc.app1 TCP/80',
+          'dropcast explain -f cluster.yaml app1/frontend app1/backend ICMP/8',
+          'dropcast explain bug-report.scenario',
+        ]),
+    )
+    .action(async (args: string[], flags) => {
+      const { runExplain } = await import('./explain.ts');
+      end(await runExplain(args, flags, io));
+    });
+}
+
+function testCommand(io: Io, end: (code: ExitCode) => void): Command {
+  const command = new Command('test')
+    .summary('policy unit tests from CSV files')
+    .description(
+      'Check expectations: CSV files with the columns src,dst,protocol,port,expect (allow, deny, undecidable).',
+    )
+    .argument('<expectations...>', 'CSV files, or - for stdin');
+  addClusterOptions(command);
+  return command
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
+    .addHelpText('after', examples(['dropcast test -f cluster.yaml -f policies/ expectations.csv']))
+    .action(async (files: string[], flags) => {
+      const { runTest } = await import('./test.ts');
+      end(await runTest(files, flags, io));
+    });
+}
+
+function checkCommand(io: Io, end: (code: ExitCode) => void): Command {
+  const command = new Command('check')
+    .summary('validate manifests and print every diagnostic')
+    .description('Validate manifests as the API server does, and print everything that was found.');
+  addClusterOptions(command);
+  return command
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
+    .addHelpText('after', examples(['dropcast check -f policies/', 'helm template chart | dropcast check -f -']))
+    .action(async (flags) => {
+      const { runCheck } = await import('./check.ts');
+      end(await runCheck(flags, io));
+    });
+}
+
+function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
+  return new Command('convert')
+    .summary('convert traces to NDJSON, CSV or the binary format')
+    .description("Read traces of any known format and write one trace in one of dropcast's own formats.")
+    .argument('<input...>', 'trace files, or - for stdin')
+    .requiredOption('-o, --output <file>', 'where to write, - for stdout')
+    .addOption(
+      new Option('--to <format>', 'format to write; by default told by the ending of the file').choices([
+        'ndjson',
+        'csv',
+        'binary',
+      ]),
+    )
+    .option('--format <name>', 'trace format of the inputs, instead of recognising it')
+    .option('--map <mapping>', 'CSV columns as FIELD=COLUMN,..., or a file of them')
+    .option('--max-malformed <n>', 'malformed records that do not make the output incomplete', parseCount, 0)
+    .option('--explain', 'say on stderr what became of every record of every input')
+    .addHelpText(
+      'after',
+      examples([
+        'dropcast convert capture.pcap -o capture.bin --to binary',
+        'dropcast convert flows.jsonl.gz -o flows.csv',
+      ]),
+    )
+    .action(async (inputs: string[], flags) => {
+      const { runConvert } = await import('./convert.ts');
+      end(await runConvert(inputs, flags, io));
+    });
+}
+
+function addClusterOptions(command: Command): void {
+  command
+    .option(
+      '-f, --file <path>',
+      'manifests: a file, a folder or -; a later one replaces objects; repeatable',
+      collect,
+      [],
+    )
+    .option('--delete <kind/ns/name>', 'remove an object after reading; repeatable', collect, [])
+    .option('-n, --namespace <name>', 'namespace of objects and names without one', 'default')
+    .addOption(
+      new Option('--validate <mode>', 'unknown and duplicate fields: refuse, warn or ignore')
+        .choices(['strict', 'warn', 'ignore'])
+        .default('strict'),
+    )
+    .option('--dialect <key=value>', 'a choice where the API leaves one open; repeatable', collect, [])
+    .option('--redact', 'replace names and addresses by stable pseudonyms');
+}
+
+const EXIT_CODES = `
+Exit codes:
+  0  nothing of what --fail-on asks for
+  1  the --fail-on condition holds
+  2  bad usage, an unreadable file or a refused manifest
+  3  lost events, or more malformed records than --max-malformed
+`;
+
+function examples(lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+function collect(value: string, previous: string[]): string[] {
+  return [...previous, value];
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.');
+  return Number(text);
+}
+
+function parseTop(text: string): number {
+  return text === 'all' ? Infinity : parseCount(text);
+}
+
+function parseFailOn(text: string): FailCondition[] {
+  return text.split(',').map((part) => {
+    const condition = FAIL_CONDITIONS.find((one) => one === part.trim());
+    if (condition === undefined) throw new InvalidArgumentError(`Choose from ${FAIL_CONDITIONS.join(', ')}.`);
+    return condition;
+  });
+}

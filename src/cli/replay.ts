@@ -1,0 +1,85 @@
+/** `dropcast replay`: manifests and traces in, forecast out. */
+import type { ReplayMode } from '../replay/result.ts';
+import type { ReplayFormat } from '../report/replay.ts';
+import { type ClusterOptions, readCluster } from './cluster.ts';
+import { type ExitCode, type FailCondition, Refusal, judgeReplay } from './exit.ts';
+import { type Io, colorOf } from './terminal.ts';
+import { readMapping, readTraces } from './trace-input.ts';
+
+/** Flags as parsed; see `dropcast replay --help`. */
+export interface ReplayFlags extends ClusterOptions {
+  readonly format?: string;
+  readonly map?: string;
+  readonly output: ReplayFormat;
+  readonly top: number;
+  readonly failOn?: readonly FailCondition[];
+  readonly maxMalformed: number;
+  readonly conntrackMax?: number;
+  readonly stateless?: true;
+  readonly packets?: true;
+  readonly invalid: 'count' | 'drop';
+}
+
+/** Runs the command and returns its exit code; throws `Refusal` where it cannot begin. */
+export async function runReplay(traces: readonly string[], flags: ReplayFlags, io: Io): Promise<ExitCode> {
+  checkFlags(traces, flags);
+  const cluster = await readCluster(flags, io);
+  const [{ compile }, { createReplay }, { createDictionary }, { formatReplay }] = await Promise.all([
+    import('../compile/compile.ts'),
+    import('../replay/replay.ts'),
+    import('../model/flow.ts'),
+    import('../report/replay.ts'),
+  ]);
+  const { snapshot, policies, baseline, dialect, redact } = cluster;
+  const dictionary = createDictionary();
+  const replay = createReplay({
+    program: compile(snapshot, policies, dialect),
+    ...(baseline && { baseline: compile(snapshot, baseline, dialect) }),
+    dictionary,
+    mode: modeOf(flags),
+    ...(flags.conntrackMax !== undefined && { conntrackMax: flags.conntrackMax }),
+    invalid: flags.invalid,
+  });
+  const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
+  const reading = await readTraces(
+    traces,
+    dictionary,
+    { ...(flags.format !== undefined && { format: flags.format }), ...(mapping && { mapping }) },
+    io,
+    (batch, account) => replay.add(batch, account),
+  );
+  const found = replay.finish(reading.accounts);
+  const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
+  const result = isWhole ? found : { ...found, isComplete: false };
+  await io.stdout.write(
+    formatReplay(result, {
+      format: flags.output,
+      color: colorOf(io.stdout, io.env),
+      top: flags.top,
+      policyCount: policies.length,
+      ...(baseline && { baselinePolicyCount: baseline.length }),
+      ...(redact && { redact }),
+    }),
+  );
+  const { code, sentence } = judgeReplay(result, {
+    failOn: flags.failOn ?? [baseline === undefined ? 'drop' : 'new-drop'],
+    maxMalformed: flags.maxMalformed,
+    ...reading,
+  });
+  if (sentence !== undefined) await io.stderr.write(`dropcast: ${redact ? `exit code ${code}` : sentence}\n`);
+  return code;
+}
+
+function modeOf({ packets, stateless }: ReplayFlags): ReplayMode {
+  if (packets) return 'packets';
+  return stateless ? 'stateless' : 'connections';
+}
+
+function checkFlags(traces: readonly string[], flags: ReplayFlags): void {
+  const stdins = [...flags.file, ...(flags.baseline ?? []), ...traces].filter((path) => path === '-').length;
+  if (stdins > 1) throw new Refusal('stdin (-) can be read once, as manifests or as a trace');
+  if (flags.packets && flags.stateless)
+    throw new Refusal('--packets and --stateless exclude each other: the one tracks connections, the other does not');
+  if (flags.failOn?.includes('new-drop') && (flags.baseline ?? []).length === 0)
+    throw new Refusal('--fail-on new-drop needs a --baseline to compare with');
+}

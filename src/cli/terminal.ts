@@ -1,0 +1,61 @@
+/** The world as commands see it: streams, environment and interrupts, passed in so that tests can run commands in process. */
+import type { ColorMode } from '../report/layout.ts';
+
+/** Where text and bytes go. */
+export interface Sink {
+  readonly isTTY: boolean;
+  /** Resolves when more may follow; `closed` once the other end is gone (EPIPE), and then nothing more is written. */
+  write(chunk: string | Uint8Array): Promise<'open' | 'closed'>;
+}
+
+/** Everything that a command may touch beside the file system. */
+export interface Io {
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Calls `handler` on SIGINT; the function that comes back removes it. */
+  onInterrupt(handler: () => void): () => void;
+}
+
+/** Colour for a sink: https://no-color.org, then FORCE_COLOR, then whether it is a terminal that can. */
+export function colorOf(sink: Sink, env: Io['env']): ColorMode {
+  if (env['NO_COLOR'] !== undefined && env['NO_COLOR'] !== '') return 'never';
+  if (env['FORCE_COLOR'] !== undefined && env['FORCE_COLOR'] !== '0') return 'always';
+  return sink.isTTY && env['TERM'] !== 'dumb' ? 'always' : 'never';
+}
+
+/** The `Io` of this process. */
+export function processIo(): Io {
+  return {
+    stdout: streamSink(process.stdout),
+    stderr: streamSink(process.stderr),
+    get stdin() {
+      return process.stdin;
+    },
+    cwd: process.cwd(),
+    env: process.env,
+    onInterrupt(handler) {
+      process.once('SIGINT', handler);
+      return () => process.removeListener('SIGINT', handler);
+    },
+  };
+}
+
+function streamSink(stream: NodeJS.WriteStream): Sink {
+  let state: 'open' | 'closed' = 'open';
+  // A reader such as `head` may go away at any time; that is no error of ours.
+  stream.on('error', () => {
+    state = 'closed';
+  });
+  return {
+    isTTY: stream.isTTY === true,
+    write(chunk) {
+      if (state === 'closed') return Promise.resolve(state);
+      return new Promise((resolve) => {
+        stream.write(chunk, () => resolve(state));
+      });
+    },
+  };
+}

@@ -1,0 +1,195 @@
+/** Trace files from the command line as streams of bytes, with progress and interruption on the way. */
+import { closeSync, createReadStream, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { Dictionary, FlowBatch } from '../model/flow.ts';
+import { formatCount, formatPercent } from '../report/quantity.ts';
+import { escapeControl } from '../report/escape.ts';
+import type { TraceAccount } from '../trace/account.ts';
+import type { CsvField, CsvMapping } from '../trace/csv.ts';
+import { Refusal } from './exit.ts';
+import { readText, systemMessage } from './input.ts';
+import type { Io } from './terminal.ts';
+
+/** What the command line says about traces. */
+export interface TraceOptions {
+  readonly format?: string;
+  readonly mapping?: CsvMapping;
+}
+
+/** How reading ended. */
+export interface TraceReading {
+  readonly accounts: TraceAccount[];
+  readonly end: 'finished' | 'interrupted';
+  /** Inputs that no reader takes, or that failed on the way, in sentences. */
+  readonly refusals: string[];
+}
+
+/** Bytes of one read. */
+const CHUNK_SIZE = 1 << 20;
+
+/** Milliseconds of synchronous reading after which signals and timers get their turn. */
+const TURN_MS = 50;
+
+/** Milliseconds between two lines of progress. */
+const PROGRESS_MS = 200;
+
+/** Reads traces one after the other into `take`. Throws `Refusal` before the first record where a path cannot be read. */
+export async function readTraces(
+  paths: readonly string[],
+  dictionary: Dictionary,
+  options: TraceOptions,
+  io: Io,
+  take: (batch: FlowBatch, account: TraceAccount) => void | Promise<void>,
+): Promise<TraceReading> {
+  checkPaths(paths, io);
+  const [{ readTrace }, { createAccount }] = await Promise.all([
+    import('../trace/read.ts'),
+    import('../trace/account.ts'),
+  ]);
+  const interrupt = new AbortController();
+  const forget = io.onInterrupt(() => interrupt.abort());
+  const progress = createProgress(io);
+  const accounts: TraceAccount[] = [];
+  const refusals: string[] = [];
+  try {
+    for (const path of paths) {
+      if (interrupt.signal.aborted) break;
+      const account = createAccount(path);
+      accounts.push(account);
+      const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
+      const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
+      try {
+        for await (const batch of readTrace(source, { file: path, dictionary, account, ...options })) {
+          await take(batch, account);
+          progress.show(account, size);
+        }
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+        refusals.push(`${path}: ${systemMessage(error)}`);
+      }
+      for (const { severity, message, hint } of account.diagnostics)
+        if (severity === 'error') refusals.push(`${path}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
+    }
+  } finally {
+    forget();
+    progress.clear();
+  }
+  return { accounts, refusals, end: interrupt.signal.aborted ? 'interrupted' : 'finished' };
+}
+
+/** `--map`: `src=SourceIP,dst=DestIP,timeUnit=ms` or a file that holds the same, in lines or as JSON. */
+export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
+  const { CSV_FIELDS } = await import('../trace/csv.ts');
+  const source = text.includes('=') ? text : await readText(text, io);
+  const columns: Partial<Record<CsvField, string>> = {};
+  let timeUnit: CsvMapping['timeUnit'];
+  let kind: CsvMapping['kind'];
+  for (const [key, value] of mappingPairs(source, text)) {
+    if (key === 'timeUnit') timeUnit = oneOf(key, value, ['s', 'ms', 'us', 'ns'] as const);
+    else if (key === 'kind') kind = oneOf(key, value, ['packet', 'flow', 'conn', 'decision'] as const);
+    else if ((CSV_FIELDS as readonly string[]).includes(key)) columns[key as CsvField] = value;
+    else throw new Refusal(`--map: no field is called "${key}"; there are ${CSV_FIELDS.join(', ')}, timeUnit`);
+  }
+  return { columns, ...(timeUnit && { timeUnit }), ...(kind && { kind }) };
+}
+
+function checkPaths(paths: readonly string[], io: Io): void {
+  const problems: string[] = [];
+  for (const path of paths) {
+    if (path === '-') continue;
+    try {
+      if (statSync(resolve(io.cwd, path)).isDirectory()) problems.push(`${path}: is a folder; name the traces in it`);
+      else closeSync(openSync(resolve(io.cwd, path), 'r'));
+    } catch (error) {
+      problems.push(`${path}: ${systemMessage(error)}`);
+    }
+  }
+  if (problems.length > 0) throw new Refusal(problems.join('\n'));
+}
+
+/** A regular file in large synchronous reads, which are twice as fast as a stream; pipes and devices as a stream. */
+async function* fileSource(path: string, io: Io, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const full = resolve(io.cwd, path);
+  const file = openSync(full, 'r');
+  if (!fstatSync(file).isFile()) {
+    yield* interruptible(createReadStream(full, { fd: file, highWaterMark: CHUNK_SIZE }), signal);
+    return;
+  }
+  try {
+    let turn = performance.now();
+    while (!signal.aborted) {
+      const chunk = Buffer.allocUnsafe(CHUNK_SIZE);
+      const size = readSync(file, chunk, 0, CHUNK_SIZE, null);
+      if (size === 0) return;
+      yield chunk.subarray(0, size);
+      if (performance.now() - turn < TURN_MS) continue;
+      await setImmediate();
+      turn = performance.now();
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Ends the source when the signal comes, also while it waits for bytes. */
+async function* interruptible(source: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const iterator = source[Symbol.asyncIterator]();
+  const aborted = new Promise<undefined>((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  while (!signal.aborted) {
+    const next = await Promise.race([iterator.next(), aborted]);
+    if (next === undefined || next.done === true) return;
+    yield next.value;
+  }
+}
+
+function createProgress(io: Io): { show(account: TraceAccount, size: number): void; clear(): void } {
+  if (!io.stderr.isTTY) return { show: () => {}, clear: () => {} };
+  const start = performance.now();
+  let next = start + PROGRESS_MS;
+  let isShown = false;
+  return {
+    show(account, size) {
+      const now = performance.now();
+      if (now < next) return;
+      next = now + PROGRESS_MS;
+      isShown = true;
+      const part = size > 0 ? `${formatPercent(Math.min(account.bytes, size), size)}, ` : '';
+      const rate = Math.round((1000 * account.read) / (now - start));
+      void io.stderr.write(
+        `\r\u001b[K${escapeControl(account.file)}: ${part}${formatCount(account.read)} records, ${formatCount(rate)}/s`,
+      );
+    },
+    clear() {
+      if (isShown) void io.stderr.write('\r\u001b[K');
+    },
+  };
+}
+
+function mappingPairs(source: string, name: string): [string, string][] {
+  if (source.trimStart().startsWith('{')) {
+    try {
+      const { columns = {}, ...rest } = JSON.parse(source) as { columns?: object } & object;
+      return Object.entries({ ...columns, ...rest }).map(([key, value]) => [key, String(value)]);
+    } catch (error) {
+      throw new Refusal(`--map ${name}: ${(error as Error).message}`);
+    }
+  }
+  return source
+    .split(/[,\n]/)
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '' && !pair.startsWith('#'))
+    .map((pair) => {
+      const at = pair.indexOf('=');
+      if (at <= 0) throw new Refusal(`--map: "${pair}" is not FIELD=COLUMN`);
+      return [pair.slice(0, at).trim(), pair.slice(at + 1).trim()];
+    });
+}
+
+function oneOf<Value extends string>(key: string, value: string, values: readonly Value[]): Value {
+  const found = values.find((one) => one === value);
+  if (found === undefined) throw new Refusal(`--map: ${key} is one of ${values.join(', ')}, not "${value}"`);
+  return found;
+}
