@@ -1,0 +1,199 @@
+/** The table itself: growth, reclaiming, limits, the clock, and what the fields say. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Orientation, RecordKind, createBatch } from '../../src/model/flow.ts';
+import { ConnectionDirection, InvalidCause, TrackState } from '../../src/track/state.ts';
+import { createTracker, type Tracker } from '../../src/track/tracker.ts';
+import { batchOf, reversed, type Row } from './row.ts';
+
+const ENTRY_BYTES = 32;
+
+describe('the connection table', () => {
+  it('keeps every live connection, and its word, through growth', () => {
+    const tracker = createTracker({});
+    for (let i = 0; i < 50_000; i++) {
+      assert.equal(track(tracker, udp(i, 0)), TrackState.New);
+      tracker.setData(tracker.entry, i);
+    }
+    assert.equal(tracker.count, 50_000);
+    for (let i = 0; i < 50_000; i++) {
+      assert.equal(track(tracker, reversed(udp(i, 1))), TrackState.Established);
+      assert.equal(tracker.direction, ConnectionDirection.Reply);
+      assert.equal(tracker.getData(tracker.entry), i);
+    }
+    assert.equal(tracker.peak, 50_000);
+    assert.ok(tracker.bytes / tracker.count < ENTRY_BYTES / 0.25, `${tracker.bytes / tracker.count} bytes an entry`);
+  });
+
+  it('follows the living, not all that ever lived', () => {
+    const tracker = createTracker({});
+    // 1000 connections a minute, each alive for half a minute.
+    for (let i = 0; i < 200_000; i++) track(tracker, udp(i, i * 0.06));
+    assert.ok(tracker.bytes <= 4096 * ENTRY_BYTES, `${tracker.bytes} bytes`);
+    assert.ok(tracker.expired > 190_000);
+    assert.equal(tracker.peak <= 4096, true);
+  });
+
+  it('shrinks again when a crowd has gone', () => {
+    const tracker = createTracker({});
+    for (let i = 0; i < 100_000; i++) track(tracker, udp(i, 0));
+    const most = tracker.bytes;
+    for (let i = 0; i < 300_000; i++) track(tracker, udp(100_000 + i, 100 + i * 0.06));
+    assert.ok(tracker.bytes < most / 4, `${tracker.bytes} of ${most}`);
+  });
+
+  it('takes no memory for openings that policy drops', () => {
+    const tracker = createTracker({});
+    const before = tracker.bytes;
+    for (let i = 0; i < 100_000; i++) {
+      track(tracker, udp(i, 0));
+      tracker.drop();
+      assert.equal(tracker.entry, -1);
+    }
+    assert.equal(tracker.count, 0);
+    assert.equal(tracker.bytes, before);
+  });
+
+  it('refuses what a full table cannot take, and counts it', () => {
+    const tracker = createTracker({ limit: 100 });
+    // Answered and ASSURED, so that nothing of it may be given up.
+    for (let i = 0; i < 100; i++) {
+      const row = tcp(i, 0, 'S');
+      track(tracker, row);
+      track(tracker, { ...reversed(row), flags: 'SA' });
+      track(tracker, { ...row, flags: 'A' });
+    }
+    for (let i = 0; i < 7; i++) {
+      assert.equal(track(tracker, tcp(1000 + i, 1, 'S')), TrackState.New);
+      assert.equal(tracker.entry, -1);
+      assert.equal(tracker.created, 0);
+    }
+    assert.deepEqual([tracker.count, tracker.refused, tracker.evicted], [100, 7, 0]);
+    // One closes, and makes room at the next look.
+    track(tracker, { ...tcp(5, 2, 'FA') });
+    track(tracker, tcp(2000, 3, 'S'));
+    assert.deepEqual([tracker.count, tracker.refused, tracker.evicted, tracker.created], [100, 7, 1, 1]);
+  });
+
+  it('gives up unanswered entries of a full table first', () => {
+    const tracker = createTracker({ limit: 10 });
+    for (let i = 0; i < 10; i++) track(tracker, udp(i, 0));
+    track(tracker, udp(10, 0));
+    assert.deepEqual([tracker.count, tracker.evicted, tracker.refused], [1, 10, 0]);
+  });
+
+  it('refuses impossible options', () => {
+    assert.throws(() => createTracker({ limit: 0 }), RangeError);
+    assert.throws(() => createTracker({ timeouts: { udp: -1 } }), RangeError);
+    assert.throws(() => createTracker({ timeouts: { udp: NaN } }), RangeError);
+  });
+});
+
+describe('the clock', () => {
+  it('expires at the timeout, not before', () => {
+    const tracker = createTracker({});
+    track(tracker, udp(1, 0));
+    track(tracker, reversed(udp(1, 29.98)));
+    assert.equal(tracker.created, 0);
+    track(tracker, udp(2, 0));
+    track(tracker, udp(2, 60));
+    assert.equal(tracker.created, 1);
+  });
+
+  it('tolerates records that come late, and goes on where a new file begins', () => {
+    const tracker = createTracker({});
+    track(tracker, udp(1, 1000));
+    track(tracker, udp(1, 950));
+    assert.equal(tracker.created, 0);
+    track(tracker, udp(1, 10));
+    assert.equal(tracker.created, 0, 'time stood still over the step back');
+    track(tracker, udp(1, 45));
+    assert.equal(tracker.created, 1, 'and went on from there');
+  });
+
+  it('survives years, absurd times and none', () => {
+    const tracker = createTracker({});
+    for (const timeS of [0, 1e7, 2e7, 3e7, 1e12, 1e300, -1e300, NaN, Infinity, 5]) {
+      const row = tcp(1, timeS, 'S');
+      track(tracker, row);
+      assert.equal(track(tracker, { ...reversed(row), flags: 'SA' }), TrackState.Established, `at ${timeS}`);
+    }
+  });
+});
+
+describe('records that are no packets', () => {
+  it('open with their own orientation and are found from both sides', () => {
+    const tracker = createTracker({});
+    const reply: Row = { ...reversed(udp(1, 0)), kind: RecordKind.OneWay, orientation: Orientation.Reply };
+    assert.equal(tracker.associate(batchOf(reply), 0), TrackState.New);
+    assert.deepEqual([tracker.direction, tracker.created], [ConnectionDirection.Reply, 1]);
+    assert.equal(tracker.associate(batchOf({ ...udp(1, 1), kind: RecordKind.OneWay }), 0), TrackState.Established);
+    assert.deepEqual([tracker.direction, tracker.created], [ConnectionDirection.Original, 0]);
+  });
+
+  it('outlive the silence between intervals', () => {
+    const tracker = createTracker({});
+    const open: Row = { ...tcp(1, 0, 'PA'), kind: RecordKind.OneWay };
+    tracker.associate(batchOf(open), 0);
+    tracker.associate(batchOf({ ...open, timeS: 86_400 }), 0);
+    assert.equal(tracker.created, 0);
+  });
+
+  it('begin anew with a lone SYN after the end', () => {
+    const tracker = createTracker({});
+    const row = (timeS: number, flags: string): Row => ({ ...tcp(1, timeS, flags), kind: RecordKind.OneWay });
+    tracker.associate(batchOf(row(0, 'SPAF')), 0);
+    tracker.associate(batchOf(row(1, 'A')), 0);
+    assert.equal(tracker.created, 0);
+    tracker.associate(batchOf(row(2, 'S')), 0);
+    assert.equal(tracker.created, 1);
+  });
+
+  it('without addresses are not tracked', () => {
+    const tracker = createTracker({});
+    assert.equal(tracker.associate(batchOf({ ...udp(1, 0), family: 0 }), 0), TrackState.New);
+    assert.deepEqual([tracker.entry, tracker.count], [-1, 0]);
+  });
+});
+
+describe('adoption of connections that were open before', () => {
+  it('makes both directions established, whichever was seen first', () => {
+    const tracker = createTracker({ isTcpLoose: false });
+    const answer: Row = { ...reversed(tcp(1, 0, 'PA')), flags: 'PA' };
+    assert.equal(track(tracker, answer), TrackState.Invalid);
+    assert.equal(tracker.cause, InvalidCause.TcpNoConnection);
+    tracker.adopt(batchOf(answer), 0, ConnectionDirection.Reply);
+    assert.deepEqual([tracker.created, tracker.direction], [1, ConnectionDirection.Reply]);
+    assert.equal(track(tracker, tcp(1, 0, 'A')), TrackState.Established);
+    assert.equal(tracker.direction, ConnectionDirection.Original);
+    assert.equal(track(tracker, answer), TrackState.Established);
+  });
+
+  it('keeps IPv4 and IPv6 apart', () => {
+    const tracker = createTracker({});
+    track(tracker, udp(1, 0));
+    track(tracker, { ...udp(1, 0), family: 6 });
+    assert.equal(tracker.created, 1);
+  });
+});
+
+const batch = createBatch(1);
+
+function track(tracker: Tracker, row: Row): TrackState {
+  return tracker.track(batchOf(row, batch), 0);
+}
+
+function udp(index: number, timeS: number): Row {
+  return {
+    protocol: 17,
+    src: 0x0a000000 + index,
+    dst: 0xc0a80001,
+    srcPort: 1024 + (index % 60_000),
+    dstPort: 53,
+    timeS,
+  };
+}
+
+function tcp(index: number, timeS: number, flags: string): Row {
+  return { ...udp(index, timeS), protocol: 6, dstPort: 80, flags };
+}
