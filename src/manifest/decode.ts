@@ -16,13 +16,15 @@ export interface DecodeFinding {
 
 /** All findings about `value`, in the order of its fields. */
 export function checkAgainst(schema: ObjectSchema, value: unknown): DecodeFinding[] {
-  const walk: Walk = { path: [], findings: [], parents: [] };
+  const walk: Walk = { path: [], mapDepths: [], findings: [], parents: [] };
   checkValue(walk, schema, value, schema.name);
   return walk.findings;
 }
 
 interface Walk {
   readonly path: (string | number)[];
+  /** Depths of `path` that are map keys, which Go leaves out of its field paths. */
+  readonly mapDepths: number[];
   readonly findings: DecodeFinding[];
   /** The object schemas around the value, outermost first. */
   readonly parents: ObjectSchema[];
@@ -61,11 +63,13 @@ function checkValue(walk: Walk, schema: Schema, value: unknown, owner: string): 
       return;
     case 'map':
       if (!isObject(value)) return refuse(walk, schema.go, value, owner);
+      walk.mapDepths.push(walk.path.length);
       for (const key of Object.keys(value)) {
         walk.path.push(key);
         checkValue(walk, schema.value, value[key], owner);
         walk.path.pop();
       }
+      walk.mapDepths.pop();
       return;
     case 'object':
       checkObject(walk, schema, value, owner);
@@ -113,7 +117,7 @@ function unknownFieldHint(parents: readonly ObjectSchema[], key: string): string
 }
 
 function refuse(walk: Walk, go: string, value: unknown, owner: string): void {
-  const fields = walk.path.filter((part) => typeof part === 'string');
+  const fields = walk.path.filter((part, depth) => typeof part === 'string' && !walk.mapDepths.includes(depth));
   const isNumberWanted = go.startsWith('int');
   const kind = Array.isArray(value)
     ? 'array'

@@ -118,7 +118,12 @@ function readOne(
     return fail(0, 'the document is nested too deeply');
   }
   const [error] = parsed.errors;
-  if (error !== undefined) return fail(error.pos[0], error.message);
+  if (error !== undefined) {
+    // A line indented too deeply reads as the rest of the text above it: the parser blames that text, people look for the line.
+    const key = parsed.errors.find(({ code, pos }) => code === 'MULTILINE_IMPLICIT_KEY' && pos[0] === error.pos[0]);
+    if (key === undefined) return fail(error.pos[0], error.message);
+    return fail(text.lastIndexOf('\n', key.pos[1] - 1) + 1, 'mapping values are not allowed in this context');
+  }
   if (parsed.contents === null) return undefined;
   const converter = new Converter();
   try {
@@ -247,8 +252,11 @@ class Converter {
   }
 }
 
-function scalarValue(node: Node & { value: unknown; type?: string; tag?: string }): string | number | boolean | null {
-  const text = typeof node.value === 'string' ? node.value : '';
+function scalarValue(
+  node: Node & { value: unknown; source?: string; type?: string; tag?: string },
+): string | number | boolean | null {
+  // The parser resolves a few explicit tags itself, even in its failsafe schema: the source text is still there.
+  const text = typeof node.value === 'string' ? node.value : (node.source ?? '');
   let result: ScalarResult;
   if (node.tag !== undefined && node.tag !== '!') result = resolveTagged(node.tag, text);
   else if (node.tag === undefined && (node.type === 'PLAIN' || node.type === undefined)) result = resolvePlain(text);
