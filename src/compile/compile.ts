@@ -25,8 +25,8 @@ export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect
   const services = listServices(snapshot, dialect, endpoints.ofAddress);
 
   const ports = classifyPorts(collectRanges(ordered, units));
-  if (dialect.neighborDiscovery === 'judge') ports.table[PortIndex.Exempt] = PortClass.NoPorts; // DI-08
   if (dialect.icmp === 'always') ports.table.fill(PortClass.Exempt, PortIndex.Other, PortIndex.Other + 255); // DI-07
+  if (dialect.neighborDiscovery === 'judge') ports.table[PortIndex.Exempt] = ports.table[PortIndex.Other + 58]!; // DI-08
   const vectors = new VectorStore(ports.count, dialect.icmp);
   const egress = assignRows(ordered, 'egress', units, dialect);
   const ingress = assignRows(ordered, 'ingress', units, dialect);
