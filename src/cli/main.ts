@@ -14,6 +14,9 @@ declare global {
 /** Groups in a list of text output unless `--top` says otherwise. */
 const DEFAULT_TOP = 10;
 
+/** Repeatable options that were not given. */
+const NOTHING_NAMED = { file: [], delete: [], dialect: [] };
+
 /** Runs one command line to its end and returns the exit code. Prints to `io` alone and never throws on bad input. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   let code: ExitCode = ExitCode.Fine;
@@ -78,7 +81,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .argument('<trace...>', 'trace files, or - for stdin; the format is recognised');
   addClusterOptions(command);
   return command
-    .option('--baseline <path>', 'policies to compare with, instead of those of -f; repeatable', collect, [])
+    .option('--baseline <path>', 'policies to compare with, instead of those of -f; repeatable', collect)
     .addOption(
       new Option('-o, --output <format>', 'output format')
         .choices(['text', 'wide', 'json', 'ndjson', 'csv', 'md'])
@@ -111,7 +114,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     )
     .action(async (traces: string[], flags) => {
       const { runReplay } = await import('./replay.ts');
-      end(await runReplay(traces, flags, io));
+      end(await runReplay(traces, { ...NOTHING_NAMED, ...flags }, io));
     });
 }
 
@@ -138,7 +141,7 @@ SRC and DST are namespace/name (a pod or workload), namespace/Kind/name, service
     )
     .action(async (args: string[], flags) => {
       const { runExplain } = await import('./explain.ts');
-      end(await runExplain(args, flags, io));
+      end(await runExplain(args, { ...NOTHING_NAMED, ...flags }, io));
     });
 }
 
@@ -155,7 +158,7 @@ function testCommand(io: Io, end: (code: ExitCode) => void): Command {
     .addHelpText('after', examples(['dropcast test -f cluster.yaml -f policies/ expectations.csv']))
     .action(async (files: string[], flags) => {
       const { runTest } = await import('./test.ts');
-      end(await runTest(files, flags, io));
+      end(await runTest(files, { ...NOTHING_NAMED, ...flags }, io));
     });
 }
 
@@ -169,7 +172,7 @@ function checkCommand(io: Io, end: (code: ExitCode) => void): Command {
     .addHelpText('after', examples(['dropcast check -f policies/', 'helm template chart | dropcast check -f -']))
     .action(async (flags) => {
       const { runCheck } = await import('./check.ts');
-      end(await runCheck(flags, io));
+      end(await runCheck({ ...NOTHING_NAMED, ...flags }, io));
     });
 }
 
@@ -205,20 +208,15 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
 
 function addClusterOptions(command: Command): void {
   command
-    .option(
-      '-f, --file <path>',
-      'manifests: a file, a folder or -; a later one replaces objects; repeatable',
-      collect,
-      [],
-    )
-    .option('--delete <kind/ns/name>', 'remove an object after reading; repeatable', collect, [])
+    .option('-f, --file <path>', 'manifests: a file, a folder or -; a later one replaces objects; repeatable', collect)
+    .option('--delete <kind/ns/name>', 'remove an object after reading; repeatable', collect)
     .option('-n, --namespace <name>', 'namespace of objects and names without one', 'default')
     .addOption(
       new Option('--validate <mode>', 'unknown and duplicate fields: refuse, warn or ignore')
         .choices(['strict', 'warn', 'ignore'])
         .default('strict'),
     )
-    .option('--dialect <key=value>', 'a choice where the API leaves one open; repeatable', collect, [])
+    .option('--dialect <key=value>', 'a choice where the API leaves one open; repeatable', collect)
     .option('--redact', 'replace names and addresses by stable pseudonyms');
 }
 
@@ -234,8 +232,8 @@ function examples(lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`;
 }
 
-function collect(value: string, previous: string[]): string[] {
-  return [...previous, value];
+function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
 }
 
 function parseCount(text: string): number {
