@@ -149,9 +149,9 @@ function createDocument(source: Source, value: unknown, start: number): SourceDo
     duplicates(prefix) {
       const { node, rest } = subtree(prefix);
       const found: DuplicateKey[] = [];
-      // A prefix that leads below a list item is never asked for; were it, all duplicates of the item answer.
       collectDuplicates(node, prefix.slice(0, prefix.length - rest.length), found);
-      return found;
+      // The scanned subtree begins at a list item; an object of a list inside that item wants only its own.
+      return found.filter(({ path }) => prefix.every((name, index) => path[index] === name));
     },
   };
 }

@@ -53,8 +53,8 @@ const SCALARS: readonly (readonly [string, string | number | boolean | null])[] 
   ['10.0.0.1', '10.0.0.1'],
   ['10.0.0.0/8', '10.0.0.0/8'],
   ['1e999', '1e999'],
-  ['18446744073709551615', 18446744073709551615],
-  ['123456789012345678901234567890', 123456789012345678901234567890],
+  ['18446744073709551615', 2 ** 64],
+  ['1000000000000000000000000000000', 1e30],
   ['_1', '_1'],
   ['-', '-'],
   ['.', '.'],
@@ -209,6 +209,61 @@ test('JSON has the same positions, duplicates and errors as YAML, also inside a 
   assert.deepEqual(codes('{"a": 1,\n "b" 2}', {}, 'f.json'), ['invalid-json:2']);
   assert.deepEqual(codes('{a: 1'), ['invalid-json:1']);
   assert.equal(load(`{apiVersion: v1, kind: Pod, metadata: {name: a}}`).snapshot.pods.length, 1);
+});
+
+test('a duplicate inside a list of lists belongs to its own object', () => {
+  const one = (name: string, spec: string): string =>
+    `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"${name}"},"spec":${spec}}`;
+  const inner = `{"kind":"List","apiVersion":"v1","items":[\n${one('a', '{}')},\n${one('b', '{"ingress":[],"ingress":[]}')}]}`;
+  const { diagnostics, policies } = load(`{"kind":"List","apiVersion":"v1","items":[${inner}]}`);
+  assert.deepEqual(
+    diagnostics.map(({ code, line, path, object }) => [code, line, path, object]),
+    [['duplicate-field', 3, 'spec.ingress', 'NetworkPolicy default/b']],
+  );
+  assert.deepEqual(
+    policies.map(({ name }) => name),
+    ['a'],
+  );
+});
+
+test('a policy as kubectl dumps it passes strict decoding; a slip in its metadata does not', () => {
+  const dump = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy"}
+  creationTimestamp: "2024-01-02T03:04:05Z"
+  deletionTimestamp: null
+  finalizers: [a/b]
+  generation: 1
+  labels: null
+  managedFields:
+  - apiVersion: networking.k8s.io/v1
+    fieldsType: FieldsV1
+    fieldsV1:
+      f:spec:
+        f:policyTypes: {}
+        f:ports: {.: {}, 'k:{"port":80}': {}}
+    manager: kubectl
+    operation: Update
+    time: "2024-01-02T03:04:05Z"
+  name: dumped
+  namespace: prod
+  ownerReferences:
+  - {apiVersion: v1, blockOwnerDeletion: true, controller: true, kind: ConfigMap, name: x, uid: u}
+  resourceVersion: "123"
+  uid: 0b1c
+spec:
+  podSelector: {}
+status: {}
+`;
+  const loaded = load(dump);
+  assert.deepEqual(loaded.diagnostics, []);
+  assert.equal(loaded.policies[0]?.namespace, 'prod');
+  assert.equal(load(dump.replace('  labels:', '  label:')).diagnostics[0]?.hint, 'did you mean "labels"?');
+  assert.deepEqual(codes(dump.replace('"123"', '123')), ['wrong-type:26']);
+  assert.deepEqual(codes(dump.replace('"2024-01-02T03:04:05Z"', 'yesterday')), ['wrong-type:7']);
 });
 
 test('positions of rules, peers and ports point at the items', () => {
