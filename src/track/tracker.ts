@@ -136,6 +136,9 @@ class TableTracker implements Tracker {
   private readonly looseState: number;
   private epochUs = NaN;
   private tick = 0;
+  /** The times that fall into `tick`. */
+  private tickFromUs = NaN;
+  private tickToUs = NaN;
   /** With a limit: no entry expires before this tick. */
   private firstExpiry = 0;
   private nextEviction = -1;
@@ -429,16 +432,22 @@ class TableTracker implements Tracker {
     this.direction = ConnectionDirection.Original;
     this.created = 0;
     this.cause = InvalidCause.None;
-    // CT-06. NaN and infinities say nothing.
+    // CT-06. Most records fall into the tick of the one before.
+    if (timeUs >= this.tickFromUs && timeUs < this.tickToUs) return;
+    this.moveClock(timeUs);
+  }
+
+  private moveClock(timeUs: number): void {
+    // NaN and infinities say nothing.
     if (timeUs - timeUs !== 0) return;
     if (this.epochUs !== this.epochUs) this.epochUs = timeUs;
     const tick = Math.floor((timeUs - this.epochUs) / Clock.UsPerTick);
-    if (tick > this.tick) {
-      if (tick > Clock.Highest) this.setBack(tick);
-      else this.tick = tick;
-    } else if (tick < this.tick - Clock.BackTicks) {
-      this.epochUs = timeUs - this.tick * Clock.UsPerTick;
-    }
+    if (tick > Clock.Highest) this.setBack(tick);
+    else if (tick >= this.tick) this.tick = tick | 0;
+    else if (tick < this.tick - Clock.BackTicks) this.epochUs = timeUs - this.tick * Clock.UsPerTick;
+    else return;
+    this.tickFromUs = this.epochUs + this.tick * Clock.UsPerTick;
+    this.tickToUs = this.tickFromUs + Clock.UsPerTick;
   }
 
   private refuse(cause: InvalidCause): TrackState {
