@@ -37,6 +37,9 @@ const DROP_PAIR_US = 1_000_000;
 /** How many drops wait for their second record. */
 const DROP_PAIRS = 65_536;
 
+/** How many connections are remembered for the sake of L7 records. */
+const CONNECTIONS = 65_536;
+
 type Json = Record<string, unknown>;
 
 const TCP_FLAGS: readonly (readonly [string, number])[] = [
@@ -86,12 +89,20 @@ function isHubble({ json }: Head): boolean {
   return top.has('verdict') && (top.has('IP') || top.has('l4') || top.has('Type'));
 }
 
+/** What of earlier records decides about later ones; bounded. */
+interface Memory {
+  /** Policy drops whose second record may come. */
+  readonly drops: Map<string, { readonly event: number; readonly timeUs: number }>;
+  /** Connections that were handed out, by their two ends in a fixed order. */
+  readonly connections: Set<string>;
+}
+
 function openHubble(context: ReadContext): TraceDecoder {
   const { account } = context;
-  const drops = new Map<string, { readonly event: number; readonly timeUs: number }>();
+  const memory: Memory = { drops: new Map(), connections: new Set() };
   return createJsonDecoder(context, (record, place) => {
     const flow = asObject(record['flow']);
-    if (flow !== undefined) return takeFlow(context, flow, record, drops, place);
+    if (flow !== undefined) return takeFlow(context, flow, record, memory, place);
     const lost = asObject(get(record, 'lost_events', 'lostEvents'));
     if (lost !== undefined) {
       // An event that names no number still says that something is missing.
@@ -102,7 +113,7 @@ function openHubble(context: ReadContext): TraceDecoder {
     if (get(record, 'debug_event', 'debugEvent') !== undefined) return increment(account.skipped, 'debug-event');
     if (get(record, 'node_status', 'nodeStatus') !== undefined) return increment(account.skipped, 'node-status');
     if (record['verdict'] !== undefined || record['IP'] !== undefined)
-      return takeFlow(context, record, record, drops, place);
+      return takeFlow(context, record, record, memory, place);
     addMalformed(account, 'not-a-flow', place, `expected "flow", found ${Object.keys(record).slice(0, 5).join(', ')}`);
   });
 }
@@ -111,15 +122,15 @@ function takeFlow(
   { batch, dictionary, account }: ReadContext,
   flow: Json,
   envelope: Json,
-  drops: Map<string, { readonly event: number; readonly timeUs: number }>,
+  { drops, connections }: Memory,
   place: Place,
 ): void {
   const eventType = asObject(get(flow, 'event_type', 'eventType'));
   const event = asCount(eventType?.['type']);
   const type = flow['Type'];
-  if (type === 'L7' || type === 2 || event === EVENT_L7) return increment(account.skipped, 'l7');
+  const isL7 = type === 'L7' || type === 2 || event === EVENT_L7;
   if (type === 'SOCK' || type === 3 || event === EVENT_SOCK) return increment(account.skipped, 'sock');
-  if (event !== 0 && event !== EVENT_DROP && event !== EVENT_TRACE && event !== EVENT_POLICY_VERDICT)
+  if (!isL7 && event !== 0 && event !== EVENT_DROP && event !== EVENT_TRACE && event !== EVENT_POLICY_VERDICT)
     return increment(account.skipped, `event-type ${event}`);
 
   const srcEndpoint = internEndpoint(dictionary, asObject(flow['source']), undefined);
@@ -157,9 +168,16 @@ function takeFlow(
   if (flags === INVALID_PORT)
     return addMalformed(account, 'invalid-port', place, 'expected ports from 0 to 65535', JSON.stringify(l4));
 
+  // An L7 record is one more sighting of a connection. It counts only where nothing else has shown that connection.
+  const connection = connectionKey(batch, row);
+  if (isL7 && connections.has(connection)) return increment(account.skipped, 'l7');
+  connections.add(connection);
+  if (connections.size > CONNECTIONS) connections.delete(connections.keys().next().value!);
+
   const timeUs = readTime(flow['time'] ?? envelope['time']);
   batch.timeUs[row] = timeUs;
-  const verdict = readVerdict(flow, event, account);
+  // What a proxy refuses is no network policy's doing.
+  const verdict = isL7 && flow['verdict'] === 'DROPPED' ? RecordedVerdict.None : readVerdict(flow, event, account);
   batch.recordedVerdict[row] = verdict;
   const isDrop = verdict === RecordedVerdict.Deny || verdict === RecordedVerdict.Drop;
   const isDecision = event === EVENT_POLICY_VERDICT || event === EVENT_DROP || (event === 0 && isDrop);
@@ -179,6 +197,16 @@ function takeFlow(
     if (drops.size > DROP_PAIRS) drops.delete(drops.keys().next().value!);
   }
   batch.count = row + 1;
+}
+
+/** The same for both directions. */
+function connectionKey(batch: ReadContext['batch'], row: number): string {
+  const { family, src, dst, srcPort, dstPort, protocol, srcEndpoint, dstEndpoint } = batch;
+  // Endpoints stand in for addresses; where both are there, the names can differ from record to record.
+  const isNamed = family[row] === 0;
+  const from = `${isNamed ? srcEndpoint[row] : src[row]} ${srcPort[row]}`;
+  const to = `${isNamed ? dstEndpoint[row] : dst[row]} ${dstPort[row]}`;
+  return from < to ? `${protocol[row]} ${from} ${to}` : `${protocol[row]} ${to} ${from}`;
 }
 
 function tupleKey(batch: ReadContext['batch'], row: number): string {

@@ -1,0 +1,128 @@
+/** Recorded samples with counts from outside: tcpdump's, and those that the captures were made with. Need `../shared`. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { isBalanced } from '../../src/trace/account.ts';
+import { countConnections, readAll, type Result } from './build.ts';
+
+const ROOT = new URL('../../../shared/samples/', import.meta.url);
+const skip = existsSync(ROOT) ? false : 'the samples (../shared/samples) are not here';
+
+async function read(name: string): Promise<Result> {
+  const result = await readAll(readFileSync(new URL(name, ROOT)));
+  assert.ok(isBalanced(result.account), name);
+  return result;
+}
+
+test('packet totals equal those of tcpdump', { skip }, async () => {
+  const totals: Record<string, number> = {
+    'any_sll1.pcap': 63,
+    'any_sll2.pcap': 63,
+    'any_v6_icmp_frag_sll2.pcap': 55,
+    'fq-dhcp_big_endian.pcapng': 4,
+    'fq-ipv4frags.pcap': 3,
+    'fq-link_type_raw.pcap': 1,
+    'fq-many_interfaces.pcapng': 64,
+    'fq-ns.pcap': 1,
+    'fq-sll2_tcp.pcap': 5,
+    'tcpdump-LINKTYPE_IPV6.pcap': 1,
+    'tcpdump-LINKTYPE_RAW_ipv6.pcap': 1,
+    'tcpdump-geneve-gcp.pcap': 1,
+    'tcpdump-vxlan.pcap': 10,
+    'two_if.pcapng': 63,
+    'va_eth_ns.pcap': 33,
+  };
+  for (const [name, total] of Object.entries(totals)) {
+    const { account } = await read(`pcap/${name}`);
+    assert.equal(account.read, total, name);
+    assert.equal(account.malformed.size, 0, name);
+  }
+});
+
+test('three captures of one traffic agree: 63 records, 8 ARP, 6 connections, and the same rows', { skip }, async () => {
+  const tuples: unknown[] = [];
+  for (const name of ['any_sll1.pcap', 'any_sll2.pcap', 'two_if.pcapng']) {
+    const { account, rows } = await read(`pcap/${name}`);
+    assert.equal(account.read, 63);
+    assert.deepEqual(Object.fromEntries(account.skipped), { arp: 8, duplicate: 26 });
+    assert.equal(countConnections(rows), 6);
+    const services = new Set(
+      rows
+        .filter(({ preDstPort }) => preDstPort >= 0)
+        .map((row) => `${row.preDst}:${row.preDstPort} -> ${row.dst}:${row.dstPort}`),
+    );
+    assert.deepEqual([...services].sort(), ['10.96.0.10:80 -> 10.244.1.6:8080', '10.96.0.11:53 -> 10.244.1.6:5353']);
+    assert.ok(rows.every(({ src, dst }) => !src.startsWith('10.96.') && !dst.startsWith('10.96.')));
+    tuples.push(
+      rows.map(({ src, srcPort, dst, dstPort, protocol, preDst }) => [src, srcPort, dst, dstPort, protocol, preDst]),
+    );
+  }
+  assert.deepEqual(tuples[1], tuples[0]);
+  assert.deepEqual(new Set((tuples[2] as unknown[]).map(String)), new Set((tuples[0] as unknown[]).map(String)));
+});
+
+test('fragments of a forwarded datagram: two later ones with the ports of the first', { skip }, async () => {
+  const { rows } = await read('pcap/any_v6_icmp_frag_sll2.pcap');
+  const big = rows.filter(
+    ({ protocol, srcPort, dstPort }) => protocol === 17 && srcPort === 36_083 && dstPort === 5353,
+  );
+  assert.deepEqual(
+    big.map(({ flags }) => flags),
+    [0, 8, 8],
+  );
+});
+
+test(
+  'Hubble: 80 records, 15 connections; 14 records are L7, one of them the only trace of its connection',
+  { skip },
+  async () => {
+    const { account, rows } = await read('hubble/tcp-first-80-in-order.jsonl');
+    assert.equal(account.read, 80);
+    assert.equal(account.skipped.get('l7'), 13);
+    assert.equal(rows.length, 67);
+    assert.equal(countConnections(rows), 15);
+  },
+);
+
+test('every Hubble sample is understood completely', { skip }, async () => {
+  for (const name of readdirSync(new URL('hubble/', ROOT))) {
+    const { account } = await read(`hubble/${name}`);
+    assert.equal(account.format, 'hubble', name);
+    const lines = readFileSync(new URL(`hubble/${name}`, ROOT), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+    assert.equal(account.read, lines.length, name);
+    assert.equal(account.malformed.size + account.unknownValues.size, 0, name);
+  }
+});
+
+test('each sample without a reader is refused by its name', { skip }, async () => {
+  const expected: Record<string, RegExp> = {
+    antrea: /^antrea-(flow|np)$/,
+    aws: /^aws-vpc/,
+    azure: /^azure-(nsg|vnet)$/,
+    calico: /^calico-flowlog$/,
+    conntrack: /^conntrack/,
+    gcp: /^(gcp-vpc|gke-policy)$/,
+    misc: /^(beyla|weave-npc)$/,
+    netobserv: /^(netobserv|loki)$/,
+    nfdump: /^nf(dump|capd)/,
+    ovn: /^ovn-acl$/,
+    'tcpdump-text': /^tcpdump-text$/,
+    zeek: /^zeek/,
+  };
+  for (const [folder, pattern] of Object.entries(expected))
+    for (const name of readdirSync(new URL(`${folder}/`, ROOT))) {
+      const { account, rows } = await read(`${folder}/${name}`);
+      assert.equal(rows.length, 0);
+      assert.equal(account.diagnostics.length, 1, name);
+      // A list of column names, no log.
+      if (name === 'theia-clickhouse-flows-columns.txt') {
+        assert.equal(account.diagnostics[0]!.code, 'unknown-format');
+        continue;
+      }
+      assert.match(account.format, pattern, name);
+      assert.equal(account.diagnostics[0]!.code, 'unsupported-format');
+      assert.match(account.diagnostics[0]!.hint!, /\S/);
+    }
+});
