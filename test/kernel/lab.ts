@@ -150,6 +150,8 @@ export function openLab(ruleset: string, sysctls: readonly string[] = []): Lab {
     for (const setting of settings) inside(router, ['sysctl', '-qw', setting]);
     const script = fileURLToPath(new URL('wire.py', import.meta.url));
     helper = spawn('python3', [script, a, 'end0', b, 'end0'], { stdio: ['pipe', 'pipe', 'pipe'] });
+    // A sender that died is reported by its exit, not by the pipe.
+    helper.stdin.on('error', () => undefined);
   } catch (error) {
     close();
     throw error;
