@@ -28,7 +28,7 @@ export function formatTcpFlags(flags: number): string | undefined {
 
 /** Reads letters in any order and case, or a number; -1 where the text is neither. */
 export function parseTcpFlags(text: string): number {
-  if (text !== '' && text.charCodeAt(0) <= 57) {
+  if (text.charCodeAt(0) >= 48 && text.charCodeAt(0) <= 57) {
     const number = Number(text);
     return Number.isInteger(number) && number >= 0 && number < 512 ? number : -1;
   }
