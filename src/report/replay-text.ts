@@ -21,6 +21,8 @@ export interface ReplayTextOptions {
   /** How many policies were compiled, for the first sentence. */
   readonly policyCount?: number;
   readonly baselinePolicyCount?: number;
+  /** Lines that follow the summary: the table of wide output. */
+  readonly table?: readonly string[];
 }
 
 /** The default report, as lines. */
@@ -33,6 +35,7 @@ export function replayTextLines(result: ReplayResult, options: ReplayTextOptions
   };
   const sections = [
     summaryLines(page),
+    [...(options.table ?? [])],
     ...(result.comparison === undefined ? [droppedLines(page)] : comparedLines(page)),
     undecidableLines(page),
     partialLines(page),

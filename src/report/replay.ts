@@ -43,9 +43,9 @@ export function formatReplay(result: ReplayResult, options: ReplayReportOptions)
       return replayMarkdown(result, names, top);
     case 'text':
     case 'wide': {
-      const page = { ...options, names, style: createStyle(options.color), top };
-      const table = format === 'wide' && result.groups.length > 0 ? [...wideLines(result, names), ''] : [];
-      return `${[...table, ...replayTextLines(result, page)].join('\n')}\n`;
+      const table = format === 'wide' && result.groups.length > 0 ? wideLines(result, names) : [];
+      const page = { ...options, names, style: createStyle(options.color), top, table };
+      return `${replayTextLines(result, page).join('\n')}\n`;
     }
   }
 }

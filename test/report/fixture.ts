@@ -288,3 +288,50 @@ export function comparedResult(): ReplayResult {
     })),
   });
 }
+
+/** Names that attack the medium: escapes, bidi overrides, formulas, Markdown, prototype keys. */
+export const HOSTILE = '=cmd|\u001b[31m\u202e`<b>`,"x"\n@all\u0085';
+
+/** The usual result with hostile names wherever input can put one. */
+export function hostileResult(): ReplayResult {
+  const base = result();
+  const first = base.groups[0]!;
+  const evil: ResolvedEndpoint = {
+    ...DENIED.source,
+    name: HOSTILE,
+    workload: workload(HOSTILE, HOSTILE),
+    labels: new Map([
+      ['__proto__', HOSTILE],
+      [HOSTILE, 'constructor'],
+    ]),
+  };
+  const nearest = DENIED.ingress.nearest!;
+  const evilPolicy: Policy = { ...nearest.policy, name: HOSTILE, position: { file: HOSTILE, line: 1, column: 1 } };
+  const ingress: SideExplanation = {
+    ...DENIED.ingress,
+    peer: evil,
+    nearest: { ...nearest, policy: evilPolicy, why: `admits x; the source is ${HOSTILE}` },
+    policies: [{ ...DENIED.ingress.policies[0]!, policy: evilPolicy }],
+  };
+  const account = {
+    ...base.accounts[0]!,
+    file: HOSTILE,
+    limits: [HOSTILE],
+    unknownValues: new Map([[`f=${HOSTILE}`, 1]]),
+  };
+  return {
+    ...base,
+    accounts: [account],
+    untouched: [{ workload: workload(HOSTILE, HOSTILE), pods: 1 }],
+    groups: [
+      {
+        ...first,
+        source: at(HOSTILE, HOSTILE),
+        via: HOSTILE,
+        decision: { ...deny, explanation: { ...DENIED, source: evil, ingress } },
+        sample: { file: HOSTILE, line: 1 },
+      },
+      { ...first, source: { kind: 'described', namespace: HOSTILE, name: HOSTILE } },
+    ],
+  };
+}
