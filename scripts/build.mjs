@@ -1,7 +1,7 @@
 // Builds what is shipped: the library, the browser's door and the CLI as esbuild bundles, and the type declarations.
 // Checks inside hot loops are written `if (verify) ...`; `verify` is defined away here and on in tests.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 
@@ -65,4 +65,12 @@ function emitTypes() {
     .replace('package.json', 'bin/tsc');
   const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
+  // Declarations name their neighbours by .ts, which packages cannot resolve; and the enums of the hot path, which are
+  // inlined here, are ordinary objects to whoever imports the bundle.
+  for (const file of readdirSync('dist/types', { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.d.ts')) continue;
+    const path = `dist/types/${file}`;
+    const text = readFileSync(path, 'utf8');
+    writeFileSync(path, text.replaceAll(/(['"])(\.[^'"]*)\.ts\1/g, '$1$2.js$1').replaceAll('declare const enum', 'declare enum'));
+  }
 }

@@ -36,7 +36,20 @@ export type {
   SideExplanation,
   Ternary,
 } from './model/explanation.ts';
-export { addQuote, AddressTable, clearRow, createBatch, createDictionary, resetBatch } from './model/flow.ts';
+export {
+  addQuote,
+  AddressTable,
+  clearRow,
+  createBatch,
+  createDictionary,
+  Orientation,
+  OrientedBy,
+  RecordedVerdict,
+  RecordFlag,
+  RecordKind,
+  resetBatch,
+  TcpFlag,
+} from './model/flow.ts';
 export type {
   Decision,
   Dictionary,
@@ -44,14 +57,8 @@ export type {
   EndpointRef,
   Flow,
   FlowBatch,
-  Orientation,
-  OrientedBy,
   Packet,
   QuoteColumns,
-  RecordedVerdict,
-  RecordFlag,
-  RecordKind,
-  TcpFlag,
 } from './model/flow.ts';
 export { formatSelector } from './model/label.ts';
 export type { Labels, Operator, Requirement, Selector } from './model/label.ts';
@@ -63,12 +70,15 @@ export {
   decisionIngress,
   decisionMissing,
   decisionVerdict,
+  MissingFact,
   MISSING_FACTS,
   missingFactNames,
+  Reason,
   REASONS,
+  Verdict,
   VERDICT_NAMES,
 } from './model/verdict.ts';
-export type { MissingFact, Reason, ReasonRow, Verdict, VerdictName } from './model/verdict.ts';
+export type { ReasonRow, VerdictName } from './model/verdict.ts';
 export { compile } from './compile/compile.ts';
 export { programFrom } from './compile/program.ts';
 export type { Program, ProgramSource } from './compile/program.ts';
