@@ -85,7 +85,7 @@ export type { Program, ProgramSource } from './compile/program.ts';
 export { decide, decideBatch, findEndpoint4, findEndpoint6, findEndpoints6 } from './decide/decide.ts';
 export { judge } from './decide/judge.ts';
 export { explain } from './decide/explain.ts';
-export { engine } from './decide/session.ts';
+export { engine } from './replay/session.ts';
 export { createAccount } from './trace/account.ts';
 export type { TraceAccount } from './trace/account.ts';
 export { DEFAULT_TIMEOUTS } from './track/state.ts';

@@ -1,5 +1,5 @@
 /** `dropcast explain`: one connection, or every packet of a scenario file, step by step. */
-import { type Dialect, DEFAULT_DIALECT } from '../model/dialect.ts';
+import type { Dialect } from '../model/dialect.ts';
 import { formatEndpoint, parseEndpoint } from '../model/endpoint.ts';
 import { UnknownName } from '../model/evaluator.ts';
 import type { EndpointRef, Flow } from '../model/flow.ts';
@@ -79,9 +79,9 @@ interface Finding {
 }
 
 async function explainScenario(file: string, flags: ExplainFlags, io: Io): Promise<ExitCode> {
-  const [{ readScenario }, { loadManifests }] = await Promise.all([
+  const [{ readScenario }, { loadScenarioWorld }] = await Promise.all([
     import('../manifest/scenario.ts'),
-    import('../manifest/load.ts'),
+    import('../manifest/scenario-world.ts'),
   ]);
   const text = await readText(file, io);
   const redact = flags.redact ? createRedact([text]) : undefined;
@@ -90,13 +90,12 @@ async function explainScenario(file: string, flags: ExplainFlags, io: Io): Promi
     await printDiagnostics(diagnostics, io, redact);
     throw new Refusal(`${file} is no scenario file`);
   }
-  const { namespace, validate } = flags;
-  const loaded = loadManifests(scenarioManifests(scenario, file), { namespace, validate, remove: flags.delete });
+  const loaded = loadScenarioWorld(scenario, file);
   await printDiagnostics(loaded.diagnostics, io, redact);
   if (scenario.diagnostics.length > 0) return compareDiagnostics(scenario, loaded.diagnostics, io);
   refuseErrors(loaded.diagnostics);
-  const dialect: Dialect = { ...DEFAULT_DIALECT, ...scenario.dialect, ...overrides(flags.dialect) };
-  const findings = await judgeScenario(scenario, { ...loaded, policies: loaded.policies, dialect });
+  const dialect: Dialect = { ...loaded.world.dialect, ...overrides(flags.dialect) };
+  const findings = await judgeScenario(scenario, { ...loaded.world, dialect });
   await io.stdout.write(await scenarioText(scenario, findings, flags, io, redact));
   const different = findings.filter(({ outcome }) => outcome === 'different').length;
   if (different === 0) return ExitCode.Fine;
@@ -104,23 +103,14 @@ async function explainScenario(file: string, flags: ExplainFlags, io: Io): Promi
   return ExitCode.Finding;
 }
 
-/** Line breaks before the text give positions of the scenario file itself. */
-function scenarioManifests(scenario: Scenario, file: string): { path: string; text: string; group: number }[] {
-  return [scenario.cluster, scenario.policy].map(({ text, line }, group) => ({
-    path: file,
-    text: '\n'.repeat(Math.max(0, line - 1)) + text,
-    group,
-  }));
-}
-
 async function judgeScenario(
   scenario: Scenario,
-  world: Parameters<(typeof import('../decide/session.ts').engine)['load']>[0],
+  world: Parameters<(typeof import('../replay/session.ts').engine)['load']>[0],
 ): Promise<Finding[]> {
   const [{ compile }, { explain }, { engine }] = await Promise.all([
     import('../compile/compile.ts'),
     import('../decide/explain.ts'),
-    import('../decide/session.ts'),
+    import('../replay/session.ts'),
   ]);
   const program = compile(world.snapshot, world.policies, world.dialect);
   const session = engine.load(world);

@@ -3,10 +3,11 @@
  * cache, no engine code; every question walks the snapshot. It is compared with the engine and read beside docs/semantics.md,
  * whose ids stand at the lines. Names and Services are resolved here, sides are judged in `side.ts`, rules in `rule.ts`.
  */
-import { familyOf } from '../model/address.ts';
+import { type AddressText, familyOf } from '../model/address.ts';
 import type { EndpointPort, Pod, Service, ServicePort } from '../model/cluster.ts';
 import { type Evaluator, UnknownName, type World } from '../model/evaluator.ts';
-import type { Decision, EndpointRef, Flow } from '../model/flow.ts';
+import type { Decision, EndpointRef, Flow, Packet } from '../model/flow.ts';
+import { batchPackets, type PacketAddresses } from '../model/packet.ts';
 import { PORT_PROTOCOLS, Protocol } from '../model/port.ts';
 import { MissingFact, Reason, Verdict, verdictOf } from '../model/verdict.ts';
 import {
@@ -21,12 +22,43 @@ import {
 } from './endpoint.ts';
 import { hasPorts, matchesSelector } from './rule.ts';
 import { judgeSide, type Side } from './side.ts';
+import { createSlowTracker } from './tracker.ts';
 
 /** The oracle as an evaluator. */
 export const oracle: Evaluator = {
   name: 'oracle',
-  load: (world) => ({ judge: (flow) => judge(world, flow) }),
+  load: (world) => ({
+    judge: (flow) => judge(world, flow),
+    judgePackets: (packets) => judgePackets(world, packets),
+  }),
 };
+
+/** Packets one by one: policy is asked for what is NEW, and a packet that it denies leaves no connection. */
+function judgePackets(world: World, packets: readonly Packet[]): Decision[] {
+  const tracker = createSlowTracker();
+  const batch = batchPackets(packets, (packet) => addressesOf(world, packet));
+  return packets.map((packet, row) => {
+    const { state } = tracker.track(batch, row);
+    if (state === 'ESTABLISHED') return decide(certain(Reason.Established), certain(Reason.Established));
+    if (state === 'RELATED') return decide(certain(Reason.Related), certain(Reason.Related));
+    if (state === 'INVALID') return decide(certain(Reason.InvalidState), certain(Reason.InvalidState));
+    const decision = judge(world, packet);
+    if (decision.verdict === Verdict.Deny) tracker.drop();
+    return decision;
+  });
+}
+
+/** The addresses that a packet travels between; a name is its first pod, a Service its own address. */
+function addressesOf({ snapshot }: World, { src, dst }: Packet): PacketAddresses {
+  const first = (ref: EndpointRef, family: FamilyHint): AddressText | undefined => {
+    if (ref.kind === 'address') return ref.address;
+    if (ref.kind !== 'service') return placePod(podsNamed(snapshot, ref)[0]!, family).address;
+    const own = snapshot.services.find(({ namespace, name }) => namespace === ref.namespace && name === ref.name);
+    return own?.clusterAddresses.find((address) => familyOf(address) === family) ?? own?.clusterAddresses[0];
+  };
+  const source = first(src, dst.kind === 'address' ? familyOf(dst.address) : undefined);
+  return { src: source, dst: first(dst, source === undefined ? undefined : familyOf(source)) };
+}
 
 /** Where a flow arrives after translation: each backend with its port. */
 interface Target {

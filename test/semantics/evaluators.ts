@@ -16,7 +16,7 @@ export interface Candidate {
 /** The oracle first. */
 export const candidates: readonly Candidate[] = [
   { name: 'oracle', evaluator: oracle },
-  await find('engine', '../../src/decide/session.ts'),
+  await find('engine', '../../src/replay/session.ts'),
 ];
 
 /** The evaluators that could be loaded. */
