@@ -89,6 +89,11 @@ export function bytesOf(...parts: (number | readonly number[] | Uint8Array)[]): 
   return Uint8Array.from(parts.flatMap((part) => (typeof part === 'number' ? [part] : [...part])));
 }
 
+/** `value`, `count` times. */
+export function repeat(value: number, count: number): number[] {
+  return Array.from({ length: count }, () => value);
+}
+
 export function u16(value: number): number[] {
   return [(value >> 8) & 255, value & 255];
 }
@@ -138,13 +143,13 @@ export function udp(srcPort: number, dstPort: number, payload: Uint8Array | stri
 }
 
 export function ethernet(etherType: number, body: Uint8Array): Uint8Array {
-  return bytesOf(new Array<number>(12).fill(2), u16(etherType), body);
+  return bytesOf(repeat(2, 12), u16(etherType), body);
 }
 
 /** An SLL2 frame; `type` 0 is incoming, 4 outgoing. */
 export function sll2(index: number, type: number, body: Uint8Array): Uint8Array {
   const etherType = body[0]! >> 4 === 6 ? 0x86dd : 0x0800;
-  return bytesOf(u16(etherType), 0, 0, u32(index), 0, 1, type, 6, new Array<number>(8).fill(0), body);
+  return bytesOf(u16(etherType), 0, 0, u32(index), 0, 1, type, 6, repeat(0, 8), body);
 }
 
 export interface Captured {
@@ -186,13 +191,11 @@ export function pcapng(
   const order = options.endian === 'big' ? (bytes: number[]): number[] => bytes : little;
   const isNano = options.unit === 'ns';
   const block = (type: number, body: Uint8Array): Uint8Array => {
-    const padded = bytesOf(body, new Array<number>((4 - (body.length % 4)) % 4).fill(0));
+    const padded = bytesOf(body, repeat(0, (4 - (body.length % 4)) % 4));
     const length = order(u32(padded.length + 12));
     return bytesOf(order(u32(type)), length, padded, length);
   };
-  const parts = [
-    block(0x0a0d0d0a, bytesOf(order(u32(0x1a2b3c4d)), order(u16(1)), order(u16(0)), new Array<number>(8).fill(255))),
-  ];
+  const parts = [block(0x0a0d0d0a, bytesOf(order(u32(0x1a2b3c4d)), order(u16(1)), order(u16(0)), repeat(255, 8)))];
   const clock = isNano ? bytesOf(order(u16(9)), order(u16(1)), 9, 0, 0, 0, 0, 0, 0, 0) : bytesOf();
   for (const linkType of linkTypes) parts.push(block(1, bytesOf(order(u16(linkType)), 0, 0, order(u32(0)), clock)));
   parts.push(block(10, bytesOf(order(u32(0x544c534b)), order(u32(4)), 1, 2, 3, 4)));

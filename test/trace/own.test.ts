@@ -1,7 +1,7 @@
 /** dropcast's own formats: what is written is what is read, a mapping names columns, unknown versions are refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isBalanced } from '../../src/trace/account.ts';
 import { createWriter, type WritableFormat } from '../../src/trace/write.ts';
 import {
@@ -12,7 +12,7 @@ import {
   type Dictionary,
   type FlowBatch,
 } from '../../src/model/flow.ts';
-import { readAll, toRow, type Row } from './build.ts';
+import { readAll, repeat, toRow, type Row } from './build.ts';
 
 const SEED = Number(process.env['FC_SEED'] ?? 20_261_121);
 
@@ -254,7 +254,7 @@ test('binary: another version, and bytes that were changed, are refused without 
   const batch = createBatch(16);
   fill(batch, dictionary, {
     family: 4,
-    words: new Array<number>(12).fill(5),
+    words: repeat(5, 12),
     ports: [1, 2, 3, 4],
     protocol: 6,
     icmp: -1,

@@ -2,7 +2,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBalanced } from '../../src/trace/account.ts';
-import { bytesOf, ethernet, ip, pcap, pcapng, readAll, sll2, tcp, u16, u32, udp, type Captured } from './build.ts';
+import {
+  bytesOf,
+  ethernet,
+  ip,
+  pcap,
+  pcapng,
+  readAll,
+  repeat,
+  sll2,
+  tcp,
+  u16,
+  u32,
+  udp,
+  type Captured,
+} from './build.ts';
 
 const SYN = 2;
 const ACK = 16;
@@ -87,7 +101,7 @@ test('all link types that are promised are read, others are skipped by number', 
     [0, bytesOf(2, 0, 0, 0, packet)],
     [0, bytesOf(0, 0, 0, 30, packet6)],
     [108, bytesOf(0, 0, 0, 24, packet6)],
-    [113, bytesOf(u16(0), u16(1), u16(6), new Array<number>(8).fill(1), u16(0x0800), packet)],
+    [113, bytesOf(u16(0), u16(1), u16(6), repeat(1, 8), u16(0x0800), packet)],
     [276, sll2(3, 0, packet6)],
   ];
   for (const [linkType, frame] of files) {
@@ -112,7 +126,7 @@ test('the inner packet of VXLAN, Geneve and IP-in-IP replaces the outer one and 
   );
   assert.deepEqual(
     rows.map(({ src, dst, dstPort }) => [src, dst, dstPort]),
-    new Array(4).fill([A, B, 80]),
+    [0, 1, 2, 3].map(() => [A, B, 80]),
   );
   assert.ok(account.limits.some((limit) => limit.startsWith('4 packets were taken out')));
 });
@@ -173,7 +187,7 @@ test('ICMP: echo has its identifier, an error quotes the packet that caused it',
 });
 
 test('SCTP: chunk types, verification tag and initiate tag', async () => {
-  const init = bytesOf(u16(1), u16(2), u32(0), u32(0), 1, 0, u16(20), u32(0xdeadbeef), new Array<number>(12).fill(0));
+  const init = bytesOf(u16(1), u16(2), u32(0), u32(0), 1, 0, u16(20), u32(0xdeadbeef), repeat(0, 12));
   const data = bytesOf(u16(1), u16(2), u32(77), u32(0), 3, 0, u16(4), 0, 0, u16(4), 200, 0, u16(4));
   const { rows } = await readFrames(101, ip(A, B, 132, init), ip(A, B, 132, data));
   assert.deepEqual(

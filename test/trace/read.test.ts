@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { createAccount, isBalanced } from '../../src/trace/account.ts';
 import { FORMATS, readTrace } from '../../src/trace/read.ts';
 import { createWriter } from '../../src/trace/write.ts';
