@@ -19,7 +19,8 @@ import {
   RecordKind,
   TcpFlag,
 } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import type { Snapshot } from '../model/cluster.ts';
+import { formatProtocol, Protocol } from '../model/port.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
@@ -100,6 +101,8 @@ class Replaying implements Replay {
   private readonly samples: Sample[] = [];
   /** Connections without addresses: their ends and ports -> tracker data. */
   private readonly nameless = new Map<string, number>();
+  /** `TCP/31000` -> the Service whose node port it is. */
+  private readonly nodePorts: ReadonlyMap<string, number>;
   private readonly counters: ReplayCounters = {
     rows: 0,
     invalid: new Map(),
@@ -121,6 +124,7 @@ class Replaying implements Replay {
     this.judge = createJudge(options.program, options.dictionary, this.placer);
     this.baseline = options.baseline && createJudge(options.baseline, options.dictionary, this.placer);
     this.parties = createParties(options.program);
+    this.nodePorts = indexNodePorts(options.program.source.snapshot);
   }
 
   add(batch: FlowBatch, account: TraceAccount): void {
@@ -358,7 +362,7 @@ class Replaying implements Replay {
     const { serviceSlots, backends } = program;
     const start = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.Start]! * 2;
     const count = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.CountPlusOne]! - 1;
-    const via = this.partyOf(destination);
+    const via = this.partyOfService(destination, protocol, port);
     let shared = -2;
     let sharedPort = -2;
     for (let index = 0; index < count; index++) {
@@ -378,10 +382,22 @@ class Replaying implements Replay {
     return kind === EndpointKind.Pod ? this.parties.ofPods([object]) : -1;
   }
 
-  /** The address that the initiator asked for, where the record shows that it was translated. */
+  /** What the initiator asked for, where the record shows that it was translated. */
   private viaOf(batch: FlowBatch, row: number, orientation: Orientation): number {
     if (orientation !== Orientation.Original || batch.preDstPort[row]! < 0) return -1;
-    return this.partyOf({ kind: 'address', family: batch.family[row]!, word: batch.preDst[row]! });
+    const asked: Place = { kind: 'address', family: batch.family[row]!, word: batch.preDst[row]! };
+    return this.partyOfService(asked, batch.protocol[row]!, batch.preDstPort[row]!);
+  }
+
+  /** The Service behind an address and port: on a node that of the node port, else whoever has the address. */
+  private partyOfService(place: Extract<Place, { kind: 'address' }>, protocol: number, port: number): number {
+    const { program, dictionary, parties } = this;
+    const endpoint = endpointOf(program, dictionary, place.family, place.word);
+    const kind = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    if (kind !== EndpointKind.Node) return this.partyOf(place);
+    const key = `${formatProtocol(protocol)}/${port}`;
+    const service = this.nodePorts.get(key);
+    return service === undefined ? this.partyOf(place) : parties.ofService(service, undefined);
   }
 
   private partyOf(place: Place): number {
@@ -492,6 +508,16 @@ class Replaying implements Replay {
 
 const SENDER_OPENED: Guess = { orientation: Orientation.Original, by: OrientedBy.Flags };
 const RECEIVER_OPENED: Guess = { orientation: Orientation.Reply, by: OrientedBy.Flags };
+
+/** The Service of each node port; the first keeps it, as in the service table. */
+function indexNodePorts({ services }: Snapshot): ReadonlyMap<string, number> {
+  const index = new Map<string, number>();
+  services.forEach(({ ports }, at) => {
+    for (const { protocol, nodePort } of ports)
+      if (nodePort !== undefined && !index.has(`${protocol}/${nodePort}`)) index.set(`${protocol}/${nodePort}`, at);
+  });
+  return index;
+}
 
 /** Is a connection's opening missing from the trace, as far as its first record shows? */
 function isPartial(batch: FlowBatch, row: number, guess: Guess): boolean {
