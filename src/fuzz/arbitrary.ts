@@ -71,8 +71,10 @@ export function arbitraryWorld(options: WorldOptions): fc.Arbitrary<World> {
 /** A flow between ends that the world knows, or nearly knows. */
 export function arbitraryFlow(world: World): fc.Arbitrary<Flow> {
   const { snapshot } = world;
+  const held = snapshot.pods.flatMap((pod) => [...pod.addresses]);
+  const edge = fc.constantFrom(...edgeAddresses(world));
   const address = fc
-    .constantFrom(...edgeAddresses(world))
+    .oneof(edge, held.length === 0 ? edge : fc.constantFrom(...held))
     .map((text): EndpointRef => ({ kind: 'address', address: text }));
   const names = [
     ...new Set(snapshot.pods.flatMap((pod) => [pod.name, pod.workload.name].map((name) => `${pod.namespace}/${name}`))),
@@ -206,7 +208,7 @@ function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
     .record({
       namespaces: fc.subarray(NAMESPACES).chain((names) => fc.tuple(...names.map(arbitraryNamespace))),
       nodes: fc.subarray(NODE_NAMES).chain((names) => fc.tuple(...names.map(arbitraryNode))),
-      pods: fc.array(arbitraryPod(), { maxLength: 6, size: 'max' }),
+      pods: fc.array(arbitraryPod(), { minLength: 1, maxLength: 6, size: 'max' }),
       services: fc.array(arbitraryService(), { maxLength: 2, size: 'max' }),
       sliced: fc.array(fc.record({ service: fc.nat(1), pods: fc.subarray([0, 1, 2, 3]), isOpen: fc.boolean() }), {
         maxLength: 1,
@@ -310,7 +312,7 @@ function placePod(draft: PodDraft, index: number, nodes: readonly Node[]): Pod {
     namespace: draft.namespace,
     name,
     labels: draft.labels,
-    addresses: isStandIn ? [] : hostNetwork ? (node?.addresses ?? []) : own,
+    addresses: isStandIn ? [] : hostNetwork ? (node?.addresses ?? ['192.168.0.9' as AddressText]) : own,
     phase: isStandIn ? 'Running' : draft.phase,
     hostNetwork,
     ...(!isStandIn && draft.node !== undefined && { node: draft.node }),
@@ -349,7 +351,10 @@ function arbitraryService(): fc.Arbitrary<ServiceDraft> {
     families: fc.constantFrom([4], [6], [4, 6]),
     external: fc.boolean(),
     ports: fc.uniqueArray(port, { minLength: 1, maxLength: 2, selector: (own) => `${own.port}/${own.protocol}` }),
-    selector: fc.option(arbitraryLabels(), { nil: undefined, freq: 4 }),
+    selector: fc.option(fc.oneof(arbitraryLabels(), fc.constant<Labels>(new Map([['app', 'x']]))), {
+      nil: undefined,
+      freq: 6,
+    }),
   });
 }
 
@@ -495,16 +500,21 @@ function arbitraryPortMatch(tier: Policy['tier']): fc.Arbitrary<PortMatch> {
 
 function arbitraryRules(namespace: string, tier: Policy['tier']): fc.Arbitrary<Rule[]> {
   const list = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[] | undefined> =>
-    fc.option(fc.array(item, { minLength: 1, maxLength: 2 }), { nil: undefined, freq: 3 });
+    fc.option(fc.array(item, { minLength: 1, maxLength: 2, size: 'max' }), { nil: undefined, freq: 3 });
   const action =
-    tier === 'networkpolicy' ? fc.constant<Action>('Accept') : fc.constantFrom<Action>('Accept', 'Deny', 'Pass');
+    tier === 'networkpolicy'
+      ? fc.constant<Action>('Accept')
+      : fc.constantFrom<Action>('Deny', 'Accept', 'Deny', 'Pass');
   const rule = fc.record({
     action,
     peers: list(arbitraryPeer(namespace, tier)),
     ports: list(arbitraryPortMatch(tier)),
   });
   return fc
-    .array(rule, { maxLength: 3, size: 'xsmall' })
+    .oneof(
+      { weight: 3, arbitrary: fc.array(rule, { minLength: 1, maxLength: 3, size: 'max' }) },
+      { weight: 1, arbitrary: fc.constant<Omit<Rule, 'index' | 'position'>[]>([]) },
+    )
     .map((rules) => rules.map((draft, index) => ({ index, ...draft, position: at(10 + index) })));
 }
 
@@ -524,7 +534,7 @@ function arbitraryPolicies(tiers: WorldOptions['tiers']): fc.Arbitrary<Policy[]>
     fc.record({
       namespace: fc.constant(undefined),
       tier: fc.constant(tier),
-      priority: fc.integer({ min: 0, max: 2 }),
+      priority: fc.integer({ min: 0, max: 1 }),
       subject: arbitraryNamespaceSelector().chain((selector) =>
         arbitrarySelector().map((pods): PodSet => ({ namespaces: { kind: 'selected', selector }, pods })),
       ),
@@ -537,7 +547,7 @@ function arbitraryPolicies(tiers: WorldOptions['tiers']): fc.Arbitrary<Policy[]>
     tiers === 'all'
       ? fc.oneof<fc.Arbitrary<Omit<Policy, 'kind' | 'name' | 'position'>>[]>(networkPolicy, tiered as never)
       : networkPolicy;
-  return fc.array(policy, { maxLength: 5, size: 'max' }).map((drafts) =>
+  return fc.array(policy, { minLength: 1, maxLength: 6, size: 'max' }).map((drafts) =>
     drafts.map(({ namespace, ...draft }, index): Policy => ({
       kind: draft.tier === 'networkpolicy' ? 'NetworkPolicy' : 'ClusterNetworkPolicy',
       name: `policy-${index}`,

@@ -113,7 +113,7 @@ function judgePair(
   const port = hasPorts(flow.protocol) ? flow.port : undefined;
   const targets = isService
     ? serviceTargets(world, to, to.isHeadless, flow, family)
-    : translate(world, flow, endpoint!, family);
+    : translate(world, flow, endpoint!);
 
   if (targets === undefined) return judgeEnds(world, source, endpoint!, flow.protocol, port, 'direct');
   if (typeof targets === 'number') return undecidable(targets);
@@ -159,9 +159,10 @@ function isOwnNode({ snapshot }: World, subject: Endpoint, other: Endpoint): boo
 }
 
 /** Backends of a flow to an address that is translated; undefined where it is not. */
-function translate(world: World, flow: Flow, endpoint: Endpoint, family: FamilyHint): Target[] | undefined {
+function translate(world: World, flow: Flow, endpoint: Endpoint): Target[] | undefined {
   const { snapshot } = world;
-  if (endpoint.kind === 'pod') return undefined;
+  if (endpoint.kind === 'pod' || endpoint.address === undefined) return undefined;
+  const family = familyOf(endpoint.address); // EP-12: translation stays within a family
   const isNode = endpoint.kind === 'node';
   const open = isNode ? snapshot.services.map((service) => ({ service, port: nodePort(service, flow) })) : []; // SV-06
   const held = servicesAt(snapshot, endpoint.address).map((service) => ({ service, port: servicePort(service, flow) }));
