@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode, FAIL_CONDITIONS, type FailCondition, Refusal } from './exit.ts';
+import { escapeControl } from '../report/escape.ts';
 import type { Io } from './terminal.ts';
 
 declare global {
@@ -35,7 +36,6 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
 async function exitCodeOf(error: unknown, io: Io): Promise<ExitCode> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.Fine : ExitCode.Refused;
-  const { escapeControl } = await import('../report/escape.ts');
   if (error instanceof Refusal) {
     const lines = error.message.split('\n').map(escapeControl);
     await io.stderr.write(`dropcast: ${lines.join('\ndropcast: ')}\n`);
@@ -57,7 +57,14 @@ function createProgram(io: Io, written: Promise<unknown>[], end: (code: ExitCode
     .configureOutput({
       writeOut: (text) => void written.push(io.stdout.write(text)),
       writeErr: (text) => void written.push(io.stderr.write(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, 'dropcast: ')),
+      outputError: (text, write) =>
+        write(
+          text
+            .replace(/^error: /, 'dropcast: ')
+            .split('\n')
+            .map(escapeControl)
+            .join('\n'),
+        ),
     })
     .exitOverride()
     .showSuggestionAfterError()

@@ -374,6 +374,8 @@ function policyRows(side: SideCause, names: Names): [string, string][] {
   for (const policy of side.isolating.slice(0, 3))
     rows.push(['policy', `${policyText(policy, names)}, ${positionText(policy.position, names)}`]);
   if (side.isolating.length > 3) rows.push(['', `and ${side.isolating.length - 3} more policies`]);
+  if (side.isolating.length > 0 && side.isolating.every((policy) => policy[side.direction].length === 0))
+    rows.push(['rules', `none for ${side.direction}: nothing is admitted in this direction`]);
   if (side.decidedBy !== undefined) {
     const { policy, rule } = side.decidedBy;
     rows.push([

@@ -1,0 +1,372 @@
+/** Commands from argv to exit code, run in process on files of their own. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type Bench, createBench, textStream } from './harness.ts';
+
+const CLUSTER = `apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: front, namespace: shop, labels: {role: frontend}}
+status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: back, namespace: shop, labels: {role: backend}}
+status: {phase: Running, podIP: 10.1.0.2, podIPs: [{ip: 10.1.0.2}]}
+`;
+
+const policy = (role: string): string => `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: back-policy, namespace: shop}
+spec:
+  podSelector: {matchLabels: {role: backend}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {role: ${role}}}}]
+    ports: [{protocol: TCP, port: 8080}]
+`;
+
+const TRACE = `time,src,srcPort,dst,dstPort,protocol,verdict
+2026-08-01T10:00:00Z,10.1.0.1,40001,10.1.0.2,8080,TCP,allow
+2026-08-01T10:00:01Z,10.1.0.1,40002,10.1.0.2,8080,TCP,allow
+2026-08-01T10:00:02Z,10.1.0.2,40003,198.51.100.7,443,TCP,allow
+`;
+
+const WITH = ['-f', 'cluster.yaml', '-f', 'policies'] as const;
+
+describe('cli', () => {
+  let bench: Bench;
+  before(() => {
+    bench = createBench({
+      'cluster.yaml': CLUSTER,
+      'policies/back.yaml': policy('web'),
+      'policies/notes.txt': 'no manifest',
+      'mended.yaml': policy('frontend'),
+      'flows.csv': TRACE,
+      'good.csv': 'src,dst,protocol,port,expect\nshop/front,shop/back,TCP,8080,deny\n',
+      'bad.csv':
+        'src,dst,protocol,port,expect\nshop/front,shop/back,TCP,8080,allow\nshop/back,shop/front,TCP,1,allow\n',
+      'unknown.csv': 'src,dst,protocol,port,expect\nshop/frnt,shop/back,TCP,8080,deny\n',
+      'broken.yaml': policy('web').replace('podSelector', 'podSelectr'),
+      'noise.bin': '\u0001\u0002 nothing that is known\n'.repeat(4),
+      'malformed.csv': `${TRACE}2026-08-01T10:00:03Z,10.1.0.300,1,10.1.0.2,8080,TCP,allow\n`,
+    });
+  });
+  after(() => bench.remove());
+
+  describe('replay', () => {
+    it('reports the drop with policy, place and nearest miss, and exits 1', async () => {
+      const { code, stdout, stderr } = await bench.run(['replay', ...WITH, 'flows.csv']);
+      assert.equal(code, 1, stderr);
+      assert.match(stdout, /shop\/front -> shop\/back {2}TCP\/8080 +2 connections/);
+      assert.match(stdout, /policies\/back\.yaml:7.*admits role=web; the source is role=frontend/s);
+      assert.match(stdout, /3 of 3 records understood \(100\.0 %\), 0 lost: result is complete\n$/);
+      assert.equal(stderr, 'dropcast: 2 connections would be dropped (--fail-on drop)\n');
+    });
+
+    it('exits 0 with the mended policy, a later -f in place of an earlier one, and says that it did', async () => {
+      const { code, stdout, stderr } = await bench.run(['replay', ...WITH, '-f', 'mended.yaml', 'flows.csv']);
+      assert.equal(code, 0, stderr);
+      assert.ok(stdout.includes('Nothing would be dropped.'));
+      assert.match(stderr, /note: .*\[replaced-object\]/s);
+    });
+
+    it('compares with a baseline and fails on new drops alone', async () => {
+      const worse = await bench.run(['replay', ...WITH, '--baseline', 'mended.yaml', 'flows.csv']);
+      assert.equal(worse.code, 1, worse.stderr);
+      assert.match(worse.stdout, /newly dropped +2 {2}connections/);
+      const same = await bench.run(['replay', ...WITH, '--baseline', 'policies', 'flows.csv']);
+      assert.equal(same.code, 0, same.stderr);
+      assert.match(same.stdout, /Dropped by both: 2 connections/);
+      const better = await bench.run([
+        'replay',
+        '-f',
+        'cluster.yaml',
+        '-f',
+        'mended.yaml',
+        '--baseline',
+        'policies',
+        'flows.csv',
+      ]);
+      assert.equal(better.code, 0, better.stderr);
+      assert.match(better.stdout, /Newly allowed: 2 connections/);
+    });
+
+    it('--delete takes the policy away', async () => {
+      const { code, stderr } = await bench.run([
+        'replay',
+        ...WITH,
+        '--delete',
+        'NetworkPolicy/shop/back-policy',
+        'flows.csv',
+      ]);
+      assert.equal(code, 0, stderr);
+    });
+
+    it('--fail-on never and undecidable', async () => {
+      assert.equal((await bench.run(['replay', ...WITH, '--fail-on', 'never', 'flows.csv'])).code, 0);
+      assert.equal((await bench.run(['replay', ...WITH, '--fail-on', 'undecidable', 'flows.csv'])).code, 0);
+      assert.equal((await bench.run(['replay', ...WITH, '--fail-on', 'undecidable,drop', 'flows.csv'])).code, 1);
+    });
+
+    it('exits 3 on malformed records beyond --max-malformed, after the findings, and still prints the result', async () => {
+      const argv = ['replay', ...WITH, 'malformed.csv'];
+      assert.equal((await bench.run(argv)).code, 1, 'a finding goes before incomplete data');
+      const incomplete = await bench.run([...argv, '--fail-on', 'never']);
+      assert.equal(incomplete.code, 3);
+      assert.match(incomplete.stderr, /1 malformed record, more than --max-malformed 0/);
+      assert.match(incomplete.stdout, /1 malformed/);
+      assert.equal((await bench.run([...argv, '--fail-on', 'never', '--max-malformed', '1'])).code, 0);
+    });
+
+    it('reads the trace, or the manifests, from stdin, never both', async () => {
+      const trace = await bench.run(['replay', ...WITH, '-'], { stdin: textStream(TRACE) });
+      assert.equal(trace.code, 1, trace.stderr);
+      const manifests = await bench.run(['replay', '-f', '-', 'flows.csv'], {
+        stdin: textStream(`${CLUSTER}---\n${policy('web')}`),
+      });
+      assert.equal(manifests.code, 1, manifests.stderr);
+      assert.equal((await bench.run(['replay', '-f', '-', '-'])).code, 2);
+    });
+
+    it('prints the result so far when it is interrupted, also while stdin is silent', async () => {
+      let interrupt = (): void => {};
+      async function* endless(): AsyncGenerator<Uint8Array> {
+        yield new TextEncoder().encode(TRACE);
+        setTimeout(interrupt, 20);
+        await new Promise(() => {});
+      }
+      const { code, stdout, stderr } = await bench.run(['replay', '--fail-on', 'never', ...WITH, '-'], {
+        stdin: endless(),
+        onInterrupt: (handler) => {
+          interrupt = handler;
+        },
+      });
+      assert.equal(code, 3, stderr);
+      assert.match(stderr, /interrupted/);
+      assert.match(stdout, /Replayed [23] connections/);
+      assert.match(stdout, /result is incomplete\n$/);
+    });
+
+    it('writes every format, json with the schema version', async () => {
+      for (const format of ['wide', 'json', 'ndjson', 'csv', 'md']) {
+        const { code, stdout } = await bench.run(['replay', ...WITH, '-o', format, 'flows.csv']);
+        assert.equal(code, 1);
+        assert.ok(stdout.includes('back-policy'), format);
+        if (format === 'json') assert.equal((JSON.parse(stdout) as { schemaVersion: string }).schemaVersion, '1.0');
+      }
+    });
+
+    it('--redact leaves no name and no address, the same in every run', async () => {
+      const first = await bench.run(['replay', ...WITH, '--redact', 'flows.csv']);
+      assert.equal(first.code, 1);
+      assert.doesNotMatch(first.stdout + first.stderr, /shop|front|10\.1\.|198\.51|cluster\.yaml|flows|role/);
+      assert.deepEqual(await bench.run(['replay', ...WITH, '--redact', 'flows.csv']), first);
+    });
+
+    it('colours terminals alone, and not under NO_COLOR', async () => {
+      const argv = ['replay', ...WITH, 'flows.csv'];
+      assert.ok((await bench.run(argv, { terminals: ['stdout'] })).stdout.includes('\u001b['));
+      assert.ok(!(await bench.run(argv, { terminals: ['stdout'], env: { NO_COLOR: '1' } })).stdout.includes('\u001b['));
+      assert.ok(!(await bench.run(argv)).stdout.includes('\u001b['));
+    });
+
+    it('refuses what cannot be read, with the path, before it reads anything', async () => {
+      for (const [argv, message] of [
+        [['replay', ...WITH, 'missing.pcap'], /missing\.pcap: no such file/],
+        [['replay', '-f', 'missing.yaml', 'flows.csv'], /missing\.yaml: no such file/],
+        [['replay', ...WITH, 'policies'], /policies: is a folder/],
+        [['replay', 'flows.csv'], /no manifests/],
+        [['replay', ...WITH, '--fail-on', 'new-drop', 'flows.csv'], /needs a --baseline/],
+        [['replay', ...WITH, '--packets', '--stateless', 'flows.csv'], /exclude each other/],
+        [
+          ['replay', ...WITH, '--dialect', 'icmp=sometimes', 'flows.csv'],
+          /icmp is one of by-ports-absent, always, never/,
+        ],
+        [['replay', ...WITH, '--map', 'source=a', 'flows.csv'], /no field is called "source"/],
+      ] as const) {
+        const { code, stdout, stderr } = await bench.run(argv);
+        assert.equal(code, 2, argv.join(' '));
+        assert.match(stderr, message);
+        assert.equal(stdout, '');
+      }
+    });
+
+    it('prints the result and exits 2 where a trace is of no known format', async () => {
+      const { code, stdout, stderr } = await bench.run(['replay', ...WITH, 'flows.csv', 'noise.bin']);
+      assert.equal(code, 2);
+      assert.match(stderr, /noise\.bin: no known trace format/);
+      assert.match(stdout, /2 connections/);
+      assert.match(stdout, /incomplete\n$/);
+    });
+
+    it('maps the columns of a CSV file', async () => {
+      bench.write('odd.csv', 'A,B,C,D\n10.1.0.1,10.1.0.2,8080,TCP\n');
+      const { code, stdout, stderr } = await bench.run([
+        'replay',
+        ...WITH,
+        '--map',
+        'src=A,dst=B,dstPort=C,protocol=D',
+        'odd.csv',
+      ]);
+      assert.equal(code, 1, stderr);
+      assert.match(stdout, /TCP\/8080/);
+    });
+  });
+
+  describe('explain', () => {
+    it('explains one connection by names and by addresses', async () => {
+      for (const [src, dst] of [
+        ['shop/front', 'shop/back'],
+        ['10.1.0.1', '10.1.0.2'],
+      ] as const) {
+        const { code, stdout, stderr } = await bench.run(['explain', ...WITH, src, dst, 'TCP/8080']);
+        assert.equal(code, 0, stderr);
+        assert.match(stdout, /verdict {2}deny/);
+        assert.match(stdout, /admits role=web; the source is role=frontend/);
+      }
+    });
+
+    it('reads ICMP with and without a type', async () => {
+      for (const service of ['ICMP', 'ICMP/8', 'icmp/3/1'])
+        assert.match((await bench.run(['explain', ...WITH, 'shop/front', 'shop/back', service])).stdout, /ICMP/);
+    });
+
+    it('refuses unknown names, wrong services and wrong counts of arguments', async () => {
+      for (const [args, message] of [
+        [['shop/frnt', 'shop/back', 'TCP/80'], /shop\/frnt/],
+        [['shop/front', 'shop/back', 'TPC/80'], /no protocol is called "TPC"/],
+        [['shop/front', 'shop/back', 'TCP/70000'], /wrong/],
+        [['shop/front', 'shop/back'], /SRC DST PROTO\/PORT/],
+      ] as const) {
+        const { code, stderr } = await bench.run(['explain', ...WITH, ...args]);
+        assert.equal(code, 2);
+        assert.match(stderr, message);
+      }
+    });
+
+    it('explains a scenario file and compares it with what it expects', async () => {
+      const scenario = new URL('../scenario/default-deny-both.txt', import.meta.url).pathname;
+      const text = readFileSync(scenario, 'utf8');
+      const good = await bench.run(['explain', scenario]);
+      assert.equal(good.code, 0, good.stderr);
+      assert.match(good.stdout, /as expected/);
+      const at = text.indexOf('-- expected --');
+      bench.write('wrong.txt', text.slice(0, at) + text.slice(at).replace(/\bdeny\b/, 'allow'));
+      const wrong = await bench.run(['explain', 'wrong.txt']);
+      assert.equal(wrong.code, 1, wrong.stdout);
+      assert.match(wrong.stderr, /differ/);
+    });
+  });
+
+  describe('test', () => {
+    it('passes, fails with expected, found and why, and refuses unknown names', async () => {
+      const good = await bench.run(['test', ...WITH, 'good.csv']);
+      assert.deepEqual([good.code, good.stdout], [0, '1 passed, 0 failed\n']);
+      const bad = await bench.run(['test', ...WITH, 'good.csv', 'bad.csv']);
+      assert.equal(bad.code, 1);
+      assert.match(bad.stdout, /FAIL bad\.csv:2.*expected allow, found deny.*role=frontend.*2 passed, 1 failed\n$/s);
+      const unknown = await bench.run(['test', ...WITH, 'unknown.csv', 'bad.csv']);
+      assert.equal(unknown.code, 2);
+      assert.match(unknown.stdout, /ERROR unknown\.csv:2/);
+      assert.match(unknown.stdout, /1 passed, 1 failed, 1 not judged/);
+    });
+
+    it('an empty test is no pass', async () => {
+      bench.write('empty.csv', 'src,dst,protocol,port,expect\n');
+      assert.equal((await bench.run(['test', ...WITH, 'empty.csv'])).code, 2);
+    });
+  });
+
+  describe('check', () => {
+    it('accepts, and counts what it read', async () => {
+      const { code, stdout } = await bench.run(['check', ...WITH]);
+      assert.equal(code, 0);
+      assert.match(stdout, /1 NetworkPolicy/);
+      assert.match(stdout, /accepted: 0 errors/);
+    });
+
+    it('refuses with place, caret and hint; replay refuses the same', async () => {
+      const { code, stdout } = await bench.run(['check', '-f', 'broken.yaml']);
+      assert.equal(code, 2);
+      assert.match(
+        stdout,
+        /broken\.yaml:5:3: error:.*\n.*podSelectr.*\n.*\^\^\^\^\^\^\^\^\^\^\n.*did you mean "podSelector"/,
+      );
+      const replayed = await bench.run(['replay', '-f', 'cluster.yaml', '-f', 'broken.yaml', 'flows.csv']);
+      assert.equal(replayed.code, 2);
+      assert.equal(replayed.stdout, '');
+    });
+  });
+
+  describe('convert', () => {
+    it('writes what replay reads with the same result', async () => {
+      const plain = await bench.run(['replay', ...WITH, '-o', 'csv', 'flows.csv']);
+      for (const [file, ...to] of [['flows.ndjson'], ['copy.csv'], ['flows.bin', '--to', 'binary']] as const) {
+        const converted = await bench.run(['convert', 'flows.csv', '-o', file, ...to]);
+        assert.equal(converted.code, 0, converted.stderr);
+        assert.match(converted.stderr, /3 records read, 3 rows written/);
+        assert.equal((await bench.run(['replay', ...WITH, '-o', 'csv', file])).stdout, plain.stdout, file);
+      }
+    });
+
+    it('leaves no file behind where an input is refused', async () => {
+      const { code } = await bench.run(['convert', 'noise.bin', '-o', 'never.ndjson']);
+      assert.equal(code, 2);
+      assert.ok(!existsSync(join(bench.folder, 'never.ndjson')));
+      assert.deepEqual(
+        readdirSync(bench.folder).filter((name) => name.endsWith('.partial')),
+        [],
+      );
+    });
+
+    it('refuses to overwrite its input, and asks for a format', async () => {
+      assert.equal((await bench.run(['convert', 'flows.csv', '-o', './flows.csv'])).code, 2);
+      assert.match((await bench.run(['convert', 'flows.csv', '-o', 'flows.xyz'])).stderr, /--to ndjson\|csv\|binary/);
+      assert.equal(readFileSync(join(bench.folder, 'flows.csv'), 'utf8'), TRACE);
+    });
+  });
+
+  describe('usage', () => {
+    it('helps on stdout with examples, exit 0', async () => {
+      for (const argv of [
+        ['--help'],
+        ['replay', '--help'],
+        ['explain', '-h'],
+        ['help', 'test'],
+        ['check', '--help'],
+        ['convert', '--help'],
+      ]) {
+        const { code, stdout, stderr } = await bench.run(argv);
+        assert.deepEqual([code, stderr], [0, ''], argv.join(' '));
+        assert.match(stdout, /Examples:\n {2}dropcast/);
+      }
+    });
+
+    it('prints its version', async () => {
+      const { code, stdout } = await bench.run(['--version']);
+      assert.equal(code, 0);
+      assert.match(stdout, /^\S+\n$/);
+    });
+
+    it('suggests the command or option that was meant, exit 2', async () => {
+      const command = await bench.run(['repaly']);
+      assert.deepEqual([command.code, command.stderr.includes('Did you mean replay?')], [2, true]);
+      const option = await bench.run(['replay', '--tpo', '3', 'x']);
+      assert.deepEqual([option.code, option.stderr.includes('Did you mean --top?')], [2, true]);
+      assert.equal((await bench.run([])).code, 2);
+    });
+
+    it('escapes what it repeats of the command line', async () => {
+      for (const argv of [['replay', ...WITH, 'a\u001b[2Jb'], ['\u001b[2J'], ['replay', '--\u001b[2J']]) {
+        const { code, stderr } = await bench.run(argv);
+        assert.equal(code, 2);
+        assert.ok(!stderr.includes('\u001b'), JSON.stringify(stderr));
+      }
+    });
+  });
+});
