@@ -63,27 +63,23 @@ function summaryLines(page: Page): string[] {
     ['would be dropped', totals.deny],
     ['undecidable', totals.undecidable],
   ];
+  // Sources such as Hubble know no bytes: a column of zeros would look like a measurement.
+  const hasBytes = sumTallies([sumAll(totals), sumAll(partial)]).bytes > 0;
+  const measures = (tally: Tally): string[] => [
+    ...(unit.singular === 'connection' ? [formatCount(tally.records)] : []),
+    ...(hasBytes ? [formatBytes(tally.bytes)] : []),
+  ];
+  const headings = [...(unit.singular === 'connection' ? ['records'] : []), ...(hasBytes ? ['bytes'] : [])];
   const table = alignColumns(
     [
-      ['', `${unit.singular}s`, '', ...(unit.singular === 'connection' ? ['records'] : []), 'bytes'],
+      ['', `${unit.singular}s`, '', ...headings],
       ...rows.map(([name, tally]) => [
         `  ${name}`,
         formatCount(unit.count(tally)),
         formatPercent(unit.count(tally), whole),
-        ...(unit.singular === 'connection' ? [formatCount(tally.records)] : []),
-        formatBytes(tally.bytes),
+        ...measures(tally),
       ]),
-      ...(apart === 0
-        ? []
-        : [
-            [
-              '  partial',
-              formatCount(apart),
-              '',
-              ...(unit.singular === 'connection' ? [formatCount(sumAll(partial).records)] : []),
-              `${formatBytes(sumAll(partial).bytes)}`,
-            ],
-          ]),
+      ...(apart === 0 ? [] : [['  partial', formatCount(apart), '', ...measures(sumAll(partial))]]),
     ],
     'lrrrr',
   );
@@ -330,9 +326,12 @@ function itemTitle(page: Page, { group, sources, destinations, tally }: Item): s
 function itemLines(page: Page, item: Item): string[] {
   const { style } = page;
   const { group, tally } = item;
-  const counts = page.unit.singular === 'connection' ? `${formatCounted(tally.records, 'record')}, ` : '';
-  const seen = Number.isNaN(item.firstUs) ? '' : `, ${formatSpan(item.firstUs, item.lastUs, page.span)}`;
-  const rows: [string, string][] = [['seen', `${counts}${formatBytes(tally.bytes)}${seen}`]];
+  const seen = [
+    ...(page.unit.singular === 'connection' ? [formatCounted(tally.records, 'record')] : []),
+    ...(tally.bytes > 0 ? [formatBytes(tally.bytes)] : []),
+    ...(Number.isNaN(item.firstUs) ? [] : [formatSpan(item.firstUs, item.lastUs, page.span)]),
+  ];
+  const rows: [string, string][] = [['seen', seen.join(', ')]];
   if (group.isPartial) rows.push(['partial', 'the opening is not in the trace']);
   rows.push(...decisionRows(page, group, group.decision, item));
   return [

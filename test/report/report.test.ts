@@ -80,6 +80,21 @@ describe('report: replay in text', () => {
     assert.ok(text.includes('Would be dropped: 700 packets'), text);
   });
 
+  it('leaves bytes out where the trace knows none', () => {
+    const none = tally(5, 5, 0);
+    const { decision, source, destination } = result().groups[0]!;
+    const text = formatReplay(
+      result({
+        totals: { allow: none, deny: none, undecidable: none },
+        partial: { allow: none, deny: none, undecidable: none },
+        groups: [group(source, destination, 1, decision, 5, { tally: none })],
+      }),
+      TEXT,
+    );
+    assert.doesNotMatch(text, /records +bytes|\b0 B/);
+    assert.ok(text.includes('seen     5 records, 10:00:03 to 10:02:59'), text);
+  });
+
   it('says loudly where the counters do not add up', () => {
     assert.ok(formatReplay(result({ rows: 3799 }), TEXT).includes('does NOT add up'));
     assert.ok(!formatReplay(result(), TEXT).includes('NOT'));
