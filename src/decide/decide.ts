@@ -120,7 +120,7 @@ export function findService(program: Program, target: number, protocol: number, 
   if (target >= ServiceTarget.ByName) return probe(program, target, key);
   const kind = program.endpoints[target * Endpoint.Stride + Endpoint.Kind]!;
   // SV-06: a node port goes first, then a Service that has the node's address, then a host port.
-  if ((kind & EndpointKind.Mask) === EndpointKind.Node) {
+  if ((kind & EndpointKind.Mask) === EndpointKind.Node && target !== program.header[Header.NodeNoAddress]) {
     const slot = probe(
       program,
       (kind & EndpointKind.Ipv6) === 0 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6,

@@ -16,6 +16,7 @@ import {
   Orientation,
   OrientedBy,
   RecordedVerdict,
+  RecordFlag,
   RecordKind,
   TcpFlag,
 } from '../model/flow.ts';
@@ -146,6 +147,7 @@ class Replaying implements Replay {
   /** A packet: connection tracking says what it is. */
   private addPacket(batch: FlowBatch, row: number, account: TraceAccount): void {
     const { tracker } = this;
+    if ((batch.flags[row]! & RecordFlag.Fragment) !== 0) return this.addFragment(batch, row);
     const { refused } = tracker;
     const state = tracker.track(batch, row);
     if (state === TrackState.Established) return this.addTo(tracker.entry, batch, row);
@@ -156,6 +158,16 @@ class Replaying implements Replay {
     }
     if (state === TrackState.Related) return this.addRelated(batch, row);
     this.addInvalid(batch, row, account);
+  }
+
+  /** A later fragment: the kernel puts packets together before it looks, so it only adds to its connection. */
+  private addFragment(batch: FlowBatch, row: number): void {
+    const { tracker } = this;
+    tracker.associate(batch, row);
+    const data = tracker.entry < 0 ? 0 : tracker.getData(tracker.entry);
+    if (data !== 0) return this.addTo(tracker.entry, batch, row);
+    if (tracker.created === 1) tracker.drop();
+    this.countInvalid(InvalidCause.NoTransport, batch, row);
   }
 
   /** A packet that connection tracking leaves alone (neighbour discovery): judged, and no connection. */
@@ -243,9 +255,7 @@ class Replaying implements Replay {
         }
       }
     }
-    const tally = this.counters.invalid.get(cause) ?? { records: 0, bytes: 0 };
-    this.counters.invalid.set(cause, tally);
-    this.count(tally, batch, row);
+    this.countInvalid(cause, batch, row);
     if (this.options.invalid === 'count') return;
     const group = this.groupOf(
       batch,
@@ -498,6 +508,12 @@ class Replaying implements Replay {
     if (known !== Recorded.None) sums[base + known]! -= 1;
     sums[base + said]! += 1;
     return said;
+  }
+
+  private countInvalid(cause: InvalidCause, batch: FlowBatch, row: number): void {
+    const tally = this.counters.invalid.get(cause) ?? { records: 0, bytes: 0 };
+    this.counters.invalid.set(cause, tally);
+    this.count(tally, batch, row);
   }
 
   private count(tally: { records: number; bytes: number }, batch: FlowBatch, row: number): void {

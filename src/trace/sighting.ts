@@ -123,13 +123,19 @@ export class SightingTable {
     return false;
   }
 
-  /** Halves of the tuple that agree, weighted so that one whole side gives 2 and both give 4. */
+  /**
+   * How alike the tuples are: 4 the same, 2 one side translated, 0 neither. Translation changes the server's side, or keeps
+   * the port of the client's: two clients who ask one server the same question are two packets.
+   */
   private compare(slot: number, { src, dst, srcPort, dstPort }: FlowBatch, row: number): number {
     const { firstTuples } = this;
     const at = slot * 4;
     const isSrc = firstTuples[at] === (src[row]! | 0) && firstTuples[at + 2] === srcPort[row];
     const isDst = firstTuples[at + 1] === (dst[row]! | 0) && firstTuples[at + 3] === dstPort[row];
-    return (isSrc ? 2 : 0) + (isDst ? 2 : 0);
+    if (isSrc && isDst) return 4;
+    if (isSrc) return isTranslation(firstTuples[at + 3]!, dstPort[row]!, srcPort[row]!) ? 2 : 0;
+    if (isDst) return isTranslation(firstTuples[at + 2]!, srcPort[row]!, dstPort[row]!) ? 2 : 0;
+    return 0;
   }
 
   private add(
@@ -209,6 +215,11 @@ export class SightingTable {
       translations.learn(family, protocol, src, srcPort, dst, dstPort, outSrc, outSrcPort, outDst, outDstPort);
     }
   }
+}
+
+/** May one side's port have become another? It stays with SNAT; with DNAT one of the two is a server's, below the other side's. */
+function isTranslation(before: number, after: number, otherSide: number): boolean {
+  return before === after || Math.min(before, after) < otherSide;
 }
 
 /**
