@@ -190,7 +190,7 @@ function refuseUnknown<Value>(call: () => Value): Value {
   try {
     return call();
   } catch (error) {
-    if (error instanceof UnknownName) throw new Refusal(error.message);
+    if (error instanceof UnknownName) throw new Refusal(`${error.message} [unknown-name]`);
     throw error;
   }
 }

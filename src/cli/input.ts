@@ -33,7 +33,7 @@ export async function readManifests(
       if (found.length === 0) problems.push(`${path}: the folder holds no ${MANIFEST_ENDINGS.join(', ')} files`);
       for (const name of found) add(name, readFileSync(resolve(io.cwd, name), 'utf8'));
     } catch (error) {
-      problems.push(`${path}: ${systemMessage(error)}`);
+      problems.push(`${path}: ${systemMessage(error)} [unreadable-file]`);
     }
   }
   if (problems.length > 0) throw new Refusal(problems.join('\n'));
@@ -46,7 +46,7 @@ export async function readText(path: string, io: Io): Promise<string> {
   try {
     return readFileSync(resolve(io.cwd, path), 'utf8');
   } catch (error) {
-    throw new Refusal(`${path}: ${systemMessage(error)}`);
+    throw new Refusal(`${path}: ${systemMessage(error)} [unreadable-file]`);
   }
 }
 

@@ -69,7 +69,7 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
         return { error: 'dropcast contradicts itself here (judge and explain differ): please report this row' };
       return { explanation };
     } catch (error) {
-      if (error instanceof UnknownName) return { error: error.message };
+      if (error instanceof UnknownName) return { error: `${error.message} [unknown-name]` };
       throw error;
     }
   }

@@ -102,7 +102,7 @@ function checkPaths(paths: readonly string[], io: Io): void {
       if (statSync(resolve(io.cwd, path)).isDirectory()) problems.push(`${path}: is a folder; name the traces in it`);
       else closeSync(openSync(resolve(io.cwd, path), 'r'));
     } catch (error) {
-      problems.push(`${path}: ${systemMessage(error)}`);
+      problems.push(`${path}: ${systemMessage(error)} [unreadable-file]`);
     }
   }
   if (problems.length > 0) throw new Refusal(problems.join('\n'));
