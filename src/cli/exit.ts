@@ -55,6 +55,10 @@ export function incompleteReasons(accounts: ReplayResult['accounts'], maxMalform
     for (const count of account.malformed.values()) malformed += count;
   }
   const reasons: string[] = [];
+  // A container that breaks off is no record, so no counter of records has it.
+  for (const { diagnostics } of accounts)
+    for (const { severity, code, message } of diagnostics)
+      if (severity === 'error' && (code === 'truncated-input' || code === 'limit-exceeded')) reasons.push(message);
   if (lost > 0) reasons.push(`the source lost ${lost} ${lost === 1 ? 'record' : 'records'}`);
   if (malformed > maxMalformed)
     reasons.push(

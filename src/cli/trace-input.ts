@@ -68,8 +68,9 @@ export async function readTraces(
         if ((error as NodeJS.ErrnoException).code === undefined) throw error;
         refusals.push(`${path}: ${systemMessage(error)}`);
       }
-      for (const { severity, message, hint } of account.diagnostics)
-        if (severity === 'error') refusals.push(`${path}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
+      for (const { code, message, hint } of account.diagnostics)
+        if (code === 'unknown-format' || code === 'unsupported-format')
+          refusals.push(`${path}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
     }
   } finally {
     forget();
