@@ -49,6 +49,7 @@ export class GroupTable {
   keys: Int32Array = new Int32Array(1024 * GroupKey.Stride);
   sums: Float64Array = new Float64Array(1024 * GroupSum.Stride);
   private slots = new Int32Array(2048).fill(-1);
+  /** Most groups before pooling begins. */
   private readonly limit: number;
 
   constructor(limit: number) {
@@ -61,8 +62,11 @@ export class GroupTable {
     }
   }
 
-  /** The group of `key`, made where it is new; -1 where it would be one too many. */
-  intern(): number {
+  /**
+   * The group of `key`, made where it is new; -1 where it would be one too many. Groups that are made to take others in
+   * may use the reserve.
+   */
+  intern(reserve: 'none' | 'pool' = 'none'): number {
     const { key, keys, slots } = this;
     const mask = slots.length - 1;
     let slot = hashKey(key, 0) & mask;
@@ -73,7 +77,7 @@ export class GroupTable {
       if (word === GroupKey.Stride) return group;
       slot = (slot + 1) & mask;
     }
-    if (this.count === this.limit) return -1;
+    if (this.count >= (reserve === 'pool' ? this.limit * 2 : this.limit)) return -1;
     const group = this.count++;
     slots[slot] = group;
     if (group * GroupKey.Stride === keys.length) this.grow();

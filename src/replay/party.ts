@@ -16,6 +16,8 @@ export interface PartyTable {
   ofPods(pods: readonly number[]): number;
   ofService(index: number, address: AddressText | undefined): number;
   ofDescription(namespace: string | undefined, name: string): number;
+  /** All outside addresses beyond the group limit. */
+  ofOthers(): number;
   get(party: number): GroupEndpoint;
   /** [pods] 1 where some connection touched the pod. */
   readonly touched: Uint8Array;
@@ -80,6 +82,7 @@ export function createParties(program: Program): PartyTable {
         return { kind: 'service', service: { namespace, name }, ...(address !== undefined && { address }) };
       });
     },
+    ofOthers: () => intern('others', () => ({ kind: 'outside' })),
     ofDescription(namespace, name) {
       return intern(`d${namespace ?? ''}/${name}`, () => ({
         kind: 'described',

@@ -45,7 +45,10 @@ export interface ReplayOptions {
   readonly conntrackMax?: number;
   /** INVALID packets: counted apart, or as drops. */
   readonly invalid: 'count' | 'drop';
-  /** Most groups kept apart; connections beyond are summed by verdict. */
+  /**
+   * Most groups kept apart. Beyond it outside addresses are pooled, so that groups are as many as workloads and ports ask
+   * for; what is still too much is summed by verdict.
+   */
   readonly groupLimit?: number;
 }
 
@@ -58,7 +61,7 @@ export interface Replay {
 }
 
 /** Groups kept apart unless told otherwise. */
-export const DEFAULT_GROUP_LIMIT = 250_000;
+export const DEFAULT_GROUP_LIMIT = 50_000;
 
 /** Begins a replay. */
 export function createReplay(options: ReplayOptions): Replay {
@@ -333,12 +336,29 @@ class Replaying implements Replay {
     key[GroupKey.Baseline] = baseline;
     key[GroupKey.Flags] = ((via + 1) << 1) | partial;
     const before = groups.count;
-    const group = groups.intern();
+    let group = groups.intern();
+    if (group < 0) group = this.pool(source, destination);
     if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
-    if (groups.count > before) {
-      this.samples[group] = { question, file: account.file, line: batch.line[row]! };
-    }
+    if (groups.count > before) this.samples[group] = { question, file: account.file, line: batch.line[row]! };
     return group;
+  }
+
+  /** The group of the key with outside addresses left out of it. */
+  private pool(source: Place, destination: Place): number {
+    const { groups, parties } = this;
+    const { key } = groups;
+    if (this.isStranger(source)) key[GroupKey.Source] = parties.ofOthers();
+    if (this.isStranger(destination) && key[GroupKey.Destination] === this.partyOf(destination))
+      key[GroupKey.Destination] = parties.ofOthers();
+    return groups.intern('pool');
+  }
+
+  private isStranger(place: Place): boolean {
+    if (place.kind !== 'address') return false;
+    const endpoint = endpointOf(this.program, this.dictionary, place.family, place.word);
+    return (
+      (this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) === EndpointKind.Outside
+    );
   }
 
   private questionOf(batch: FlowBatch, row: number, orientation: Orientation): Question {

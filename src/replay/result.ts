@@ -20,7 +20,9 @@ export type GroupEndpoint =
   | { readonly kind: 'workload'; readonly workload: Workload }
   | { readonly kind: 'node'; readonly name: string; readonly address?: AddressText }
   | { readonly kind: 'service'; readonly service: Pick<Service, 'namespace' | 'name'>; readonly address?: AddressText }
-  | { readonly kind: 'outside' | 'unknown-pod'; readonly address: AddressText }
+  /** Without an address: all outside addresses beyond the group limit. */
+  | { readonly kind: 'outside'; readonly address?: AddressText }
+  | { readonly kind: 'unknown-pod'; readonly address: AddressText }
   /** Known only by what records say of it. */
   | { readonly kind: 'described'; readonly namespace?: string; readonly name: string };
 

@@ -172,15 +172,15 @@ function listGroups(input: SummaryInput): FlowGroup[] {
   const { groups } = input;
   const { sums } = groups;
   const order = Array.from({ length: groups.count - OVERFLOW_GROUPS }, (_, index) => index + OVERFLOW_GROUPS);
-  const connections = (group: number): number => sums[group * GroupSum.Stride + GroupSum.Connections]!;
-  const records = (group: number): number => sums[group * GroupSum.Stride + GroupSum.Records]!;
-  const listed = order.map((group) => ({ group, value: makeGroup(input, group) }));
+  const sum = (group: number, field: GroupSum): number => sums[group * GroupSum.Stride + field]!;
+  const listed = order.map((group) => ({ group, value: makeGroup(input, group), name: '' }));
+  const nameOf = (item: { name: string; readonly value: FlowGroup }): string => (item.name ||= groupName(item.value));
   listed.sort(
     (a, b) =>
       a.value.decision.verdict - b.value.decision.verdict ||
-      connections(b.group) - connections(a.group) ||
-      records(b.group) - records(a.group) ||
-      compareText(groupName(a.value), groupName(b.value)),
+      sum(b.group, GroupSum.Connections) - sum(a.group, GroupSum.Connections) ||
+      sum(b.group, GroupSum.Records) - sum(a.group, GroupSum.Records) ||
+      compareText(nameOf(a), nameOf(b)),
   );
   return listed.map(({ value }) => value);
 }
@@ -259,7 +259,7 @@ function nameParty(party: GroupEndpoint): string {
     case 'described':
       return party.namespace === undefined ? party.name : `${party.namespace}/${party.name}`;
     default:
-      return party.address;
+      return party.address ?? 'other outside addresses';
   }
 }
 

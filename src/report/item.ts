@@ -48,8 +48,8 @@ export function changeOf(group: FlowGroup): Change | undefined {
 /** Folds groups into items, the largest first. */
 export function foldGroups(groups: readonly FlowGroup[], unit: Unit): Item[] {
   const items = new Map<string, FlowGroup[]>();
-  for (const group of groups) {
-    const key = foldKey(group);
+  for (const [index, group] of groups.entries()) {
+    const key = foldKey(group, index < EXPLAINED_GROUPS ? 'explained' : 'plain');
     const members = items.get(key);
     if (members === undefined) items.set(key, [group]);
     else members.push(group);
@@ -78,7 +78,9 @@ export function endpointsText(endpoints: readonly GroupEndpoint[], names: Names)
     .slice(0, 2)
     .map((endpoint) => ('address' in endpoint ? names.show('address', endpoint.address ?? '') : ''));
   const rest = endpoints.length > 2 ? ', ...' : '';
-  return `${formatCount(endpoints.length)} ${kind} (${shown.join(', ')}${rest})`;
+  const isPooled = endpoints.some((endpoint) => endpoint.kind === 'outside' && endpoint.address === undefined);
+  const count = isPooled ? `more than ${formatCount(endpoints.length - 1)}` : formatCount(endpoints.length);
+  return `${count} ${kind} (${shown.filter((text) => text !== '').join(', ')}${rest})`;
 }
 
 function toItem(groups: FlowGroup[]): Item {
@@ -93,8 +95,11 @@ function toItem(groups: FlowGroup[]): Item {
   };
 }
 
+/** Explaining costs more than grouping: groups beyond these, smallest last, are folded by their reasons alone. */
+const EXPLAINED_GROUPS = 2_000;
+
 /** Either side may be folded, never both: what stays must still say where to look. */
-function foldKey(group: FlowGroup): string {
+function foldKey(group: FlowGroup, depth: 'explained' | 'plain'): string {
   const source = endpointKey(group.source);
   const folded = isFoldable(group.source);
   const sides = folded
@@ -107,8 +112,8 @@ function foldKey(group: FlowGroup): string {
     group.icmp,
     group.via,
     group.isPartial,
-    decisionKey(group.decision),
-    group.baseline && decisionKey(group.baseline),
+    decisionKey(group.decision, depth),
+    group.baseline && decisionKey(group.baseline, depth),
   ]);
 }
 
@@ -124,8 +129,9 @@ function uniqueEndpoints(endpoints: readonly GroupEndpoint[]): GroupEndpoint[] {
   return [...new Map(endpoints.map((endpoint) => [endpointKey(endpoint), endpoint])).values()];
 }
 
-function decisionKey(decision: GroupDecision): string {
+function decisionKey(decision: GroupDecision, depth: 'explained' | 'plain'): string {
   const parts: unknown[] = [decision.verdict, decision.egress, decision.ingress, decision.missing];
+  if (depth === 'plain') return JSON.stringify(parts);
   for (const direction of ['egress', 'ingress'] as const) {
     const side = decision.explanation?.[direction];
     for (const reference of [side?.decidedBy, side?.nearest])

@@ -21,7 +21,9 @@ export function groupEndpointText(endpoint: GroupEndpoint, names: Names): string
     case 'service':
       return `Service ${scoped('service', endpoint.service.namespace, endpoint.service.name, names)}${addressText(endpoint.address, names)}`;
     case 'outside':
-      return `${names.show('address', endpoint.address)} (outside)`;
+      return endpoint.address === undefined
+        ? 'other outside addresses'
+        : `${names.show('address', endpoint.address)} (outside)`;
     case 'unknown-pod':
       return `${names.show('address', endpoint.address)} (no known pod)`;
     case 'described':

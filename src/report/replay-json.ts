@@ -132,7 +132,7 @@ function endpointJson(endpoint: GroupEndpoint, names: Names): object {
       };
     case 'outside':
     case 'unknown-pod':
-      return { kind: endpoint.kind, address: names.show('address', endpoint.address) };
+      return { kind: endpoint.kind, address: endpoint.address && names.show('address', endpoint.address) };
     case 'described':
       return {
         kind: 'described',
