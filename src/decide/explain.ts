@@ -2,7 +2,7 @@
  * explain: the same answer as decide, with every policy and rule that took part and why each did or did not match. It walks
  * the policies themselves, in three values, and so also judges endpoints that only a record describes.
  */
-import { DialectFlag, Endpoint, EndpointKind, Header, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
+import { DialectFlag, Endpoint, EndpointKind, Header, PortClass, portIndexOf } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { isGoverning } from '../compile/table.ts';
 import { evaluateIsolated, evaluateSide, type StageResult, type TierMatch } from '../compile/tier.ts';
@@ -20,9 +20,10 @@ import type { Flow } from '../model/flow.ts';
 import type { Direction, Policy, Rule } from '../model/policy.ts';
 import { formatProtocol } from '../model/port.ts';
 import { MissingFact, Reason, Verdict, verdictOf } from '../model/verdict.ts';
+import { type BackendPlace, backendsOf, headlessMembers } from './backend.ts';
 import { findService } from './decide.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
-import { headlessMembers, serviceTarget } from './judge.ts';
+import { serviceTarget } from './judge.ts';
 import { type FlowPort, matchPodSet, matchRule } from './match.ts';
 import { isKind, resolvePairs } from './resolve.ts';
 
@@ -64,11 +65,6 @@ export function explainFacts(program: Program, source: Facts, destination: Facts
   return explainEnds(program, source, destination, flow, 'direct');
 }
 
-interface Backend {
-  readonly facts: Facts;
-  readonly port: number;
-}
-
 interface Via {
   readonly service?: Service;
   readonly text: string;
@@ -92,10 +88,7 @@ function explainService(
     slot >= 0
       ? backendsOf(program, slot)
       : service.isHeadless
-        ? headlessMembers(program, service, family).map((endpoint) => ({
-            facts: factsOfEndpoint(program, endpoint, undefined),
-            port: flow.port,
-          }))
+        ? headlessMembers(program, service, family, flow.port)
         : [];
   return explainBackends(program, source, resolved, backends, flow, { service, text });
 }
@@ -104,13 +97,13 @@ function explainBackends(
   program: Program,
   source: Facts,
   destination: ResolvedEndpoint,
-  backends: readonly Backend[],
+  backends: readonly BackendPlace[],
   flow: FlowPort,
   via: Via,
 ): Explanation {
   if (backends.length === 0) return explainNobody(source, destination, flow, MissingFact.NoBackend, via);
-  const explanations = backends.map(({ facts, port }) =>
-    explainEnds(program, source, facts, { ...flow, port }, 'translated'),
+  const explanations = backends.map(({ endpoint, address, port }) =>
+    explainEnds(program, source, factsOfEndpoint(program, endpoint, address), { ...flow, port }, 'translated'),
   );
   return { ...combine(explanations, MissingFact.SomeBackends), via: { ...via, backends: explanations } };
 }
@@ -370,16 +363,6 @@ function combine(explanations: readonly Explanation[], fact: MissingFact): Expla
   const isMixed = explanations.some(({ verdict }) => verdict !== shown.verdict);
   const missing = explanations.reduce((mask, next) => mask | next.missing, 0);
   return isMixed ? { ...shown, verdict: Verdict.Undecidable, missing: missing | fact } : { ...shown, missing };
-}
-
-function backendsOf(program: Program, slot: number): Backend[] {
-  const { serviceSlots, backends } = program;
-  const at = slot * ServiceSlot.Stride;
-  const start = serviceSlots[at + ServiceSlot.Start]!;
-  return Array.from({ length: serviceSlots[at + ServiceSlot.CountPlusOne]! - 1 }, (_, index) => ({
-    facts: factsOfEndpoint(program, backends[(start + index) * 2]!, undefined),
-    port: backends[(start + index) * 2 + 1]!,
-  }));
 }
 
 function describeTarget(program: Program, destination: Facts, flow: FlowPort): Via {

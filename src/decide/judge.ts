@@ -1,7 +1,7 @@
 /** judge: one flow in its convenient form, names and all. Resolves, translates, and asks decide. */
 import { PortClass, portIndexOf, ServiceTarget } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
-import { type FlowFamily, indexServices, type ServiceIndex } from '../compile/service.ts';
+import type { FlowFamily } from '../compile/service.ts';
 import type { Service } from '../model/cluster.ts';
 import type { Decision, Flow } from '../model/flow.ts';
 import {
@@ -14,8 +14,9 @@ import {
   Reason,
   Verdict,
 } from '../model/verdict.ts';
+import { headlessMembers } from './backend.ts';
 import { agree, decide, decideBackend, decideBackends, findService, undecidable } from './decide.ts';
-import { endpointOfAddress, placePod, resolvePairs } from './resolve.ts';
+import { resolvePairs } from './resolve.ts';
 
 /** Judges a flow. Throws `UnknownName` where a name of it means nothing. */
 export function judge(program: Program, flow: Flow): Decision {
@@ -55,11 +56,11 @@ export function decideService(
   if (service.type === 'ExternalName') return undecidable(MissingFact.DomainName); // SV-08
   const slot = findService(program, serviceTarget(program, service, family), protocol, port);
   if (slot >= 0) return decideBackends(program, source, slot, protocol);
-  const members = service.isHeadless ? headlessMembers(program, service, family) : [];
+  const members = service.isHeadless ? headlessMembers(program, service, family, port) : [];
   if (members.length === 0) return undecidable(MissingFact.NoBackend); // SV-05
   // SV-07: the pods' own ports.
   return members
-    .map((member) => decideBackend(program, source, member, portIndex))
+    .map((member) => decideBackend(program, source, member.endpoint, portIndex))
     .reduce((first, next) => agree(first, next, MissingFact.SomeBackends));
 }
 
@@ -67,21 +68,4 @@ export function decideService(
 export function serviceTarget(program: Program, service: Service, family: FlowFamily): number {
   const base = family === 4 ? ServiceTarget.ByName4 : family === 6 ? ServiceTarget.ByName6 : ServiceTarget.ByName;
   return base + program.source.snapshot.services.indexOf(service);
-}
-
-/** The endpoints of a headless Service's pods. */
-export function headlessMembers(program: Program, service: Service, family: FlowFamily): number[] {
-  return serviceIndex(program)
-    .members(service, family)
-    .map(({ pod, address }) =>
-      pod === undefined ? endpointOfAddress(program, address!) : placePod(program, pod, family).endpoint,
-    );
-}
-
-const indexes = new WeakMap<Program, ServiceIndex>();
-
-function serviceIndex(program: Program): ServiceIndex {
-  let index = indexes.get(program);
-  if (index === undefined) indexes.set(program, (index = indexServices(program.source.snapshot)));
-  return index;
 }
