@@ -227,15 +227,17 @@ class Opener {
       const pod = random.skewed(world.count);
       table.client[slot] = this.outsideAddress();
       table.server[slot] = world.v4[pod]!;
-      table.serverPort[slot] = random.chance(95) ? world.port[pod]! : 1 + random.below(65_535);
       isUdp = world.isUdp[pod] === 1;
+      // A scan now and then, over TCP: its flags say who asks.
+      table.serverPort[slot] = isUdp || random.chance(95) ? world.port[pod]! : 1 + random.below(65_535);
     } else if (kind < 50) {
       table.client[slot] = world.v4[random.below(world.count)]!;
       table.server[slot] = this.outsideAddress();
       table.serverPort[slot] = 443;
     } else isUdp = this.openInside(slot, kind >= 85);
-    // 28,000 ports, as Linux hands them out; reused long after their connection has ended.
-    table.clientPort[slot] = 32_768 + (this.opened % 28_000);
+    // Above every port that a pod listens on. One comes round again after three minutes at the default rate, when trackers have
+    // forgotten its last connection.
+    table.clientPort[slot] = 10_240 + (this.opened % 55_000);
     table.clientSeq[slot] = random.next();
     table.serverSeq[slot] = random.next();
     table.sent[slot] = 0;
