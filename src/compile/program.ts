@@ -81,7 +81,10 @@ const SECTIONS: readonly (readonly [keyof Tables, Element])[] = [
   ['podEndpoints', 'u32'],
 ];
 
-/** Lays the tables out in one fresh buffer. `scalars` fills the header beyond its first four words. */
+/**
+ * Lays the tables out in one fresh buffer. `scalars` fills the header beyond its first four words. Throws a RangeError where
+ * the buffer would be beyond 4 GiB.
+ */
 export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number>, source: ProgramSource): Program {
   let bytes = Header.Size * 4 + Section.Count * 12;
   const offsets = SECTIONS.map(([name]) => {
@@ -90,6 +93,7 @@ export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number
     bytes += tables[name].byteLength;
     return offset;
   });
+  if (bytes > 0xffffffff) throw new RangeError(`a Program of ${bytes} bytes does not fit its 32-bit offsets`);
   const buffer = new ArrayBuffer(align(bytes));
   const words = new Uint32Array(buffer, 0, Header.Size + Section.Count * 3);
   words[Header.Magic] = Layout.Magic;
@@ -138,5 +142,5 @@ export function programFrom(buffer: ArrayBufferLike, source: ProgramSource): Pro
 }
 
 function align(bytes: number): number {
-  return (bytes + 7) & ~7;
+  return Math.ceil(bytes / 8) * 8;
 }

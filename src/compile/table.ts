@@ -265,6 +265,8 @@ function createAutomaton(vectors: VectorStore): Automaton {
       let id = tokenIds.get(key);
       if (id === undefined) {
         id = tokens.push(token) - 1;
+        // Steps are keyed by state * 2^20 + token.
+        if (id >= 0x100000) throw new RangeError('at most 1,048,576 distinct rules fit in one direction');
         tokenIds.set(key, id);
       }
       return id;

@@ -36,7 +36,7 @@ export function explain(program: Program, flow: Flow): Explanation {
       ? explainFacts(program, source, factsOfEndpoint(program, pair.destination, pair.destinationAddress), port)
       : explainService(program, source, pair.destination, pair.family, port);
   });
-  return combine(explanations, MissingFact.SomePods);
+  return combineExplanations(explanations, MissingFact.SomePods);
 }
 
 /** Explains a flow between two endpoints whose facts are at hand; translates Services on the way. */
@@ -65,12 +65,8 @@ export function explainFacts(program: Program, source: Facts, destination: Facts
   return explainEnds(program, source, destination, flow, 'direct');
 }
 
-interface Via {
-  readonly service?: Service;
-  readonly text: string;
-}
-
-function explainService(
+/** Explains a flow to a Service that is called by name; `family` is the source's, where it is known. */
+export function explainService(
   program: Program,
   source: Facts,
   service: Service,
@@ -93,6 +89,19 @@ function explainService(
   return explainBackends(program, source, resolved, backends, flow, { service, text });
 }
 
+/** Alternatives as one: the first that denies, else the first undecidable, else the first; the verdict as decide has it. */
+export function combineExplanations(explanations: readonly Explanation[], fact: MissingFact): Explanation {
+  const shown = explanations.reduce((worst, next) => (next.verdict < worst.verdict ? next : worst));
+  const isMixed = explanations.some(({ verdict }) => verdict !== shown.verdict);
+  const missing = explanations.reduce((mask, next) => mask | next.missing, 0);
+  return isMixed ? { ...shown, verdict: Verdict.Undecidable, missing: missing | fact } : { ...shown, missing };
+}
+
+interface Via {
+  readonly service?: Service;
+  readonly text: string;
+}
+
 function explainBackends(
   program: Program,
   source: Facts,
@@ -105,7 +114,7 @@ function explainBackends(
   const explanations = backends.map(({ endpoint, address, port }) =>
     explainEnds(program, source, factsOfEndpoint(program, endpoint, address), { ...flow, port }, 'translated'),
   );
-  return { ...combine(explanations, MissingFact.SomeBackends), via: { ...via, backends: explanations } };
+  return { ...combineExplanations(explanations, MissingFact.SomeBackends), via: { ...via, backends: explanations } };
 }
 
 /** SV-05, SV-08: there is nobody to judge. */
@@ -299,13 +308,12 @@ function networkPolicyStage(
       : rules.some(({ explanation }) => explanation.match === 'unknown')
         ? 'unknown'
         : 'no';
-  const facts = isolating.reduce(
-    (mask, { rules, selection }) =>
-      rules.reduce((own, { missing }) => own | missing, mask) |
-      (selection === 'unknown' ? MissingFact.UnknownLabel : 0),
-    0,
-  );
   const certain = isolating.filter(({ selection }) => selection === 'yes');
+  // Where the pod is isolated for certain, whether one more policy selects it matters only if that one may admit.
+  const facts = isolating.reduce((mask, policy) => {
+    const isOpen = policy.selection === 'unknown' && (certain.length === 0 || admits(policy) !== 'no');
+    return policy.rules.reduce((own, { missing }) => own | missing, mask) | (isOpen ? MissingFact.UnknownLabel : 0);
+  }, 0);
   const answers = isolating.map(admits);
   if (certain.length > 0) {
     if (certain.some((policy) => admits(policy) === 'yes')) return evaluateIsolated('yes', 0);
@@ -355,14 +363,6 @@ function findNearest(
       }
   }
   return best;
-}
-
-/** Alternatives as one: the first that denies, else the first undecidable, else the first; the verdict as decide has it. */
-function combine(explanations: readonly Explanation[], fact: MissingFact): Explanation {
-  const shown = explanations.reduce((worst, next) => (next.verdict < worst.verdict ? next : worst));
-  const isMixed = explanations.some(({ verdict }) => verdict !== shown.verdict);
-  const missing = explanations.reduce((mask, next) => mask | next.missing, 0);
-  return isMixed ? { ...shown, verdict: Verdict.Undecidable, missing: missing | fact } : { ...shown, missing };
 }
 
 function describeTarget(program: Program, destination: Facts, flow: FlowPort): Via {

@@ -4,8 +4,9 @@
  */
 import type { Program } from '../compile/program.ts';
 import { agree, decide, undecidable } from '../decide/decide.ts';
-import { explainFacts } from '../decide/explain.ts';
+import { combineExplanations, explainFacts, explainService } from '../decide/explain.ts';
 import { decideService } from '../decide/judge.ts';
+import { familyOf } from '../model/address.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { Dictionary } from '../model/flow.ts';
 import { MissingFact, packDecision } from '../model/verdict.ts';
@@ -54,10 +55,7 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
     },
     explain(question) {
       const explanations = explainAll(question);
-      return explanations.reduce<Explanation | undefined>(
-        (worst, next) => (worst === undefined || next.verdict < worst.verdict ? next : worst),
-        undefined,
-      );
+      return explanations.length === 0 ? undefined : combineExplanations(explanations, MissingFact.SomePods);
     },
   };
 
@@ -83,11 +81,17 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
   }
 
   function explainAll({ source, destination, protocol, port, icmp }: Question): Explanation[] {
-    if (isVague(source) || isVague(destination)) return [];
+    if (isVague(source) || destination.kind === 'nobody') return [];
+    const flow = { protocol, port, icmp };
+    const sources = placer.facts(program, source);
+    if (destination.kind === 'service') {
+      const service = program.source.snapshot.services[destination.index]!;
+      return sources.map((from) =>
+        explainService(program, from, service, from.address === undefined ? undefined : familyOf(from.address), flow),
+      );
+    }
     const destinations = placer.facts(program, destination);
-    return placer
-      .facts(program, source)
-      .flatMap((from) => destinations.map((to) => explainFacts(program, from, to, { protocol, port, icmp })));
+    return sources.flatMap((from) => destinations.map((to) => explainFacts(program, from, to, flow)));
   }
 }
 
@@ -109,8 +113,9 @@ function placeKey(place: Place): string {
     case 'pods':
       return `p${place.pods.join('+')},${place.family},${place.word}`;
     case 'described': {
-      const { namespace, name, workload, labels } = place.fact;
-      return `d${JSON.stringify([namespace, name, workload, labels === undefined ? null : [...labels]])},${place.family},${place.word}`;
+      const { namespace, name, workload, labels, namespaceLabels, areLabelsComplete } = place.fact;
+      const fact = [namespace, name, workload, [...(labels ?? [])], [...(namespaceLabels ?? [])], areLabelsComplete];
+      return `d${JSON.stringify(fact)},${place.family},${place.word}`;
     }
     case 'service':
       return `s${place.index}`;

@@ -36,8 +36,8 @@ export interface Placer {
   /** What each Program knows of a place; several where a name stands for several pods. */
   facts(program: Program, place: Exclude<Place, { kind: 'service' | 'nobody' }>): readonly Facts[];
   address(family: number, word: number): AddressText | undefined;
-  /** Places whose record names another pod than the snapshot has at the address. */
-  readonly disagreements: number;
+  /** Does a place's record name another pod than the snapshot has at the address? */
+  isDisputed(place: Place): boolean;
 }
 
 /** The endpoint of an address of a batch. */
@@ -52,11 +52,16 @@ export function endpointOf(program: Program, dictionary: Dictionary, family: num
 export function createPlacer(program: Program, dictionary: Dictionary): Placer {
   const { snapshot } = program.source;
   const named = new Map<number, readonly number[] | undefined>();
-  let disagreements = 0;
 
   return {
-    get disagreements() {
-      return disagreements;
+    isDisputed(place) {
+      if (place.kind === 'described') return place.family !== 0;
+      if (place.kind !== 'pods' || place.family === 0) return false;
+      const address = addressText(place.family, place.word, dictionary.addresses.words)!;
+      return place.pods.every((pod) => {
+        const { addresses } = snapshot.pods[pod]!;
+        return addresses.length > 0 && !addresses.includes(address);
+      });
     },
     address: (family, word) => addressText(family, word, dictionary.addresses.words),
     place(family, word, endpoint) {
@@ -72,7 +77,6 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
           return { kind: 'address', family, word };
       }
       const pods = podsOf(fact, endpoint);
-      if (pods === undefined || snapshot.pods[pods[0]!]!.addresses.length > 0) disagreements++;
       return pods === undefined ? { kind: 'described', fact, family, word } : { kind: 'pods', pods, family, word };
     },
     facts(inProgram, place) {
@@ -88,9 +92,10 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
         case 'pods': {
           const address = addressText(place.family, place.word, dictionary.addresses.words);
           const family = place.family === 0 ? undefined : (place.family as 4 | 6);
-          return place.pods.map((pod) =>
-            factsOfEndpoint(inProgram, placePod(inProgram, pod, family).endpoint, address),
-          );
+          return place.pods.map((pod) => {
+            const placed = placePod(inProgram, pod, family);
+            return factsOfEndpoint(inProgram, placed.endpoint, address ?? placed.address);
+          });
         }
         case 'described':
           return [

@@ -68,10 +68,18 @@ export function createReplay(options: ReplayOptions): Replay {
   return new Replaying(options);
 }
 
-/** What the tracker keeps for us with each connection: group << 2 | recorded verdict. */
+/** What the tracker keeps for us with each connection: (group + 1) << 2 | recorded verdict; 0 = not judged yet. */
 const enum Data {
   GroupShift = 2,
   RecordedMask = 3,
+}
+
+/** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
+const enum HandshakeChunk {
+  /** COOKIE ECHO. */
+  FromInitiator = 1 << 10,
+  /** INIT ACK, COOKIE ACK. */
+  FromResponder = (1 << 2) | (1 << 11),
 }
 
 /** What a connection's records said of its fate. */
@@ -88,6 +96,8 @@ export interface ReplayCounters {
   readonly invalid: Map<InvalidCause, { records: number; bytes: number }>;
   readonly related: { records: number; bytes: number };
   readonly unplaced: { records: number; bytes: number };
+  /** Connections of which an end is, by the record, another pod than the snapshot has there. */
+  disagreements: number;
   /** [OrientedBy] connections. */
   readonly oriented: Float64Array;
 }
@@ -96,6 +106,8 @@ class Replaying implements Replay {
   private readonly program: Program;
   private readonly dictionary: Dictionary;
   private readonly options: ReplayOptions;
+  /** Of the row that `groupOf` saw last: does its record contradict the snapshot? */
+  private isDisputed = false;
   private readonly tracker: Tracker;
   private readonly groups: GroupTable;
   private readonly placer: Placer;
@@ -112,6 +124,7 @@ class Replaying implements Replay {
     invalid: new Map(),
     related: { records: 0, bytes: 0 },
     unplaced: { records: 0, bytes: 0 },
+    disagreements: 0,
     oriented: new Float64Array(5),
   };
 
@@ -190,12 +203,21 @@ class Replaying implements Replay {
   private addRecord(batch: FlowBatch, row: number, account: TraceAccount): void {
     const { tracker } = this;
     const guess = this.orientRecord(batch, row);
+    if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0) return this.openAlone(batch, row, account, guess);
+    // The tracker is told the guess; the caller's batch stays as it was.
+    const stated = batch.orientation[row]!;
     batch.orientation[row] = guess.orientation;
-    if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0) return this.open(batch, row, account, guess);
     tracker.associate(batch, row);
+    batch.orientation[row] = stated;
     if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
       return this.addTo(tracker.entry, batch, row);
     this.open(batch, row, account, guess);
+  }
+
+  /** A record that cannot be told from others of its ends: a connection of its own. */
+  private openAlone(batch: FlowBatch, row: number, account: TraceAccount, guess: Guess): void {
+    const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply);
+    if (group >= 0) this.countRecorded(group, Recorded.None, batch, row);
   }
 
   /** A record without addresses: its ends' names and its ports are its connection. */
@@ -209,19 +231,25 @@ class Replaying implements Replay {
       ? [batch.dstPort[row]!, batch.srcPort[row]!]
       : [batch.srcPort[row]!, batch.dstPort[row]!];
     const hasIdentity = !hasPorts(batch.protocol[row]!) || fromPort >= 0;
-    const key = `${from},${to},${fromPort},${toPort},${batch.protocol[row]!},${batch.icmp[row]!}`;
+    const icmp = isReply ? requestOf(batch.protocol[row]!, batch.icmp[row]!) : batch.icmp[row]!;
+    const key = `${from},${to},${fromPort},${toPort},${batch.protocol[row]!},${icmp}`;
     const known = hasIdentity ? this.nameless.get(key) : undefined;
-    if (known !== undefined) return this.addSums(known >>> Data.GroupShift, batch, row);
+    if (known !== undefined) {
+      const next = this.addToData(known, batch, row);
+      if (next !== known) this.nameless.set(key, next);
+      return;
+    }
     const group = this.openGroup(batch, row, account, guess, isReply);
-    if (group >= 0 && hasIdentity)
-      this.nameless.set(key, (group << Data.GroupShift) | this.countRecorded(group, Recorded.None, batch, row));
+    if (group < 0) return;
+    const data = dataOf(group, this.countRecorded(group, Recorded.None, batch, row));
+    if (hasIdentity) this.nameless.set(key, data);
   }
 
   /** Every record on its own, in its own direction, as a stateless filter would see it. */
   private addStateless(batch: FlowBatch, row: number, account: TraceAccount): void {
     const group = this.groupOf(batch, row, account, Orientation.Original, 0);
     if (group < 0) return this.count(this.counters.unplaced, batch, row);
-    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
+    this.countConnection(group);
     this.countRecorded(group, Recorded.None, batch, row);
     this.addSums(group, batch, row);
   }
@@ -230,7 +258,7 @@ class Replaying implements Replay {
   private addRelated(batch: FlowBatch, row: number): void {
     const { tracker } = this;
     const data = tracker.entry < 0 ? 0 : tracker.getData(tracker.entry);
-    if (data !== 0 && this.isDenied(data >>> Data.GroupShift)) return this.addTo(tracker.entry, batch, row);
+    if (data !== 0 && this.isDenied(groupOfData(data))) return this.addTo(tracker.entry, batch, row);
     this.count(this.counters.related, batch, row);
   }
 
@@ -241,7 +269,7 @@ class Replaying implements Replay {
       // Whatever follows a denied opening is counted under the denial and never judged again.
       if (tracker.entry >= 0) {
         const data = tracker.getData(tracker.entry);
-        if (data !== 0 && this.isDenied(data >>> Data.GroupShift)) return this.addTo(tracker.entry, batch, row);
+        if (data !== 0 && this.isDenied(groupOfData(data))) return this.addTo(tracker.entry, batch, row);
       } else if (
         cause === InvalidCause.TcpNoConnection ||
         cause === InvalidCause.SctpNoConnection ||
@@ -288,7 +316,7 @@ class Replaying implements Replay {
       if (tracker.created === 1) tracker.drop();
       return;
     }
-    tracker.setData(tracker.entry, (group << Data.GroupShift) | recorded);
+    tracker.setData(tracker.entry, dataOf(group, recorded));
   }
 
   private openGroup(
@@ -305,9 +333,15 @@ class Replaying implements Replay {
       return -1;
     }
     this.counters.oriented[guess.by]! += 1;
-    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
+    this.countConnection(group);
     this.addSums(group, batch, row);
     return group;
+  }
+
+  /** One connection more for the group that `groupOf` gave last. */
+  private countConnection(group: number): void {
+    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
+    if (this.isDisputed) this.counters.disagreements += 1;
   }
 
   /** The group of a row's connection, initiator first; -1 where an end is nobody. */
@@ -323,6 +357,7 @@ class Replaying implements Replay {
     const question = this.questionOf(batch, row, orientation);
     const { source, destination } = question;
     if (source.kind === 'nobody' || destination.kind === 'nobody') return -1;
+    this.isDisputed = this.placer.isDisputed(source) || this.placer.isDisputed(destination);
     const decision = forced ?? this.judge.judge(question);
     const baseline = this.baseline === undefined ? -1 : (forced ?? this.baseline.judge(question));
     const target = this.targetOf(question);
@@ -467,9 +502,12 @@ class Replaying implements Replay {
     const flags = batch.tcpFlags[row]!;
     if (protocol === Protocol.Tcp && (flags & TcpFlag.Rst) !== 0) return undefined;
     const stated = batch.orientation[row]!;
-    return stated === Orientation.Unknown
-      ? this.guess(batch, row)
-      : { orientation: stated, by: batch.orientedBy[row]! };
+    if (stated !== Orientation.Unknown) return { orientation: stated, by: batch.orientedBy[row]! };
+    if (protocol === Protocol.Tcp && (flags & TcpFlag.Syn) !== 0) return RECEIVER_OPENED;
+    const chunks = batch.sctpChunks[row]!;
+    if (protocol === Protocol.Sctp && (chunks & HandshakeChunk.FromResponder) !== 0) return RECEIVER_OPENED;
+    if (protocol === Protocol.Sctp && (chunks & HandshakeChunk.FromInitiator) !== 0) return SENDER_OPENED;
+    return this.guess(batch, row);
   }
 
   /** The same for a record that is no packet: its own statement, its flags, its ports. */
@@ -499,12 +537,16 @@ class Replaying implements Replay {
   /** Adds a row to its connection's group. */
   private addTo(entry: number, batch: FlowBatch, row: number): void {
     const data = this.tracker.getData(entry);
-    const group = data >>> Data.GroupShift;
-    if (batch.recordedVerdict[row] !== RecordedVerdict.None) {
-      const recorded = this.countRecorded(group, data & Data.RecordedMask, batch, row);
-      if (recorded !== (data & Data.RecordedMask)) this.tracker.setData(entry, (group << Data.GroupShift) | recorded);
-    }
+    const next = this.addToData(data, batch, row);
+    if (next !== data) this.tracker.setData(entry, next);
+  }
+
+  /** Adds a row to the group of a connection's data; returns the data with what the row recorded. */
+  private addToData(data: number, batch: FlowBatch, row: number): number {
+    const group = groupOfData(data);
     this.addSums(group, batch, row);
+    if (batch.recordedVerdict[row] === RecordedVerdict.None) return data;
+    return dataOf(group, this.countRecorded(group, data & Data.RecordedMask, batch, row));
   }
 
   private addSums(group: number, batch: FlowBatch, row: number): void {
@@ -513,6 +555,7 @@ class Replaying implements Replay {
     const time = batch.timeUs[row]!;
     sums[at + GroupSum.Records]! += 1;
     sums[at + GroupSum.Bytes]! += bytesOf(batch, row);
+    if (time !== time) return;
     // NaN compares false: the first time is always taken.
     if (!(sums[at + GroupSum.FirstUs]! <= time)) sums[at + GroupSum.FirstUs] = time;
     if (!(sums[at + GroupSum.LastUs]! >= time)) sums[at + GroupSum.LastUs] = time;
@@ -542,6 +585,14 @@ class Replaying implements Replay {
   }
 }
 
+function dataOf(group: number, recorded: number): number {
+  return ((group + 1) << Data.GroupShift) | recorded;
+}
+
+function groupOfData(data: number): number {
+  return (data >>> Data.GroupShift) - 1;
+}
+
 const SENDER_OPENED: Guess = { orientation: Orientation.Original, by: OrientedBy.Flags };
 const RECEIVER_OPENED: Guess = { orientation: Orientation.Reply, by: OrientedBy.Flags };
 
@@ -566,7 +617,7 @@ function isPartial(batch: FlowBatch, row: number, guess: Guess): boolean {
 /** The ICMP request that a reply answers, type << 8; anything else is itself. */
 function requestOf(protocol: number, icmp: number): number {
   const type = icmp >> 8;
-  if (protocol === Protocol.Icmpv6) return type === 129 ? 128 << 8 : icmp;
+  if (protocol === Protocol.Icmpv6) return type === 129 || type === 140 ? (type - 1) << 8 : icmp;
   if (protocol !== Protocol.Icmp || icmp < 0) return icmp;
   switch (type) {
     case 0:

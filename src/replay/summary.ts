@@ -47,7 +47,7 @@ export interface SummaryInput {
 
 /** Makes the result. */
 export function summarize(input: SummaryInput): ReplayResult {
-  const { options, groups, counters, accounts, tracker, placer } = input;
+  const { options, groups, counters, accounts, tracker } = input;
   const isCompared = options.baseline !== undefined;
   const totals = new Sums();
   const partial = new Sums();
@@ -82,7 +82,7 @@ export function summarize(input: SummaryInput): ReplayResult {
     oriented: { stated, flags, paired, ports, assumed },
     groups: listGroups(input),
     ungrouped: overflow.verdicts(),
-    disagreements: placer.disagreements,
+    disagreements: counters.disagreements,
     tracking: {
       peak: tracker.peak,
       expired: tracker.expired,
