@@ -71,6 +71,9 @@ function emitTypes() {
     if (!file.endsWith('.d.ts')) continue;
     const path = `dist/types/${file}`;
     const text = readFileSync(path, 'utf8');
-    writeFileSync(path, text.replaceAll(/(['"])(\.[^'"]*)\.ts\1/g, '$1$2.js$1').replaceAll('declare const enum', 'declare enum'));
+    writeFileSync(
+      path,
+      text.replaceAll(/(['"])(\.[^'"]*)\.ts\1/g, '$1$2.js$1').replaceAll('declare const enum', 'declare enum'),
+    );
   }
 }

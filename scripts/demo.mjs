@@ -8,11 +8,31 @@ if (!existsSync('dist/cli.cjs')) {
 }
 
 const app = 'traces/app1';
-run('The course\'s three-tier application, its traffic recorded, and its policies as taught:', [
-  'replay', '-f', `${app}/cluster.yaml`, '-f', `${app}/policies`, '--top', '5', '--fail-on', 'never', `${app}/capture.pcap`,
+run("The course's three-tier application, its traffic recorded, and its policies as taught:", [
+  'replay',
+  '-f',
+  `${app}/cluster.yaml`,
+  '-f',
+  `${app}/policies`,
+  '--top',
+  '5',
+  '--fail-on',
+  'never',
+  `${app}/capture.pcap`,
 ]);
 run('The same traffic with the mended policies, compared with those as taught:', [
-  'replay', '-f', `${app}/cluster.yaml`, '-f', `${app}/mended`, '--baseline', `${app}/policies`, '--top', '3', '--fail-on', 'never', `${app}/capture.pcap`,
+  'replay',
+  '-f',
+  `${app}/cluster.yaml`,
+  '-f',
+  `${app}/mended`,
+  '--baseline',
+  `${app}/policies`,
+  '--top',
+  '3',
+  '--fail-on',
+  'never',
+  `${app}/capture.pcap`,
 ]);
 
 function run(title, args) {
