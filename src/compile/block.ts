@@ -1,6 +1,6 @@
 /**
  * ipBlocks to classes of addresses: the boundaries of all blocks cut each family into intervals; intervals that the same
- * blocks contain are one class. `except` ranges are cut out of their own block only: they deny nothing elsewhere.
+ * blocks contain are one class. `except` ranges are cut out of their own block only: they deny nothing elsewhere (NP-21).
  */
 import { type CidrBits, parseCidr } from '../model/cidr.ts';
 import type { Cidr } from '../model/cidr.ts';
@@ -124,7 +124,7 @@ function cut(
   return { starts, classes };
 }
 
-/** The disjoint ranges of a block less its exceptions, in order; none where it is of the other family. */
+/** NP-20: the disjoint ranges of a block less its exceptions, in order; none where it is of the other family (NP-22). */
 function rangesOf({ cidr, except }: Block, family: 4 | 6): Range[] {
   const bits = parseCidr(cidr);
   if (bits === undefined || bits.family !== family) return [];

@@ -116,7 +116,7 @@ export function buildColumns(
       return id;
     },
     match(rule) {
-      if (rule.peers === undefined) return every;
+      if (rule.peers === undefined) return every; // NP-08
       const key = rule.peers.map(peerKey).sort().join('\u0007');
       let result = memo.get(key);
       if (result === undefined) memo.set(key, (result = columnsOf(rule.peers)));
@@ -130,11 +130,12 @@ export function buildColumns(
   };
 
   function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): readonly number[] {
-    if (peer.kind === 'pods') return index.select(peer);
+    if (peer.kind === 'pods') return index.select(peer); // NP-11, NP-12, NP-13
+    // TI-06
     return nodes.flatMap((node, at) => (matchesSelector(peer.selector, node.labels) ? [elements.firstNode + at] : []));
   }
 
-  /** KL-03: a peer that cannot be asked for want of a fact is a possible match, with that fact. */
+  /** NP-10, KL-02: one peer that matches is enough; one that cannot be asked for want of a fact is a possible match, with it. */
   function columnsOf(peers: readonly Peer[]): PeerColumns {
     const yes = new Set<number>();
     const maybe = new Map<number, number>();
@@ -143,6 +144,7 @@ export function buildColumns(
     };
     for (const peer of peers) {
       if (peer.kind === 'ipBlock') {
+        // NP-20, NP-21: a class lies in this block or not, whatever other blocks except.
         for (const id of classes.classesOfBlock[blockIds.get(blockKey(peer))!]!)
           for (const column of byAddressClass.get(id) ?? []) yes.add(column);
         possible(byAddressClass.get(noAddress) ?? [], MissingFact.NoAddress); // EP-11

@@ -111,6 +111,7 @@ function assignRows(
 ): { subjects: Subject[]; rowOfUnit: Int32Array } {
   const governing: number[][] = index.units.map(() => []);
   policies.forEach((policy, ordinal) => {
+    // DI-09
     const endsBoth = dialect.networkPolicyScope === 'per-pod' && policy.tier === 'networkpolicy';
     if (!endsBoth && !isGoverning(policy, direction)) return;
     for (const unit of index.select(policy.subject)) governing[unit]!.push(ordinal);

@@ -56,6 +56,7 @@ export function indexEndpoints(
 
   const background = [4, 6].map((family) => layBackground(family as 4 | 6)) as [ValueIntervals, ValueIntervals];
   const outsideNoAddress = add(EndpointKind.Outside, elements.outside, egress.noAddress, ingress.noAddress);
+  // DI-02: a node that blocks never match lies in none.
   const ofNodes = dialect.ipBlockMatchesNodes ? [egress.noAddress, ingress.noAddress] : [0, 0];
   const nodeNoAddress = add(EndpointKind.Node, elements.namelessNode, ofNodes[0]!, ofNodes[1]!);
   addPods();
@@ -135,7 +136,7 @@ export function indexEndpoints(
       ...(pod.node !== undefined && { node: nodeNumbers.get(pod.node)! }),
     };
     for (const address of pod.addresses) {
-      const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesPods);
+      const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesPods); // DI-01
       const id = add(EndpointKind.Pod, unit, egressClass, ingressClass, { ...fields, family: familyOf(address) });
       podEndpoints[index]!.push(id);
       addPoint(address, id);
@@ -162,7 +163,7 @@ export function indexEndpoints(
   function addNode(address: AddressText, element: number, name: string | undefined, object: number): number {
     const existing = pointOf(address);
     if (existing !== undefined) return existing;
-    const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesNodes);
+    const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesNodes); // DI-02
     const node = name === undefined ? -1 : nodeNumbers.get(name)!;
     const id = add(EndpointKind.Node, element, egressClass, ingressClass, { object, node, family: familyOf(address) });
     addPoint(address, id);

@@ -164,7 +164,7 @@ export function packOutcome(reason: number, verdict: number, missing: number): n
   return reason | (verdict << 6) | (missing << 8);
 }
 
-/** Where a flow's protocol, port and ICMP type lie in the port class table. Port -1: not known. */
+/** Where a flow's protocol, destination port and ICMP type lie in the port class table (NP-23). Port -1: not known. */
 export function portIndexOf(protocol: number, port: number, icmp: number): number {
   switch (protocol) {
     case 6:

@@ -61,8 +61,8 @@ export function buildTable(input: TableInput): Table {
     pageIndex.fill(uniformPage(vector), row * pagesPerRow, (row + 1) * pagesPerRow);
   };
   const concerns = policies.some((policy) => isGoverning(policy, direction));
-  fillRow(Row.NotSubject, vectors.uniform(Reason.NotSubject));
-  fillRow(Row.NotIsolated, vectors.uniform(Reason.NotIsolated));
+  fillRow(Row.NotSubject, vectors.uniform(Reason.NotSubject)); // NP-06
+  fillRow(Row.NotIsolated, vectors.uniform(Reason.NotIsolated)); // NP-01
   // EP-06: nobody knows which policies select a pod that is not in the snapshot.
   fillRow(
     Row.UnknownPod,
@@ -93,7 +93,7 @@ export function buildTable(input: TableInput): Table {
     for (const policy of subject.policies)
       for (const entry of entriesOf(policy, subject.namedPorts)) {
         if (entry.shape === undefined) {
-          // NP-17: an egress rule's named port means another number on each peer.
+          // NP-26: an egress rule's named port means another number on each peer.
           eachColumn(entry.peers, columns.count, (column, missing) => {
             const shape = entry.shapeOf(column);
             touch(column, cells.token(entry.make(shape, missing)));
@@ -101,6 +101,7 @@ export function buildTable(input: TableInput): Table {
           continue;
         }
         const certain = cells.token(entry.make(entry.shape, 0));
+        // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
         if (entry.peers.isAll) {
           for (const column of touched) state[column] = cells.step(state[column]!, certain);
           base = cells.step(base, certain);
@@ -130,7 +131,7 @@ export function isGoverning(policy: Policy, direction: Direction): boolean {
   return policy.tier === 'networkpolicy' ? policy.isolates.includes(direction) : policy[direction].length > 0;
 }
 
-/** NP-09: isolation is per direction, by `policyTypes`. */
+/** NP-02: isolation is per direction, by `policyTypes`. */
 function isIsolating(policy: Policy, direction: Direction): boolean {
   return policy.tier === 'networkpolicy' && policy.isolates.includes(direction);
 }
@@ -184,12 +185,12 @@ function createEntries(input: TableInput): (policy: number, subjectPorts: NamedP
   }
 }
 
-/** NP-17: a name is looked up among the destination's container ports; `undefined` ports are not known. */
+/** NP-26, NP-27: a name is looked up among the destination's container ports; `undefined` ports are not known (EP-07). */
 export function resolvePorts(
   matches: readonly PortMatch[] | undefined,
   named: NamedPorts | undefined,
 ): ResolvedPorts | undefined {
-  if (matches === undefined) return undefined;
+  if (matches === undefined) return undefined; // NP-09
   const ranges: ResolvedPorts['ranges'][number][] = [];
   const unresolved = new Set<number>();
   for (const match of matches) {

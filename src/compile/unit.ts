@@ -55,7 +55,7 @@ export function indexUnits(snapshot: Snapshot, names: ReadonlySet<string>): Unit
   return { units, unitOfPod, select: createSelect(units, snapshot.namespaces) };
 }
 
-/** Does a set of labels meet every requirement? (apimachinery labels/selector.go: NotIn and DoesNotExist match a missing key.) */
+/** NP-18: does a set of labels meet every requirement? (apimachinery labels/selector.go: NotIn and DoesNotExist match a missing key.) */
 export function matchesSelector(selector: Selector, labels: Labels): boolean {
   for (const requirement of selector) if (!meets(requirement, labels.get(requirement.key))) return false;
   return true;
@@ -64,14 +64,14 @@ export function matchesSelector(selector: Selector, labels: Labels): boolean {
 /** Does a label value (undefined: the key is missing) meet a requirement? */
 export function meets(requirement: Requirement, value: string | undefined): boolean {
   switch (requirement.operator) {
-    case 'In': // NP-20
-      return value !== undefined && requirement.values.includes(value);
+    case 'In':
+      return value !== undefined && requirement.values.includes(value); // NP-14
     case 'NotIn':
-      return value === undefined || !requirement.values.includes(value);
+      return value === undefined || !requirement.values.includes(value); // NP-15
     case 'Exists':
-      return value !== undefined;
+      return value !== undefined; // NP-16
     case 'DoesNotExist':
-      return value === undefined;
+      return value === undefined; // NP-17
   }
 }
 
@@ -100,6 +100,7 @@ function createSelect(units: readonly Unit[], namespaces: readonly Namespace[]):
       append(values, value, unit);
     }
   });
+  // NP-19: a namespace without an object still has its name.
   const labelsOf = new Map(namespaces.map(({ name, labels }) => [name, labels]));
   for (const name of byNamespace.keys())
     if (!labelsOf.has(name)) labelsOf.set(name, new Map([[NAMESPACE_NAME_LABEL, name]]));
@@ -116,8 +117,8 @@ function createSelect(units: readonly Unit[], namespaces: readonly Namespace[]):
 
   /** Undefined: every namespace. */
   function namespacesOf(scope: NamespaceScope): ReadonlySet<string> | undefined {
-    if (scope.kind === 'named') return new Set([scope.namespace]);
-    if (scope.selector.length === 0) return undefined;
+    if (scope.kind === 'named') return new Set([scope.namespace]); // NP-03, NP-11
+    if (scope.selector.length === 0) return undefined; // NP-12
     const key = selectorKey(scope.selector);
     if (!scopes.has(key)) {
       const names = [...labelsOf].filter(([, labels]) => matchesSelector(scope.selector, labels)).map(([name]) => name);
@@ -146,6 +147,7 @@ function createSelect(units: readonly Unit[], namespaces: readonly Namespace[]):
             : [...names].flatMap((name) => byNamespace.get(name) ?? []).sort((a, b) => a - b);
     }
     const candidates = best ?? units.map((_, unit) => unit);
+    // NP-13: namespace AND labels.
     return candidates.filter((unit) => {
       const { namespace, labels } = units[unit]!;
       return (names === undefined || names.has(namespace)) && matchesSelector(selector, labels);

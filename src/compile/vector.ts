@@ -65,8 +65,8 @@ export class VectorStore {
       const tokens = rules.tokens.map((token) => ({ token, ports: this.spread(token.shape) }));
       return this.intern((portClass) => this.evaluate(tokens, rules, portClass));
     }
-    if (!rules.isIsolated) return this.uniform(Reason.NotIsolated);
-    // NP-04: the union of all rules; port classes that no rule names keep the default.
+    if (!rules.isIsolated) return this.uniform(Reason.NotIsolated); // NP-01
+    // NP-04, NP-07: the union of all rules; port classes that no rule names keep the default, which is a deny.
     const missing = new Int32Array(this.portClassCount).fill(-1);
     for (const { shape, missing: facts } of rules.tokens) {
       const merge = (portClass: number, bits: number): void => {
@@ -78,7 +78,7 @@ export class VectorStore {
       for (const portClass of shape.yes) merge(portClass, facts);
       for (const entry of shape.maybe) merge(entry.portClass, facts | entry.missing);
     }
-    if (this.noPorts === 'never') missing[PortClass.NoPorts] = -1;
+    if (this.noPorts === 'never') missing[PortClass.NoPorts] = -1; // DI-07
     return this.intern((portClass) => {
       const facts = missing[portClass]!;
       if (facts < 0) return this.outcome(Reason.NoRuleMatches, 0);
@@ -127,7 +127,7 @@ export class VectorStore {
     const ports = new Int32Array(this.portClassCount).fill(shape.matchesAll ? 0 : -1);
     for (const portClass of shape.yes) ports[portClass] = 0;
     for (const { portClass, missing } of shape.maybe) ports[portClass] = missing;
-    if (this.noPorts === 'never') ports[PortClass.NoPorts] = -1;
+    if (this.noPorts === 'never') ports[PortClass.NoPorts] = -1; // DI-07
     return ports;
   }
 

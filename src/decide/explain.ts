@@ -297,6 +297,7 @@ function networkPolicyStage(
   const all = walked.filter(({ policy }) => policy.tier === 'networkpolicy');
   const isolating = all.filter(({ policy }) => policy.isolates.includes(direction));
   if (isolating.length === 0) {
+    // DI-09
     const isFinal = scope === 'per-pod' && all.some(({ selection }) => selection === 'yes');
     return isFinal
       ? { reasons: [Reason.NotIsolated], missing: 0, isOpen: false }

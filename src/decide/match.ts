@@ -30,7 +30,7 @@ export interface Match<T> {
 /** Which end of the flow the peer is, for sentences. */
 export type PeerRole = 'source' | 'destination';
 
-/** Matches a rule: peers OR, ports OR, both AND. */
+/** NP-08, NP-09, NP-10: peers OR, ports OR, both AND; a missing half matches. */
 export function matchRule(
   rule: Rule,
   peer: Facts,
@@ -75,7 +75,7 @@ export function matchRule(
   };
 }
 
-/** Does a pod set hold an endpoint? The sentence says why not. */
+/** NP-11, NP-12, NP-13: does a pod set hold an endpoint? The sentence says why not. */
 export function matchPodSet(
   set: PodSet,
   facts: Facts,

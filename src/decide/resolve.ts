@@ -117,7 +117,7 @@ function buildIndex(program: Program): NameIndex {
   const pods = new Map<string, number>();
   const owned = new Map<string, number[]>();
   const over = new Set<string>();
-  program.source.snapshot.pods.forEach(({ namespace, name, workload, phase }, at) => {
+  program.source.snapshot.pods.forEach(({ namespace, name, workload, phase, isStandIn }, at) => {
     const owners = [
       `${workload.namespace}/${workload.name}`,
       `${workload.namespace}/${workload.kind}/${workload.name}`,
@@ -126,7 +126,9 @@ function buildIndex(program: Program): NameIndex {
       for (const key of [`${namespace}/${name}`, `${namespace}/Pod/${name}`, ...owners]) over.add(key); // EP-02
       return;
     }
-    if (!pods.has(`${namespace}/${name}`)) pods.set(`${namespace}/${name}`, at);
+    // EP-09: a workload's stand-in has no name of its own, unless it is the ordinal of a StatefulSet.
+    const isNamed = !isStandIn || name !== workload.name;
+    if (isNamed && !pods.has(`${namespace}/${name}`)) pods.set(`${namespace}/${name}`, at);
     for (const key of owners) {
       const list = owned.get(key);
       if (list === undefined) owned.set(key, [at]);

@@ -312,7 +312,7 @@ function placePod(draft: PodDraft, index: number, nodes: readonly Node[]): Pod {
     namespace: draft.namespace,
     name,
     labels: draft.labels,
-    addresses: isStandIn ? [] : hostNetwork ? (node?.addresses ?? ['192.168.0.9' as AddressText]) : own,
+    addresses: isStandIn ? [] : hostNetwork ? (node?.addresses ?? []) : own,
     phase: isStandIn ? 'Running' : draft.phase,
     hostNetwork,
     ...(!isStandIn && draft.node !== undefined && { node: draft.node }),

@@ -19,7 +19,7 @@ export interface ReadCidr {
   readonly warning?: string;
 }
 
-/** Reads a block in any spelling that Go's ParseCIDRSloppy takes; undefined where that fails. */
+/** RD-06: reads a block in any spelling that Go's ParseCIDRSloppy takes; undefined where that fails. */
 export function readCidr(text: string): ReadCidr | undefined {
   const slash = text.indexOf('/');
   if (slash < 0) return undefined;

@@ -135,7 +135,7 @@ export function readPod(
   };
 }
 
-/** Ports of `spec.containers` alone: names of init containers do not resolve. */
+/** RD-09: ports of `spec.containers` alone: names of init containers do not resolve. */
 export function readContainerPorts(spec: Maybe<RawPodSpec>): ContainerPort[] {
   return (spec?.containers ?? []).flatMap((container) =>
     (container?.ports ?? []).map((port) => ({

@@ -248,7 +248,7 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
   };
   const strictSeverity = validate === 'strict' ? 'error' : 'warning';
   for (const { code, message, path, hint } of decoded) {
-    if (code === 'unknown-field' && validate === 'ignore') continue;
+    if (code === 'unknown-field' && validate === 'ignore') continue; // RD-07
     const isStrictOnly = code === 'unknown-field';
     add(path, isStrictOnly ? 'key' : 'value', {
       severity: isStrictOnly ? strictSeverity : 'error',
@@ -268,13 +268,13 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
     for (const { path, part, ...finding } of problems) add(path, part ?? 'value', finding);
   }
   if (!isAccepted) return;
-  const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace;
+  const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace; // RD-05
   // The API server appends five random characters; a running number is as good and stays the same.
   const name = (meta.name ?? '') || `${meta.generateName ?? ''}${String(++load.generated).padStart(5, '0')}`;
   addEntry(load, { ...unit, kind, namespace, name, meta, raw: object });
 }
 
-/** Reports keys written twice; gives back how many. */
+/** RD-07: reports keys written twice; gives back how many. */
 function addDuplicates(load: Load, unit: Unit, validate: 'strict' | 'warn', object: string): number {
   const duplicates = unit.document.duplicates(unit.path);
   for (const { path, span, first } of duplicates) {

@@ -49,7 +49,7 @@ export interface PolicyCheckOptions {
 const PROTOCOLS: readonly PortProtocol[] = ['TCP', 'UDP', 'SCTP'];
 const RANGE_TEXT = 'must be between 1 and 65535, inclusive';
 
-/** Everything that the API server would refuse, and its warnings, in the order of the fields. Metadata is checked elsewhere. */
+/** RD-08: everything that the API server would refuse, and its warnings, in the order of the fields. Metadata is checked elsewhere. */
 export function checkNetworkPolicy(policy: RawNetworkPolicy, options: PolicyCheckOptions): Problem[] {
   const problems: Problem[] = [];
   const { spec } = policy;
@@ -80,7 +80,7 @@ export function readNetworkPolicy(
 ): Policy {
   const spec = policy.spec ?? {};
   const types = (spec.policyTypes ?? []).filter((type) => type !== null);
-  // Defaulting (SetDefaults_NetworkPolicy): a missing and an empty list are the same, and Egress comes only with egress rules.
+  // RD-01, RD-02. Defaulting (SetDefaults_NetworkPolicy): a missing and an empty list are the same, and Egress comes only with egress rules.
   const isolates: Direction[] = [];
   if (types.length === 0 || types.includes('Ingress')) isolates.push('ingress');
   if (types.length === 0 ? (spec.egress ?? []).length > 0 : types.includes('Egress')) isolates.push('egress');
@@ -90,7 +90,7 @@ export function readNetworkPolicy(
     name,
     tier: 'networkpolicy',
     priority: 0,
-    subject: { namespaces: { kind: 'named', namespace }, pods: readSelector(spec.podSelector) },
+    subject: { namespaces: { kind: 'named', namespace }, pods: readSelector(spec.podSelector) }, // RD-03
     isolates,
     ingress: (spec.ingress ?? []).map((rule, index) =>
       readRule(rule, index, namespace, ['spec', 'ingress', index], 'from', place),
@@ -254,7 +254,7 @@ function readPeer(peer: RawPeer, namespace: string): Peer {
   return { kind: 'pods', namespaces, pods: readSelector(peer.podSelector) };
 }
 
-/** A missing protocol is TCP, so `ports: [{}]` is every TCP port (SetDefaults_NetworkPolicyPort). */
+/** RD-04: a missing protocol is TCP, so `ports: [{}]` is every TCP port (SetDefaults_NetworkPolicyPort). */
 function readPort(port: RawPort): PortMatch {
   const protocol = (port.protocol ?? 'TCP') as PortProtocol;
   if (typeof port.port === 'string') return { kind: 'named', protocol, name: port.port };

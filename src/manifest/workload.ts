@@ -66,7 +66,7 @@ export function objectKey(kind: string, namespace: string, name: string): string
 }
 
 /**
- * The top owner of an object. An owner that is not in the input ends the chain, with one exception: a ReplicaSet whose name ends
+ * RD-10: the top owner of an object. An owner that is not in the input ends the chain, with one exception: a ReplicaSet whose name ends
  * in the pod's `pod-template-hash` was made by the Deployment controller, so it folds into that Deployment although nobody listed it.
  */
 export function topOwner(object: Owned, objects: ReadonlyMap<string, Owned>): Workload {
@@ -113,7 +113,7 @@ export function replicaCount(workload: WorkloadObject, nodeCount: number): numbe
   }
 }
 
-/** The pods that a workload stands for: one for all of them, or one an ordinal of a StatefulSet. */
+/** RD-10: the pods that a workload stands for: one for all of them, or one an ordinal of a StatefulSet. */
 export function standIns(workload: WorkloadObject, owner: Workload, nodeCount: number): Pod[] {
   const count = replicaCount(workload, nodeCount);
   if (count <= 0) return [];

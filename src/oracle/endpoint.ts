@@ -57,7 +57,8 @@ export function placePod(pod: Pod, family: FamilyHint): Endpoint {
 export function podsNamed(snapshot: Snapshot, ref: EndpointRef & { kind: 'name' | 'workload' }): Pod[] {
   const inNamespace = snapshot.pods.filter((pod) => pod.namespace === ref.namespace);
   const live = livePods(snapshot).filter((pod) => pod.namespace === ref.namespace);
-  const isNamed = (pod: Pod): boolean => pod.name === ref.name;
+  // A workload's stand-in has no name of its own, unless it is the ordinal of a StatefulSet.
+  const isNamed = (pod: Pod): boolean => pod.name === ref.name && !(pod.isStandIn && pod.name === pod.workload.name);
   const isOwned = ({ workload }: Pod): boolean =>
     workload.namespace === ref.namespace &&
     workload.name === ref.name &&

@@ -16,12 +16,13 @@ const HOMES: Readonly<
   Record<string, { oracle: readonly string[]; engine: readonly string[]; tests: readonly string[] }>
 > = {
   RD: { oracle: [], engine: ['src/manifest'], tests: [] },
-  // Tiered policies have no reader yet and tracked streams are long: tests in code may cover these.
+  // Tiered policies have no reader yet, and packets of a scenario have no chunks, tags or fields left out: tests in code may
+  // cover these by naming the id in a title or a comment.
   TI: { oracle: ['src/oracle'], engine: ['src/compile', 'src/decide'], tests: ['test/semantics'] },
   CT: {
     oracle: ['src/oracle'],
     engine: ['src/track', 'src/replay'],
-    tests: ['test/track', 'test/kernel', 'test/semantics'],
+    tests: ['test/track'],
   },
 };
 const USUAL = { oracle: ['src/oracle'], engine: ['src/compile', 'src/decide', 'src/manifest'], tests: [] };
@@ -59,16 +60,12 @@ test('every rule has a line in the oracle', () => {
   );
 });
 
-test(
-  'every rule has a line in the engine, or in the reader',
-  { todo: 'the engine and the readers still carry too few ids' },
-  () => {
-    assert.deepEqual(
-      rows.filter((id) => !isCited(id, homeOf(id).engine)),
-      [],
-    );
-  },
-);
+test('every rule has a line in the engine, or in the reader', () => {
+  assert.deepEqual(
+    rows.filter((id) => !isCited(id, homeOf(id).engine)),
+    [],
+  );
+});
 
 test('every rule is covered by a scenario, those of tiers by one or by a test that names it', () => {
   assert.deepEqual(
@@ -77,7 +74,7 @@ test('every rule is covered by a scenario, those of tiers by one or by a test th
   );
 });
 
-test('every rule of connection tracking is covered', { todo: 'the tests of test/track name too few ids' }, () => {
+test('every rule of connection tracking is covered by a scenario, or by a test of test/track that names it', () => {
   assert.deepEqual(
     uncovered().filter((id) => id.startsWith('CT-')),
     [],

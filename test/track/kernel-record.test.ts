@@ -76,7 +76,7 @@ a udp2 new drop\nb error:3:6 invalid\na error:3:1 invalid\na S new\nb error:3:9 
 a error:3:11 related\na icmp:8:33 new\nc error:3:13 related\nc error:5:13 related\nc error:4:13 related\nc error:12:13 related`,
   },
   {
-    name: 'SCTP opens, carries data with the right tag, and shuts down',
+    name: 'CT-50, CT-51, CT-52: SCTP opens, carries data with the right tag, and shuts down',
     lines: `a sctp:0:5 invalid\na sctp:1:0:1111 new\nb sctp:2:1111:2222 established\na sctp:10:2222 established
 b sctp:11:1111 established\na sctp:0:2222 established\na sctp:0:9999 invalid\na sctp:7:2222 established
 b sctp:8:1111 established\na sctp:14:2222 established`,

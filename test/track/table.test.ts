@@ -54,7 +54,7 @@ describe('the connection table', () => {
     assert.equal(tracker.bytes, before);
   });
 
-  it('refuses what a full table cannot take, and counts it', () => {
+  it('CT-08, CT-25: refuses what a full table cannot take, and counts it; spares what is ASSURED', () => {
     const tracker = createTracker({ limit: 100 });
     // Answered and ASSURED, so that nothing of it may be given up.
     for (let i = 0; i < 100; i++) {
@@ -75,7 +75,7 @@ describe('the connection table', () => {
     assert.deepEqual([tracker.count, tracker.refused, tracker.evicted, tracker.created], [100, 7, 1, 1]);
   });
 
-  it('gives up unanswered entries of a full table first', () => {
+  it('CT-08: gives up unanswered entries of a full table first', () => {
     const tracker = createTracker({ limit: 10 });
     for (let i = 0; i < 10; i++) track(tracker, udp(i, 0));
     track(tracker, udp(10, 0));
@@ -122,7 +122,7 @@ describe('the clock', () => {
 });
 
 describe('records that are no packets', () => {
-  it('open with their own orientation and are found from both sides', () => {
+  it('CT-70, CT-73: open with their own orientation and are found from both sides', () => {
     const tracker = createTracker({});
     const reply: Row = { ...reversed(udp(1, 0)), kind: RecordKind.OneWay, orientation: Orientation.Reply };
     assert.equal(tracker.associate(batchOf(reply), 0), TrackState.New);
@@ -131,7 +131,7 @@ describe('records that are no packets', () => {
     assert.deepEqual([tracker.direction, tracker.created], [ConnectionDirection.Original, 0]);
   });
 
-  it('outlive the silence between intervals', () => {
+  it('CT-71: outlive the silence between intervals', () => {
     const tracker = createTracker({});
     const open: Row = { ...tcp(1, 0, 'PA'), kind: RecordKind.OneWay };
     tracker.associate(batchOf(open), 0);
@@ -139,7 +139,7 @@ describe('records that are no packets', () => {
     assert.equal(tracker.created, 0);
   });
 
-  it('begin anew with a lone SYN after the end', () => {
+  it('CT-72: begin anew with a lone SYN after the end', () => {
     const tracker = createTracker({});
     const row = (timeS: number, flags: string): Row => ({ ...tcp(1, timeS, flags), kind: RecordKind.OneWay });
     tracker.associate(batchOf(row(0, 'SPAF')), 0);
@@ -149,7 +149,7 @@ describe('records that are no packets', () => {
     assert.equal(tracker.created, 1);
   });
 
-  it('without addresses are not tracked', () => {
+  it('CT-09: without addresses are not tracked', () => {
     const tracker = createTracker({});
     assert.equal(tracker.associate(batchOf({ ...udp(1, 0), family: 0 }), 0), TrackState.New);
     assert.deepEqual([tracker.entry, tracker.count], [-1, 0]);
@@ -157,7 +157,7 @@ describe('records that are no packets', () => {
 });
 
 describe('adoption of connections that were open before', () => {
-  it('makes both directions established, whichever was seen first', () => {
+  it('CT-74: makes both directions established, whichever was seen first', () => {
     const tracker = createTracker({ isTcpLoose: false });
     const answer: Row = { ...reversed(tcp(1, 0, 'PA')), flags: 'PA' };
     assert.equal(track(tracker, answer), TrackState.Invalid);
