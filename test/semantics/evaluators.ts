@@ -1,31 +1,30 @@
 /**
- * Every evaluator that must give the same answers: the oracle, and the engine where it can be loaded. Case tables and laws
- * run over this list; one that cannot be loaded is skipped with the reason, never left out in silence.
+ * Every evaluator that must give the same answers: the oracle from the source, and the engine through the package's own door,
+ * `#dropcast`. That is the source in `npm test` and the shipped bundle in `npm run test:built`. Case tables and laws run over
+ * this list.
  */
-import { existsSync } from 'node:fs';
+import { engine } from '#dropcast';
 import type { Evaluator } from '../../src/model/evaluator.ts';
 import { oracle } from '../../src/oracle/oracle.ts';
 
-/** An evaluator, or why there is none. */
+/** An evaluator with the name that tests print. */
 export interface Candidate {
   readonly name: string;
-  readonly evaluator?: Evaluator;
+  readonly evaluator: Evaluator;
+  /** Why it is left out; undefined: it is not. */
   readonly skip?: string;
 }
 
 /** The oracle first. */
 export const candidates: readonly Candidate[] = [
   { name: 'oracle', evaluator: oracle },
-  await find('engine', '../../src/replay/session.ts'),
+  { name: isBuilt() ? 'bundled engine' : 'engine', evaluator: engine },
 ];
 
-/** The evaluators that could be loaded. */
-export const evaluators: readonly Evaluator[] = candidates.flatMap(({ evaluator }) => evaluator ?? []);
+/** The evaluators alone. */
+export const evaluators: readonly Evaluator[] = candidates.map(({ evaluator }) => evaluator);
 
-async function find(name: string, path: string): Promise<Candidate> {
-  const url = new URL(path, import.meta.url);
-  if (!existsSync(url)) return { name, skip: `${path} does not exist yet` };
-  const module = (await import(url.href)) as Record<string, unknown>;
-  const evaluator = module[name] as Evaluator | undefined;
-  return evaluator === undefined ? { name, skip: `${path} exports no ${name}` } : { name, evaluator };
+/** True where `#dropcast` is the bundle. */
+export function isBuilt(): boolean {
+  return import.meta.resolve('#dropcast').includes('/dist/');
 }
