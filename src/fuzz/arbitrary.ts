@@ -18,6 +18,7 @@ import type {
 } from '../model/cluster.ts';
 import { DEFAULT_DIALECT, DIALECT_CHOICES, type Dialect } from '../model/dialect.ts';
 import type { World } from '../model/evaluator.ts';
+import { formatEndpoint } from '../model/endpoint.ts';
 import type { EndpointRef, Flow } from '../model/flow.ts';
 import { type Labels, NAMESPACE_NAME_LABEL, type Requirement, type Selector } from '../model/label.ts';
 import type { Action, Direction, Peer, PodSet, Policy, Position, Rule } from '../model/policy.ts';
@@ -112,13 +113,62 @@ export function arbitraryFlow(world: World): fc.Arbitrary<Flow> {
     { weight: 1, arbitrary: workload },
     { weight: 1, arbitrary: service },
   );
+  const plain = fc
+    .record({ src: source, dst: destination, content: arbitraryContent(world), mayMeet: fc.nat(7) })
+    // A pod that talks to itself is soon told.
+    .filter(({ src, dst, mayMeet }) => mayMeet === 0 || formatEndpoint(src) !== formatEndpoint(dst))
+    .map(({ src, dst, content }): Flow => ({ src, dst, ...content }));
+  const kinds: fc.WeightedArbitrary<Flow>[] = [{ weight: 12, arbitrary: plain }];
+  const open = snapshot.services.filter((own) => own.ports.length > 0);
+  if (open.length > 0) kinds.push({ weight: 4, arbitrary: arbitraryServiceFlow(world, open, source) });
+  const blocks = snapshot.nodes.flatMap((node) => [...node.podCidrs]);
+  if (blocks.length > 0 && names.length > 0)
+    kinds.push({ weight: 2, arbitrary: arbitraryUnknownPodFlow(blocks, name, arbitraryContent(world)) });
+  return fc.oneof(...kinds);
+}
+
+/** A flow that a Service translates: to its name, one of its addresses, or a node port of a node. */
+function arbitraryServiceFlow(
+  { snapshot }: World,
+  services: readonly Service[],
+  source: fc.Arbitrary<EndpointRef>,
+): fc.Arbitrary<Flow> {
+  const nodes = snapshot.nodes.flatMap((node) => [...node.addresses]);
+  return fc.constantFrom(...services).chain((service) =>
+    fc.constantFrom(...service.ports).chain((port) => {
+      const toAddress = (address: AddressText): { dst: EndpointRef; port: number } => ({
+        dst: { kind: 'address', address },
+        port: port.port,
+      });
+      const ways = [
+        {
+          dst: { kind: 'service', namespace: service.namespace, name: service.name } satisfies EndpointRef,
+          port: port.port,
+        },
+        ...service.clusterAddresses.map(toAddress),
+        ...service.externalAddresses.map(toAddress),
+        ...(port.nodePort === undefined ? [] : nodes.map((node) => ({ ...toAddress(node), port: port.nodePort! }))),
+      ];
+      return fc
+        .record({ src: source, way: fc.constantFrom(...ways) })
+        .map(({ src, way }): Flow => ({ src, ...way, protocol: PORT_PROTOCOLS[port.protocol] }));
+    }),
+  );
+}
+
+/** A flow of a pod to an address of a pod block, which mostly no pod holds. */
+function arbitraryUnknownPodFlow(
+  blocks: readonly Cidr[],
+  source: fc.Arbitrary<EndpointRef>,
+  content: fc.Arbitrary<Pick<Flow, 'protocol' | 'port' | 'icmp'>>,
+): fc.Arbitrary<Flow> {
+  const address = fc.constantFrom(...blocks).map((cidr) => {
+    const { family, first, length } = parseCidr(cidr)!;
+    return formatAddress(family, lastOf(first, length, family));
+  });
   return fc
-    .record({ src: source, dst: destination, content: arbitraryContent(world) })
-    .map(({ src, dst, content }) => ({
-      src,
-      dst,
-      ...content,
-    }));
+    .record({ src: source, address, content })
+    .map(({ src, address: own, content: rest }): Flow => ({ src, dst: { kind: 'address', address: own }, ...rest }));
 }
 
 /** Every address that a world mentions, and those just inside and outside of every block. */
@@ -208,7 +258,7 @@ function arbitrarySnapshot(): fc.Arbitrary<Snapshot> {
     .record({
       namespaces: fc.subarray(NAMESPACES).chain((names) => fc.tuple(...names.map(arbitraryNamespace))),
       nodes: fc.subarray(NODE_NAMES).chain((names) => fc.tuple(...names.map(arbitraryNode))),
-      pods: fc.array(arbitraryPod(), { minLength: 1, maxLength: 6, size: 'max' }),
+      pods: fc.array(arbitraryPod(), { minLength: 2, maxLength: 8, size: 'max' }),
       services: fc.array(arbitraryService(), { maxLength: 2, size: 'max' }),
       sliced: fc.array(fc.record({ service: fc.nat(1), pods: fc.subarray([0, 1, 2, 3]), isOpen: fc.boolean() }), {
         maxLength: 1,
@@ -339,9 +389,7 @@ function arbitraryService(): fc.Arbitrary<ServiceDraft> {
     .record({
       protocol: fc.constantFrom(...PROTOCOLS),
       port: fc.constantFrom(...PORT_NUMBERS),
-      targetPort: fc.option(fc.oneof(fc.constantFrom(...PORT_NUMBERS), fc.constantFrom(...PORT_NAMES)), {
-        nil: undefined,
-      }),
+      targetPort: fc.option(fc.constantFrom<number | string>(...PORT_NUMBERS, ...PORT_NAMES), { nil: undefined }),
     })
     .map((own) => dropUndefined<ServicePort>(own));
   return fc.record({
@@ -351,10 +399,13 @@ function arbitraryService(): fc.Arbitrary<ServiceDraft> {
     families: fc.constantFrom([4], [6], [4, 6]),
     external: fc.boolean(),
     ports: fc.uniqueArray(port, { minLength: 1, maxLength: 2, selector: (own) => `${own.port}/${own.protocol}` }),
-    selector: fc.option(fc.oneof(arbitraryLabels(), fc.constant<Labels>(new Map([['app', 'x']]))), {
-      nil: undefined,
-      freq: 6,
-    }),
+    selector: fc.option(
+      fc.oneof(
+        { weight: 1, arbitrary: arbitraryLabels() },
+        { weight: 3, arbitrary: fc.constantFrom<Labels>(new Map([['app', 'x']]), new Map([['tier', 'x']])) },
+      ),
+      { nil: undefined, freq: 6 },
+    ),
   });
 }
 
@@ -534,7 +585,7 @@ function arbitraryPolicies(tiers: WorldOptions['tiers']): fc.Arbitrary<Policy[]>
     fc.record({
       namespace: fc.constant(undefined),
       tier: fc.constant(tier),
-      priority: fc.integer({ min: 0, max: 1 }),
+      priority: fc.constantFrom(0, 0, 1),
       subject: arbitraryNamespaceSelector().chain((selector) =>
         arbitrarySelector().map((pods): PodSet => ({ namespaces: { kind: 'selected', selector }, pods })),
       ),
@@ -545,9 +596,12 @@ function arbitraryPolicies(tiers: WorldOptions['tiers']): fc.Arbitrary<Policy[]>
   );
   const policy =
     tiers === 'all'
-      ? fc.oneof<fc.Arbitrary<Omit<Policy, 'kind' | 'name' | 'position'>>[]>(networkPolicy, tiered as never)
+      ? fc.oneof<fc.WeightedArbitrary<Omit<Policy, 'kind' | 'name' | 'position'>>[]>(
+          { weight: 1, arbitrary: networkPolicy },
+          { weight: 1, arbitrary: tiered as never },
+        )
       : networkPolicy;
-  return fc.array(policy, { minLength: 1, maxLength: 6, size: 'max' }).map((drafts) =>
+  return fc.array(policy, { minLength: 1, maxLength: tiers === 'all' ? 8 : 6, size: 'max' }).map((drafts) =>
     drafts.map(({ namespace, ...draft }, index): Policy => ({
       kind: draft.tier === 'networkpolicy' ? 'NetworkPolicy' : 'ClusterNetworkPolicy',
       name: `policy-${index}`,

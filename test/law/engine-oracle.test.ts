@@ -18,7 +18,19 @@ const REASONS_OF_POLICY = [
   'dialect-exempt',
   'undecidable',
 ];
-const FACTS = ['unknown-pod', 'no-address', 'no-port', 'no-protocol', 'no-backend', 'domain-name', 'some-pods'];
+const FACTS = [
+  'unknown-pod',
+  'no-address',
+  'no-port',
+  'no-protocol',
+  'unresolved-named-port',
+  'some-backends',
+  'no-backend',
+  'domain-name',
+  'some-pods',
+];
+/** Fewer than this many of something is luck, not a law. */
+const LEAST = 10;
 
 const laws: readonly { name: string; options: WorldOptions; reaches: readonly string[] }[] = [
   {
@@ -34,7 +46,7 @@ const laws: readonly { name: string; options: WorldOptions; reaches: readonly st
   {
     name: 'all tiers in any dialect',
     options: { tiers: 'all', dialect: 'any' },
-    reaches: ['egress denied-by-rule', 'ingress denied-by-rule', 'egress own-node', 'equal-priority'],
+    reaches: [...FACTS, 'egress denied-by-rule', 'ingress denied-by-rule', 'egress own-node', 'equal-priority'],
   },
 ];
 
@@ -47,8 +59,8 @@ for (const { name, evaluator, skip } of candidates.slice(1))
       context.diagnostic(String(reached));
       assert.ok(reached.share('allow') >= 0.1, `allow is rare: ${reached.share('allow')}`);
       assert.ok(reached.share('deny') >= 0.1, `deny is rare: ${reached.share('deny')}`);
-      const missed = law.reaches.filter((what) => !reached.counts.has(what));
-      assert.deepEqual(missed, [], 'the law held without ever reaching these');
+      const missed = law.reaches.filter((what) => (reached.counts.get(what) ?? 0) < LEAST);
+      assert.deepEqual(missed, [], `the law held and met these fewer than ${LEAST} times`);
     });
 
 function compare(evaluator: Evaluator, { world, flows }: Case, reached: Reached): void {
