@@ -1,0 +1,260 @@
+/** Look-up of addresses: blocks to classes, classes and points to the IPv4 trie and the IPv6 search, against plain walks. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { type AddressKey, addressKey, type Block, classifyBlocks, classOfAddress } from '../../src/compile/block.ts';
+import { createPartition } from '../../src/compile/partition.ts';
+import { buildSearch6, buildTrie4, overlayPoints, type Trie4, type ValueIntervals } from '../../src/compile/trie.ts';
+import type { Program } from '../../src/compile/program.ts';
+import { findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
+import { formatCidr, maskWords, parseCidr } from '../../src/model/cidr.ts';
+import type { Cidr } from '../../src/model/cidr.ts';
+import { runs, seed } from '../law/seed.ts';
+
+const LAST_4 = 2 ** 32 - 1;
+const LAST_6 = (1n << 128n) - 1n;
+
+/** Addresses that are interesting whatever the blocks are: the ends of the space and of the trie's levels. */
+const CORNERS_4 = [
+  0,
+  1,
+  255,
+  256,
+  65_535,
+  65_536,
+  65_537,
+  0x7fffffff,
+  0x80000000,
+  LAST_4 - 65_536,
+  LAST_4 - 256,
+  LAST_4,
+];
+
+test('the IPv4 trie gives the value of the interval, at both ends of the space and around every boundary', () => {
+  fc.assert(
+    fc.property(arbitraryIntervals4(), (intervals) => {
+      const trie = buildTrie4(intervals);
+      for (const key of [...CORNERS_4, ...intervals.starts.flatMap(around4)])
+        assert.equal(lookUp4(trie, key), walk(intervals, key), String(key));
+    }),
+    { seed, numRuns: runs(60) },
+  );
+});
+
+test('one value for everything needs one block a level', () => {
+  const trie = buildTrie4({ starts: [0], values: [7] });
+  assert.deepEqual([trie.mid4.length, trie.leaf4.length], [256, 256]);
+  assert.deepEqual(
+    [0, 0x0a000001, LAST_4].map((key) => lookUp4(trie, key)),
+    [7, 7, 7],
+  );
+});
+
+test('the trie grows with what is cut, not with what is covered', () => {
+  // 256 single addresses in one /24 share one leaf block; the rest is uniform.
+  const points = Array.from({ length: 256 }, (_, index) => ({ key: 0x0a000000 + index, value: 100 + index }));
+  const trie = buildTrie4(overlayPoints({ starts: [0], values: [0] }, points, 2 ** 32));
+  assert.deepEqual([trie.mid4.length, trie.leaf4.length], [2 * 256, 2 * 256]);
+});
+
+test('points lie over intervals and leave everything around them alone', () => {
+  fc.assert(
+    fc.property(
+      arbitraryIntervals4(),
+      fc.uniqueArray(fc.oneof(fc.constantFrom(...CORNERS_4), fc.nat(LAST_4)), { maxLength: 20 }),
+      (intervals, keys) => {
+        const points = keys.sort((a, b) => a - b).map((key, index) => ({ key, value: 1000 + index }));
+        const over = overlayPoints(intervals, points, 2 ** 32);
+        assert.equal(over.starts[0], 0);
+        over.starts.forEach((start, index) => assert.ok(index === 0 || over.starts[index - 1]! < start, 'sorted'));
+        for (const key of [...CORNERS_4, ...keys.flatMap(around4), ...intervals.starts.flatMap(around4)])
+          assert.equal(
+            walk(over, key),
+            points.find((point) => point.key === key)?.value ?? walk(intervals, key),
+            String(key),
+          );
+      },
+    ),
+    { seed, numRuns: runs(200) },
+  );
+});
+
+test('the IPv6 search finds the last interval that does not begin beyond the address', () => {
+  const word = fc.constantFrom(0, 1, 0x7fffffff, 0x80000000, 0xffffffff);
+  const key = fc
+    .tuple(word, word, word, word)
+    .map((words) => words.reduce((sum, own) => (sum << 32n) | BigInt(own), 0n));
+  fc.assert(
+    fc.property(fc.uniqueArray(key, { maxLength: 30 }), (cuts) => {
+      const starts = [...new Set([0n, ...cuts])].sort((a, b) => (a < b ? -1 : 1));
+      const intervals = { starts, values: starts.map((_, index) => index + 10) };
+      const program = buildSearch6(intervals) as Program;
+      for (const start of [LAST_6, ...starts])
+        for (const near of [start - 1n, start, start + 1n]) {
+          if (near < 0n || near > LAST_6) continue;
+          const [w0, w1, w2, w3] = wordsOf(near);
+          assert.equal(findEndpoint6(program, w0!, w1!, w2!, w3!), walk(intervals, near), near.toString(16));
+        }
+    }),
+    { seed, numRuns: runs(200) },
+  );
+});
+
+test('a class of addresses says exactly which blocks hold them, exceptions left out', () => {
+  fc.assert(
+    fc.property(fc.array(arbitraryBlock(), { maxLength: 8 }), (blocks) => {
+      const classes = classifyBlocks(blocks);
+      for (const family of [4, 6] as const) {
+        const intervals = family === 4 ? classes.v4 : classes.v6;
+        for (const words of edgesOf(blocks, family)) {
+          const found = classOfAddress(intervals, addressKey(family, words));
+          const holding = blocks.flatMap((block, index) => (holds(block, family, words) ? [index] : []));
+          const named = blocks.flatMap((_, index) => (classes.classesOfBlock[index]!.includes(found) ? [index] : []));
+          assert.deepEqual(named, holding, [...words].join());
+          assert.equal(found === 0, holding.length === 0, 'class 0 lies in no block, and nothing else does');
+        }
+      }
+    }),
+    { seed, numRuns: runs(300) },
+  );
+});
+
+test('exceptions: nested, overlapping, repeated, whole, and outside of their block', () => {
+  const classOf = (except: readonly string[], address: number): boolean => {
+    const { v4, classesOfBlock } = classifyBlocks([{ cidr: '10.0.0.0/24' as Cidr, except: except as readonly Cidr[] }]);
+    return classesOfBlock[0]!.includes(classOfAddress(v4, 0x0a000000 + address));
+  };
+  assert.equal(classOf([], 255), true);
+  assert.equal(classOf(['10.0.0.0/25', '10.0.0.64/26'], 64), false);
+  assert.equal(classOf(['10.0.0.64/26', '10.0.0.0/25'], 127), false);
+  assert.equal(classOf(['10.0.0.0/25', '10.0.0.0/25'], 128), true);
+  assert.equal(classOf(['10.0.0.0/24'], 7), false);
+  assert.equal(classOf(['10.0.0.0/8'], 7), false);
+  assert.equal(classOf(['10.0.1.0/24'], 7), true);
+});
+
+test('an exception of one block takes nothing from another', () => {
+  const { v4, classesOfBlock } = classifyBlocks([
+    { cidr: '10.0.0.0/8' as Cidr, except: ['10.1.0.0/16' as Cidr] },
+    { cidr: '10.1.2.0/24' as Cidr, except: [] },
+  ]);
+  const found = classOfAddress(v4, 0x0a010203);
+  assert.deepEqual(
+    [0, 1].map((block) => classesOfBlock[block]!.includes(found)),
+    [false, true],
+  );
+});
+
+test('equal sets of blocks are one class, wherever they lie', () => {
+  const blocks = Array.from({ length: 50 }, (_, index) => ({ cidr: `10.${index}.0.0/16` as Cidr, except: [] }));
+  const { count } = classifyBlocks([{ cidr: '10.0.0.0/8' as Cidr, except: blocks.map(({ cidr }) => cidr) }]);
+  assert.equal(count, 2, 'in the block, and not');
+});
+
+test('refining keeps together what no set tells apart, and nothing else', () => {
+  const members = fc.uniqueArray(fc.nat(29), { maxLength: 30 });
+  fc.assert(
+    fc.property(
+      fc.array(members, { maxLength: 10 }),
+      fc.array(fc.nat(2), { minLength: 30, maxLength: 30 }),
+      (sets, kinds) => {
+        const numbers = [...new Set(kinds)];
+        const partition = createPartition(Int32Array.from(kinds, (kind) => numbers.indexOf(kind)));
+        for (const set of sets) partition.refine(set);
+        const signature = (element: number): string =>
+          `${kinds[element]}|${sets.map((set) => Number(set.includes(element))).join('')}`;
+        const elements = Array.from({ length: 30 }, (_, element) => element);
+        for (const a of elements)
+          for (const b of elements)
+            assert.equal(partition.classOf[a] === partition.classOf[b], signature(a) === signature(b));
+        assert.equal(partition.count, new Set(elements.map(signature)).size);
+      },
+    ),
+    { seed, numRuns: runs(100) },
+  );
+});
+
+function arbitraryIntervals4(): fc.Arbitrary<ValueIntervals> {
+  const cut = fc.oneof(
+    fc.constantFrom(...CORNERS_4),
+    fc.nat(LAST_4),
+    fc.nat(65_535).map((high) => high * 65_536),
+    fc.nat(600).map((low) => 0x0a000000 + low),
+  );
+  return fc.array(fc.tuple(cut, fc.nat(5)), { maxLength: 30 }).map((cuts) => {
+    const values = new Map([[0, 9], ...cuts]);
+    const starts = [...values.keys()].sort((a, b) => a - b);
+    return { starts, values: starts.map((start) => values.get(start)!) };
+  });
+}
+
+function arbitraryBlock(): fc.Arbitrary<Block> {
+  const cidr = fc.oneof(
+    fc
+      .tuple(fc.constantFrom(0x0a000000, 0x0a0000ff, 0, LAST_4, 0x0a010203), fc.integer({ min: 0, max: 32 }))
+      .map(([word, length]) => cidrOf(4, [word, 0, 0, 0], length)),
+    fc
+      .tuple(
+        fc.constantFrom(
+          [0xfd000000, 0, 0, 1],
+          [0xfd000000, 0xffffffff, 0, 0],
+          [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
+        ),
+        fc.integer({ min: 0, max: 128 }),
+      )
+      .map(([words, length]) => cidrOf(6, words, length)),
+  );
+  return fc.record({ cidr, except: fc.array(cidr, { maxLength: 3 }) });
+}
+
+function cidrOf(family: 4 | 6, words: readonly number[], length: number): Cidr {
+  const first = Uint32Array.from(words);
+  maskWords(first, length);
+  return formatCidr(family, first, length);
+}
+
+/** First, last and both neighbours of every block and exception of a family. */
+function edgesOf(blocks: readonly Block[], family: 4 | 6): Uint32Array[] {
+  const limit = family === 4 ? 2n ** 32n : 1n << 128n;
+  const keys = new Set<bigint>([0n, limit - 1n]);
+  for (const text of blocks.flatMap(({ cidr, except }) => [cidr, ...except])) {
+    const bits = parseCidr(text)!;
+    if (bits.family !== family) continue;
+    const first = BigInt(addressKey(family, bits.first));
+    const last = first + (1n << BigInt((family === 4 ? 32 : 128) - bits.length)) - 1n;
+    for (const key of [first - 1n, first, last, last + 1n]) if (key >= 0n && key < limit) keys.add(key);
+  }
+  return [...keys].map((key) => Uint32Array.from(family === 4 ? [Number(key), 0, 0, 0] : wordsOf(key)));
+}
+
+function holds({ cidr, except }: Block, family: 4 | 6, words: Uint32Array): boolean {
+  const isIn = (text: Cidr): boolean => {
+    const bits = parseCidr(text)!;
+    if (bits.family !== family) return false;
+    const masked = Uint32Array.from(words);
+    maskWords(masked, bits.length);
+    return masked.every((word, index) => word === bits.first[index]);
+  };
+  return isIn(cidr) && !except.some(isIn);
+}
+
+function lookUp4(trie: Trie4, key: number): number {
+  return findEndpoint4(trie as Program, key);
+}
+
+/** The value of an address by looking at every interval. */
+function walk({ starts, values }: ValueIntervals, key: AddressKey): number {
+  let value = values[0]!;
+  starts.forEach((start, index) => {
+    if (start <= key) value = values[index]!;
+  });
+  return value;
+}
+
+function around4(key: AddressKey): number[] {
+  return [Number(key) - 1, Number(key), Number(key) + 1].filter((near) => near >= 0 && near <= LAST_4);
+}
+
+function wordsOf(key: bigint): number[] {
+  return [96n, 64n, 32n, 0n].map((shift) => Number((key >> shift) & 0xffffffffn));
+}
