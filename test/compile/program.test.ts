@@ -1,0 +1,298 @@
+/** The Program: pages, port classes, its buffer, and how its tables grow (counted in rows, columns and pages, not in seconds). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { compile } from '../../src/compile/compile.ts';
+import { Header, Layout, PortClass, PortIndex, portIndexOf, Row } from '../../src/compile/layout.ts';
+import { PageStore } from '../../src/compile/page.ts';
+import { classifyPorts, type PortRange } from '../../src/compile/port.ts';
+import { type Program, programFrom } from '../../src/compile/program.ts';
+import { judge } from '../../src/decide/judge.ts';
+import { arbitraryCase } from '../../src/fuzz/arbitrary.ts';
+import type { AddressText } from '../../src/model/address.ts';
+import type { Pod, Snapshot } from '../../src/model/cluster.ts';
+import type { Selector } from '../../src/model/label.ts';
+import type { Peer, Policy, Rule } from '../../src/model/policy.ts';
+import { MissingFact, Verdict } from '../../src/model/verdict.ts';
+import { ask } from '../law/outcome.ts';
+import { runs, seed } from '../law/seed.ts';
+
+// Pages.
+
+test('a page is kept once for each content, and reads back as it was', () => {
+  const page = fc.array(fc.nat(2), { minLength: 64, maxLength: 64 });
+  fc.assert(
+    fc.property(fc.array(page, { minLength: 1, maxLength: 300 }), (pages) => {
+      const store = new PageStore();
+      const numbers = pages.map((words) => store.intern(Uint32Array.from([9, ...words]), 1));
+      const data = store.data();
+      pages.forEach((words, index) =>
+        assert.deepEqual([...data.subarray(numbers[index]! * 64, numbers[index]! * 64 + 64)], words),
+      );
+      const distinct = new Set(pages.map((words) => words.join())).size;
+      assert.equal(new Set(numbers).size, distinct);
+      assert.equal(data.length, distinct * 64);
+    }),
+    { seed, numRuns: runs(30) },
+  );
+});
+
+// Ports.
+
+test('ports of one class are in the same ranges, and a shape holds exactly the classes of its ranges', () => {
+  const end = fc.oneof(fc.constantFrom(0, 1, 79, 80, 81, 65_534, 65_535), fc.nat(65_535));
+  const range = fc
+    .tuple(fc.nat(2), end, end)
+    .map(([protocol, a, b]): PortRange => ({ protocol, first: Math.min(a, b), last: Math.max(a, b) }));
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 12 }), (ranges) => {
+      const classes = classifyPorts(ranges);
+      const shape = classes.shape({ ranges, unresolved: [] });
+      for (let protocol = 0; protocol < 3; protocol++)
+        for (const port of [0, 1, 65_535, ...ranges.flatMap(({ first, last }) => [first - 1, first, last, last + 1])]) {
+          if (port < 0 || port > 65_535) continue;
+          const portClass = classes.table[protocol * 65_536 + port]!;
+          const isIn = ranges.some((own) => own.protocol === protocol && own.first <= port && port <= own.last);
+          assert.equal(shape.yes.includes(portClass), isIn, `${protocol}/${port}`);
+          assert.ok(portClass >= PortClass.First && portClass < classes.count);
+        }
+      assert.ok(classes.count <= PortClass.First + 3 + 2 * ranges.length);
+      for (let protocol = 0; protocol < 3; protocol++) {
+        const isWhole = ranges.some((own) => own.protocol === protocol && own.first <= 1 && own.last === 65_535);
+        assert.equal(
+          shape.yes.includes(PortClass.UnknownTcp + protocol),
+          isWhole,
+          'without a port only all ports match',
+        );
+      }
+    }),
+    { seed, numRuns: runs(150) },
+  );
+});
+
+test('a name that nobody could resolve may mean any port of its protocol', () => {
+  const { shape, table } = classifyPorts([{ protocol: 0, first: 80, last: 80 }]);
+  const { maybe, yes } = shape({ ranges: [], unresolved: [0] });
+  assert.deepEqual(yes, []);
+  const missing = (index: number): number | undefined => maybe.find((item) => item.portClass === table[index])?.missing;
+  assert.equal(missing(PortIndex.Tcp + 80), MissingFact.UnresolvedNamedPort);
+  assert.equal(missing(PortIndex.Tcp + 1), MissingFact.UnresolvedNamedPort);
+  assert.equal(missing(PortIndex.Udp + 80), undefined);
+});
+
+test('more port classes than their 16 bits hold are refused, not numbered twice', () => {
+  const ranges = [0, 1].flatMap((protocol) =>
+    Array.from({ length: 32_768 }, (_, index) => ({ protocol, first: index * 2, last: index * 2 })),
+  );
+  assert.throws(() => classifyPorts(ranges), RangeError);
+});
+
+test('every protocol and port has a place of its own in the port table', () => {
+  const places = [
+    ...[6, 17, 132].flatMap((protocol) => [-1, 0, 65_535].map((port) => portIndexOf(protocol, port, -1))),
+    ...Array.from({ length: 256 }, (_, protocol) => protocol)
+      .filter((protocol) => ![6, 17, 132].includes(protocol))
+      .map((protocol) => portIndexOf(protocol, -1, -1)),
+    portIndexOf(58, -1, 135 << 8),
+  ];
+  assert.equal(new Set(places).size, places.length);
+  assert.ok(places.every((place) => place >= 0 && place < PortIndex.Count));
+});
+
+// The buffer.
+
+test(`a Program read back from its buffer, or from a copy of it, decides alike (seed ${seed})`, () => {
+  let decided = 0;
+  fc.assert(
+    fc.property(arbitraryCase({ tiers: 'all', dialect: 'any' }, 20), ({ world, flows }) => {
+      const program = compile(world.snapshot, world.policies, world.dialect);
+      const shared = new SharedArrayBuffer(program.buffer.byteLength);
+      new Uint8Array(shared).set(new Uint8Array(program.buffer));
+      for (const buffer of [program.buffer, program.buffer.slice(0), shared]) {
+        const again = programFrom(buffer, program.source);
+        for (const flow of flows) {
+          decided++;
+          assert.deepEqual(
+            ask({ judge: (own) => judge(again, own) }, flow),
+            ask({ judge: (own) => judge(program, own) }, flow),
+          );
+        }
+      }
+    }),
+    { seed, numRuns: runs(20) },
+  );
+  assert.ok(decided > 200);
+});
+
+test('a buffer that is no Program of this version, or that is cut, is refused', () => {
+  const { buffer, source } = compile(cluster([]), []);
+  const changed = (word: Header, value: number): ArrayBuffer => {
+    const copy = buffer.slice(0) as ArrayBuffer;
+    new Uint32Array(copy)[word] = value;
+    return copy;
+  };
+  const refuses = (bytes: ArrayBufferLike, message: RegExp): void =>
+    assert.throws(
+      () => programFrom(bytes, source),
+      (error) => error instanceof RangeError && message.test(error.message),
+    );
+  refuses(changed(Header.Magic, 0), /magic/);
+  refuses(changed(Header.Version, Layout.Version + 1), /version/);
+  refuses(changed(Header.Sections, 3), /Program/);
+  refuses(new ArrayBuffer(0), /header/);
+  refuses(buffer.slice(0, buffer.byteLength - 8), /bytes/);
+  for (const size of [0, 8, 63, 64, 100, 1000, buffer.byteLength - 1])
+    assert.throws(() => programFrom(buffer.slice(0, size), source), RangeError, `${size} bytes`);
+  // The header may lie about its own size: the sections are held against the buffer.
+  const cut = changed(Header.Bytes, 1000).slice(0, 1000);
+  refuses(cut, /cut/);
+});
+
+test('compiling the same again gives the same bytes', () => {
+  const snapshot = cluster(Array.from({ length: 50 }, (_, index) => podOf(index, { app: `a${index % 5}` })));
+  const policies = [ownPolicy('a1', 'a2'), ownPolicy('a2', 'a3')];
+  assert.deepEqual(
+    Buffer.from(compile(snapshot, policies).buffer as ArrayBuffer),
+    Buffer.from(compile(snapshot, policies).buffer as ArrayBuffer),
+  );
+});
+
+// Growth.
+
+test('replicas add no row, no column and no page', () => {
+  const policies = [ownPolicy('a1', 'a2'), ownPolicy('a2', 'a3')];
+  const sizes = [5, 50, 500].map((count) =>
+    sizeOf(
+      compile(cluster(Array.from({ length: count }, (_, index) => podOf(index, { app: `a${index % 5}` }))), policies),
+    ),
+  );
+  assert.deepEqual(sizes[1], sizes[0]);
+  assert.deepEqual(sizes[2], sizes[0]);
+});
+
+test('labels that no policy asks for, unique on every pod, add no row, no column and no page', () => {
+  const policies = [ownPolicy('a1', 'a2')];
+  const sizes = [20, 1000].map((count) =>
+    sizeOf(
+      compile(
+        cluster(
+          Array.from({ length: count }, (_, index) =>
+            podOf(index, { app: `a${index % 5}`, 'pod-template-hash': `h${index}`, ordinal: String(index) }),
+          ),
+        ),
+        policies,
+      ),
+    ),
+  );
+  assert.deepEqual(sizes[1], sizes[0]);
+});
+
+test('2,000 pods with a policy each: pages grow with what policies say, and no dense table is made', () => {
+  const count = 2000;
+  const pods = Array.from({ length: count }, (_, index) => podOf(index, { app: `a${index}` }));
+  const policies = pods.map((_, index) => ownPolicy(`a${index}`, `a${(index + 1) % count}`));
+  const program = compile(cluster(pods), policies);
+  const { rows, columns, pages, vectors } = sizeOf(program);
+  assert.equal(rows, Row.First + count);
+  assert.ok(columns >= count && columns < count + 200, `${columns} columns`);
+  // Each row has one column of its own in one page; every other page is the one that denies.
+  assert.ok(pages <= count + 10, `${pages} pages`);
+  assert.ok(vectors <= 10, `${vectors} vectors`);
+  assert.ok(program.ingressPages.length < (rows * columns) / 20, 'far from rows x columns');
+  const verdict = (from: number, to: number): Verdict =>
+    judge(program, { src: nameOf(from), dst: nameOf(to), protocol: 6, port: 80 }).verdict;
+  for (const index of [0, 63, 64, 1999]) {
+    assert.equal(verdict((index + 1) % count, index), Verdict.Allow);
+    assert.equal(verdict((index + 2) % count, index), Verdict.Deny);
+  }
+});
+
+test('the same policy a thousand times is one vector and one page', () => {
+  const pods = Array.from({ length: 10 }, (_, index) => podOf(index, { app: `a${index}` }));
+  const once = sizeOf(compile(cluster(pods), [ownPolicy('a1', 'a2')]));
+  const often = sizeOf(
+    compile(
+      cluster(pods),
+      Array.from({ length: 1000 }, () => ownPolicy('a1', 'a2')),
+    ),
+  );
+  assert.deepEqual(often, once);
+});
+
+interface Size {
+  readonly rows: number;
+  readonly columns: number;
+  readonly pages: number;
+  readonly vectors: number;
+}
+
+/** Sizes of the ingress table; columns are rounded up to pages where no endpoint has them. */
+function sizeOf(program: Program): Size {
+  const { header, ingressPageIndex, ingressPages, endpoints, vectorPageIndex } = program;
+  const columns = new Set<number>();
+  for (let at = 0; at < endpoints.length; at += 8) columns.add(endpoints[at + 3]!);
+  return {
+    rows: ingressPageIndex.length / header[Header.IngressPagesPerRow]!,
+    columns: columns.size,
+    pages: ingressPages.length / Layout.PageSize,
+    vectors: vectorPageIndex.length / header[Header.PagesPerVector]!,
+  };
+}
+
+const POSITION = { file: 'world', line: 1, column: 1 };
+
+function podOf(index: number, labels: Readonly<Record<string, string>>): Pod {
+  return {
+    namespace: 'a',
+    name: `p${index}`,
+    labels: new Map(Object.entries(labels)),
+    addresses: [`10.${index >> 16}.${(index >> 8) & 255}.${index & 255}` as AddressText],
+    phase: 'Running',
+    hostNetwork: false,
+    ports: [],
+    workload: { kind: 'Pod', namespace: 'a', name: `p${index}` },
+    count: 1,
+    isStandIn: false,
+    position: POSITION,
+  };
+}
+
+function cluster(pods: readonly Pod[]): Snapshot {
+  return {
+    namespaces: [{ name: 'a', labels: new Map([['kubernetes.io/metadata.name', 'a']]) }],
+    pods,
+    nodes: [],
+    services: [],
+    endpointSlices: [],
+  };
+}
+
+/** Pods with `app: subject` take TCP 80 from pods with `app: peer`. */
+function ownPolicy(subject: string, peer: string): Policy {
+  const select = (value: string): Selector => [{ key: 'app', operator: 'In', values: [value] }];
+  const here = { kind: 'named', namespace: 'a' } as const;
+  const from: Peer = { kind: 'pods', namespaces: here, pods: select(peer) };
+  const rule: Rule = {
+    index: 0,
+    action: 'Accept',
+    peers: [from],
+    ports: [{ kind: 'range', protocol: 'TCP', first: 80, last: 80 }],
+    position: POSITION,
+  };
+  return {
+    kind: 'NetworkPolicy',
+    namespace: 'a',
+    name: `${subject}-from-${peer}`,
+    tier: 'networkpolicy',
+    priority: 0,
+    subject: { namespaces: here, pods: select(subject) },
+    isolates: ['ingress'],
+    ingress: [rule],
+    egress: [],
+    position: POSITION,
+  };
+}
+
+function nameOf(index: number): { kind: 'name'; namespace: string; name: string } {
+  return { kind: 'name', namespace: 'a', name: `p${index}` };
+}
