@@ -3,6 +3,7 @@
  * protojson in camelCase (Cilium `api/v1/flow/flow.proto`, `observer.proto`). Absent means the proto default, except
  * `is_reply`, a wrapper, where absent means unknown.
  */
+import { ServiceSightings } from './service-sighting.ts';
 import { parseAddress } from '../model/address.ts';
 import {
   Orientation,
@@ -95,12 +96,15 @@ interface Memory {
   readonly drops: Map<string, { readonly event: number; readonly timeUs: number }>;
   /** Connections that were handed out, by their two ends in a fixed order. */
   readonly connections: Set<string>;
+  /** What records on both sides of a Service's translation have taught. */
+  readonly services: ServiceSightings;
 }
 
 function openHubble(context: ReadContext): TraceDecoder {
   const { account } = context;
-  const memory: Memory = { drops: new Map(), connections: new Set() };
-  return createJsonDecoder(context, (record, place) => {
+  const services = new ServiceSightings();
+  const memory: Memory = { drops: new Map(), connections: new Set(), services };
+  const decoder = createJsonDecoder(context, (record, place) => {
     const flow = asObject(record['flow']);
     if (flow !== undefined) return takeFlow(context, flow, record, memory, place);
     const lost = asObject(get(record, 'lost_events', 'lostEvents'));
@@ -116,13 +120,17 @@ function openHubble(context: ReadContext): TraceDecoder {
       return takeFlow(context, record, record, memory, place);
     addMalformed(account, 'not-a-flow', place, `expected "flow", found ${Object.keys(record).slice(0, 5).join(', ')}`);
   });
+  return Object.assign(decoder, {
+    countReady: () => services.countReady(context.batch),
+    willHandOut: (count: number) => services.willHandOut(context.batch, count),
+  });
 }
 
 function takeFlow(
   { batch, dictionary, account }: ReadContext,
   flow: Json,
   envelope: Json,
-  { drops, connections }: Memory,
+  { drops, connections, services }: Memory,
   place: Place,
 ): void {
   const eventType = asObject(get(flow, 'event_type', 'eventType'));
@@ -196,6 +204,7 @@ function takeFlow(
     drops.set(key, { event, timeUs });
     if (drops.size > DROP_PAIRS) drops.delete(drops.keys().next().value!);
   }
+  services.add(batch, row, service !== undefined, dictionary.endpoints[dstEndpoint]?.kind === 'pod');
   batch.count = row + 1;
 }
 

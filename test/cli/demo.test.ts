@@ -196,3 +196,29 @@ test('the recorded policies pass their unit tests', async () => {
     assert.equal(code, 0, stdout);
   }
 });
+
+test('the synthetic Hubble trace has 88 connections, before and behind the Services counted once', async () => {
+  const { stdout } = await bench.run([
+    'replay',
+    '--fail-on',
+    'never',
+    '-f',
+    cluster,
+    '-f',
+    join(app, 'mended'),
+    '-o',
+    'json',
+    join(app, 'hubble.jsonl'),
+  ]);
+  const { totals, partial, recorded } = JSON.parse(stdout) as {
+    totals: Record<'allow' | 'deny' | 'undecidable', { connections: number }>;
+    partial: Record<'allow' | 'deny' | 'undecidable', { connections: number }>;
+    recorded: { allowDeny: number; denyAllow: number; denyDeny: number };
+  };
+  const all = [totals, partial]
+    .flatMap((tallies) => Object.values(tallies))
+    .reduce((sum, { connections }) => sum + connections, 0);
+  assert.equal(all, 88);
+  // The trace imagines a cluster that enforces the mended policies: the forecast agrees with every recorded verdict.
+  assert.deepEqual([recorded.allowDeny, recorded.denyAllow, recorded.denyDeny], [0, 0, 17]);
+});

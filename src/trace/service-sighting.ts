@@ -1,0 +1,105 @@
+/**
+ * One connection, two destinations: a record taken before a Service is translated shows its address, one taken behind shows
+ * the backend. Both have the client's address and port in common. The first of them waits a little for the second, so that
+ * both go out with the backend as destination and the Service's address beside it.
+ */
+import { type FlowBatch, Orientation } from '../model/flow.ts';
+import { TranslationTable } from './nat.ts';
+
+/** Rows that a record of a Service's address waits for one of the backend. */
+const HOLD_ROWS = 1_024;
+/** Clients remembered on each side. */
+const CLIENTS = 65_536;
+/** A client's port may be used again for another destination later than this. */
+const WINDOW_US = 5_000_000;
+
+interface Seen {
+  readonly address: number;
+  readonly port: number;
+  readonly timeUs: number;
+}
+
+/** Joins records before and behind a Service's translation. */
+export class ServiceSightings {
+  private readonly translations = new TranslationTable();
+  /** Client -> the Service address that it asked for, with the number of the row that waits. */
+  private readonly asked = new Map<string, Seen & { readonly row: number }>();
+  /** Client -> the pod that it reached. */
+  private readonly reached = new Map<string, Seen>();
+  /** Rows handed out so far: a row's number is this plus its place in the batch. */
+  private handedOut = 0;
+
+  /** Takes in the row that is about to be committed. `isService`: its destination is a Service's address. */
+  add(batch: FlowBatch, row: number, isService: boolean, isPod: boolean): void {
+    if (batch.family[row] === 0 || batch.srcPort[row]! < 0 || batch.dstPort[row]! < 0) return;
+    const timeUs = batch.timeUs[row]!;
+    const isReply = batch.orientation[row] === Orientation.Reply;
+    const [client, clientPort] = isReply
+      ? [batch.dst[row]!, batch.dstPort[row]!]
+      : [batch.src[row]!, batch.srcPort[row]!];
+    const [address, port] = isReply ? [batch.src[row]!, batch.srcPort[row]!] : [batch.dst[row]!, batch.dstPort[row]!];
+    const key = `${batch.family[row]} ${batch.protocol[row]} ${client} ${clientPort}`;
+    if (isService && !isReply) {
+      const pod = this.reached.get(key);
+      if (pod !== undefined && Math.abs(pod.timeUs - timeUs) <= WINDOW_US)
+        this.learn(batch, row, client, clientPort, { address, port }, pod);
+      else remember(this.asked, key, { address, port, timeUs, row: this.handedOut + row });
+    } else if (isPod || isReply) {
+      const service = this.asked.get(key);
+      if (service !== undefined && Math.abs(service.timeUs - timeUs) <= WINDOW_US) {
+        this.asked.delete(key);
+        this.learn(batch, row, client, clientPort, service, { address, port });
+      }
+      remember(this.reached, key, { address, port, timeUs });
+    }
+  }
+
+  /** Rows from the first one that waits on are held back, for a while. */
+  countReady(batch: FlowBatch): number {
+    let ready = batch.count;
+    for (const { row } of this.asked.values()) {
+      const at = row - this.handedOut;
+      // Maps keep the order of insertion: what comes first waits longest.
+      if (at < 0) continue;
+      ready = Math.min(ready, at);
+      break;
+    }
+    const isCrowded = batch.count > batch.capacity / 2;
+    return batch.count - ready < HOLD_ROWS && !isCrowded ? ready : batch.count;
+  }
+
+  /** Translates the rows that go out. */
+  willHandOut(batch: FlowBatch, count: number): void {
+    this.translations.translate(batch, count);
+    this.handedOut += count;
+  }
+
+  private learn(
+    batch: FlowBatch,
+    row: number,
+    client: number,
+    clientPort: number,
+    service: { readonly address: number; readonly port: number },
+    pod: { readonly address: number; readonly port: number },
+  ): void {
+    if (service.address === pod.address && service.port === pod.port) return;
+    this.translations.learn(
+      batch.family[row]!,
+      batch.protocol[row]!,
+      client,
+      clientPort,
+      service.address,
+      service.port,
+      client,
+      clientPort,
+      pod.address,
+      pod.port,
+    );
+  }
+}
+
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > CLIENTS) map.delete(map.keys().next().value!);
+}
