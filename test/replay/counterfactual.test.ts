@@ -292,4 +292,8 @@ test('a recorded pod that the snapshot has elsewhere is judged by its name, and 
   assert.equal(result.disagreements, 1);
   const agreeing = packet(WEB, DB, 'S', 0, { from: named('web-1'), to: named('db-1') });
   assert.equal(replay([agreeing], { policies: WEB_TO_DB }).disagreements, 0);
+  const gone = packet(WEB, DB, 'S', 0, { from: named('gone-1'), to: named('db-1') });
+  const described = replay([gone, { ...gone, timeS: 1 }], { policies: WEB_TO_DB });
+  assert.deepEqual(connections(described.totals), [0, 0, 1], 'by address it would be web, and allowed');
+  assert.equal(described.disagreements, 1);
 });

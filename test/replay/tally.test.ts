@@ -132,6 +132,7 @@ test('recorded verdicts are compared once a connection, and a denial outweighs w
     [[Allow, Deny, Allow], 0, 1, 0],
     [[Deny, Allow], 0, 1, 0],
     [[Drop, Allow], 1, 0, 0],
+    [[Allow, Drop], 1, 0, 0],
     [[Drop, Drop], 0, 0, 1],
     [[Drop, Deny], 0, 1, 0],
     [[None, Audit], 1, 0, 0],
