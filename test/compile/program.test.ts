@@ -17,6 +17,8 @@ import { MissingFact, Verdict } from '../../src/model/verdict.ts';
 import { ask } from '../law/outcome.ts';
 import { runs, seed } from '../law/seed.ts';
 
+const POSITION = { file: 'world', line: 1, column: 1 };
+
 // Pages.
 
 test('a page is kept once for each content, and reads back as it was', () => {
@@ -238,8 +240,6 @@ function sizeOf(program: Program): Size {
     vectors: vectorPageIndex.length / header[Header.PagesPerVector]!,
   };
 }
-
-const POSITION = { file: 'world', line: 1, column: 1 };
 
 function podOf(index: number, labels: Readonly<Record<string, string>>): Pod {
   return {

@@ -22,6 +22,9 @@ import { MissingFact, missingFactNames, REASONS, Verdict, VERDICT_NAMES } from '
 import { Reached } from '../law/outcome.ts';
 import { runs, seed } from '../law/seed.ts';
 
+/** Alternatives that disagree have no reason of their own: explain shows the one that denies. */
+const MIXED = MissingFact.SomePods | MissingFact.SomeBackends;
+
 const laws: readonly { name: string; options: WorldOptions; reaches: readonly string[] }[] = [
   {
     name: 'NetworkPolicy in the default dialect',
@@ -96,9 +99,6 @@ function compare({ world, flows }: Case, reached: Reached): void {
     assert.equal(describeExplanation(explanation), describeDecision(decision), describeCase(program, flow));
   }
 }
-
-/** Alternatives that disagree have no reason of their own: explain shows the one that denies. */
-const MIXED = MissingFact.SomePods | MissingFact.SomeBackends;
 
 function describeDecision({ verdict, egress, ingress, missing }: Decision): string {
   return describe(verdict, egress, ingress, missing);
