@@ -13,12 +13,17 @@ import type { Peer, PodSet, Policy, Rule } from '../../src/model/policy.ts';
 import type { PortMatch } from '../../src/model/port.ts';
 import { Verdict } from '../../src/model/verdict.ts';
 import { evaluators } from '../semantics/evaluators.ts';
-import { Reached, ask, describeOutcome } from './outcome.ts';
+import { type Outcome, Reached, ask, describeOutcome } from './outcome.ts';
 import { runs, seed } from './seed.ts';
 
 /** A law: a way to say the same world otherwise. */
 interface Law {
   readonly name: string;
+  /**
+   * `may change`: the verdict and the reasons stay, the list of missing facts need not. A rule whose peers certainly match
+   * wants only what its ports want; its parts each say what they would want.
+   */
+  readonly missingFacts?: 'may change';
   rewrite(world: World, shuffle: <T>(list: readonly T[]) => T[]): World;
 }
 
@@ -58,6 +63,7 @@ const laws: readonly Law[] = [
   },
   {
     name: 'a rule is one rule for each of its peers and ports',
+    missingFacts: 'may change',
     rewrite: (world) => ({
       ...world,
       policies: world.policies.map((policy) => ({
@@ -100,7 +106,7 @@ const laws: readonly Law[] = [
 ];
 
 for (const evaluator of evaluators)
-  for (const { name, rewrite } of laws)
+  for (const { name, rewrite, missingFacts } of laws)
     test(`${evaluator.name}: ${name} (seed ${seed})`, () => {
       const reached = new Reached();
       fc.assert(
@@ -118,7 +124,10 @@ for (const evaluator of evaluators)
             for (const flow of flows) {
               const outcome = ask(before, flow);
               reached.add(outcome);
-              assert.equal(describeOutcome(ask(after, flow)), describeOutcome(outcome), JSON.stringify(flow));
+              const found = ask(after, flow);
+              const compared = (item: Outcome): string =>
+                describeOutcome(missingFacts === undefined || item === 'unknown-name' ? item : { ...item, missing: 0 });
+              assert.equal(compared(found), compared(outcome), JSON.stringify(flow));
             }
           },
         ),
