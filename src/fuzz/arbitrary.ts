@@ -23,6 +23,7 @@ import { type EndpointRef, type Flow, type Packet, TcpFlag } from '../model/flow
 import { type Labels, NAMESPACE_NAME_LABEL, type Requirement, type Selector } from '../model/label.ts';
 import type { Action, Direction, Peer, PodSet, Policy, Position, Rule } from '../model/policy.ts';
 import { PORT_PROTOCOLS, type PortMatch, type PortProtocol, Protocol } from '../model/port.ts';
+import { holdsPod } from '../oracle/rule.ts';
 
 /** How wide worlds are: with the tiers of admin policies or without, with the dialect's knobs turned or at rest. */
 export interface WorldOptions {
@@ -120,11 +121,78 @@ export function arbitraryFlow(world: World): fc.Arbitrary<Flow> {
     .map(({ src, dst, content }): Flow => ({ src, dst, ...content }));
   const kinds: fc.WeightedArbitrary<Flow>[] = [{ weight: 12, arbitrary: plain }];
   const open = snapshot.services.filter((own) => own.ports.length > 0);
-  if (open.length > 0) kinds.push({ weight: 4, arbitrary: arbitraryServiceFlow(world, open, source) });
+  if (open.length > 0) kinds.push({ weight: 6, arbitrary: arbitraryServiceFlow(world, open, source) });
   const blocks = snapshot.nodes.flatMap((node) => [...node.podCidrs]);
   if (blocks.length > 0 && names.length > 0)
     kinds.push({ weight: 2, arbitrary: arbitraryUnknownPodFlow(blocks, name, arbitraryContent(world)) });
+  const probes = listProbes(world);
+  if (probes.length > 0) kinds.push({ weight: 10, arbitrary: fc.constantFrom(...probes).chain(arbitraryProbeFlow) });
   return fc.oneof(...kinds);
+}
+
+/** What to ask of one rule: of a subject of its policy, at the edges of the rule's peers and ports. */
+interface Probe {
+  readonly direction: Direction;
+  readonly subjects: readonly EndpointRef[];
+  readonly peers: readonly EndpointRef[];
+  readonly contents: readonly Pick<Flow, 'protocol' | 'port'>[];
+}
+
+function arbitraryProbeFlow({ direction, subjects, peers, contents }: Probe): fc.Arbitrary<Flow> {
+  return fc
+    .record({
+      subject: fc.constantFrom(...subjects),
+      peer: fc.constantFrom(...peers),
+      content: fc.constantFrom(...contents),
+    })
+    .map(({ subject, peer, content }) =>
+      direction === 'ingress' ? { src: peer, dst: subject, ...content } : { src: subject, dst: peer, ...content },
+    );
+}
+
+function listProbes(world: World): Probe[] {
+  const { snapshot, policies } = world;
+  const toPod = (pod: Pod): EndpointRef =>
+    pod.addresses[0] === undefined
+      ? { kind: 'workload', namespace: pod.namespace, workloadKind: pod.workload.kind, name: pod.workload.name }
+      : { kind: 'address', address: pod.addresses[0] };
+  const selectedBy = (set: PodSet): EndpointRef[] =>
+    snapshot.pods.filter((pod) => pod.phase === 'Running' && holdsPod(set, pod, snapshot)).map(toPod);
+  const anywhere = edgeAddresses(world).map((address): EndpointRef => ({ kind: 'address', address }));
+  return policies.flatMap((policy) => {
+    const subjects = selectedBy(policy.subject);
+    if (subjects.length === 0) return [];
+    const directions = policy.tier === 'networkpolicy' ? policy.isolates : (['ingress', 'egress'] as const);
+    return directions.flatMap((direction) =>
+      policy[direction].map((rule): Probe => {
+        const peers = (rule.peers ?? []).flatMap((peer): EndpointRef[] =>
+          peer.kind === 'pods'
+            ? selectedBy(peer)
+            : peer.kind === 'ipBlock'
+              ? [peer.cidr, ...peer.except].flatMap(edgesOf).map((address) => ({ kind: 'address', address }))
+              : [],
+        );
+        const contents = (rule.ports ?? []).flatMap((match) => probePorts(match, snapshot));
+        return {
+          direction,
+          subjects,
+          peers: peers.length > 0 ? peers : anywhere,
+          contents: contents.length > 0 ? contents : [{ protocol: Protocol.Tcp, port: 80 }],
+        };
+      }),
+    );
+  });
+}
+
+function probePorts(match: PortMatch, snapshot: Snapshot): Pick<Flow, 'protocol' | 'port'>[] {
+  const protocol = PORT_PROTOCOLS[match.protocol ?? 'TCP'];
+  const numbers =
+    match.kind === 'any'
+      ? [80]
+      : match.kind === 'range'
+        ? [match.first - 1, match.first, match.last, match.last + 1]
+        : snapshot.pods.flatMap(({ ports }) => ports.filter(({ name }) => name === match.name).map(({ port }) => port));
+  return numbers.filter((port) => port >= 0 && port <= 65_535).map((port) => ({ protocol, port }));
 }
 
 /** A flow that a Service translates: to its name, one of its addresses, or a node port of a node. */
@@ -196,20 +264,7 @@ export function edgeAddresses(world: World): AddressText[] {
   for (const policy of policies)
     for (const rule of [...policy.ingress, ...policy.egress])
       for (const peer of rule.peers ?? []) if (peer.kind === 'ipBlock') blocks.push(peer.cidr, ...peer.except);
-  for (const cidr of blocks) {
-    const bits = parseCidr(cidr)!;
-    const last = lastOf(bits.first, bits.length, bits.family);
-    for (const [words, step] of [
-      [bits.first, 0],
-      [bits.first, -1],
-      [last, 0],
-      [last, 1],
-    ] as const) {
-      const text = formatAddress(bits.family, addTo(words, step, bits.family));
-      // ::ffff:0:0/96 is IPv4 written as IPv6; no reader gives it.
-      if (familyOf(text) === bits.family && canonicalAddress(text) === text) found.add(text);
-    }
-  }
+  for (const cidr of blocks) for (const address of edgesOf(cidr)) found.add(address);
   return [...found];
 }
 
@@ -744,6 +799,24 @@ function arbitraryPolicies(tiers: WorldOptions['tiers']): fc.Arbitrary<Policy[]>
 
 function at(line: number): Position {
   return { file: 'world', line, column: 1 };
+}
+
+/** The first and last address of a block, and those just outside. */
+function edgesOf(cidr: Cidr): AddressText[] {
+  const { family, first, length } = parseCidr(cidr)!;
+  const last = lastOf(first, length, family);
+  const steps: readonly (readonly [Uint32Array, number])[] = [
+    [first, 0],
+    [first, -1],
+    [last, 0],
+    [last, 1],
+  ];
+  return (
+    steps
+      .map(([words, step]) => formatAddress(family, addTo(words, step, family)))
+      // ::ffff:0:0/96 is IPv4 written as IPv6; no reader gives it.
+      .filter((text) => familyOf(text) === family && canonicalAddress(text) === text)
+  );
 }
 
 function isInside(inner: Cidr, outer: Cidr): boolean {

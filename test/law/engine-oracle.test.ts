@@ -30,7 +30,7 @@ const FACTS = [
   'some-pods',
 ];
 /** Fewer than this many of something is luck, not a law. */
-const LEAST = 10;
+const LEAST = 5;
 
 const laws: readonly { name: string; options: WorldOptions; reaches: readonly string[] }[] = [
   {
