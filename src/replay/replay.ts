@@ -169,7 +169,8 @@ class Replaying implements Replay {
     if (state === TrackState.Established) return this.addTo(tracker.entry, batch, row);
     if (state === TrackState.New) {
       if (tracker.created === 0 && tracker.entry >= 0) return this.addAgain(batch, row, account);
-      if (tracker.entry < 0 && tracker.refused === refused) return this.addUntracked(batch, row, account);
+      if (tracker.refused > refused) return this.countInvalid(InvalidCause.TableFull, batch, row);
+      if (tracker.entry < 0) return this.addUntracked(batch, row, account);
       return this.open(batch, row, account, this.orientNew(batch, row));
     }
     if (state === TrackState.Related) return this.addRelated(batch, row);
@@ -277,12 +278,14 @@ class Replaying implements Replay {
       ) {
         const guess = this.orientMidstream(batch, row);
         if (guess !== undefined) {
+          const { refused } = tracker;
           tracker.adopt(
             batch,
             row,
             guess.orientation === Orientation.Reply ? ConnectionDirection.Reply : ConnectionDirection.Original,
           );
           if (tracker.created === 1) return this.open(batch, row, account, guess, 1);
+          if (tracker.refused > refused) return this.countInvalid(InvalidCause.TableFull, batch, row);
         }
       }
     }

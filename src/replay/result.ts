@@ -97,7 +97,10 @@ export interface TrackingReport {
   readonly peak: number;
   /** Connections that ended by timeout, RST or FIN before the trace did. */
   readonly expired: number;
-  /** With a limit: new connections that found the table full, and closing ones put out early. */
+  /**
+   * With a limit: packets that would have opened a connection and found the table full (their records are among `invalid`
+   * as `table-full`), and closing connections put out early.
+   */
   readonly refused: number;
   readonly evicted: number;
   readonly limit?: number;

@@ -28,6 +28,8 @@ export const enum InvalidCause {
   IcmpType = 9,
   /** Ports are missing: a fragment without its first, or a cut header. */
   NoTransport = 10,
+  /** The connection table is full: the packet is dropped, and its connection never comes to be. */
+  TableFull = 11,
 }
 
 /** Names of `InvalidCause`, indexed by it. */
@@ -43,6 +45,7 @@ export const INVALID_CAUSES: readonly string[] = [
   'icmp-unknown-quote',
   'icmp-type',
   'no-transport',
+  'table-full',
 ];
 
 /** Which direction of its connection a packet travels in. */

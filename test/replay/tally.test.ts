@@ -78,7 +78,8 @@ test('a full connection table is reported: what it refused, its limit and its pe
     [result.tracking.limit, result.tracking.peak, result.tracking.refused, result.tracking.evicted],
     [2, 2, 1, 0],
   );
-  assert.equal(result.totals.allow.connections, 3, 'the policy has the same to say of it');
+  assert.equal(result.totals.allow.connections, 2, 'a packet that is dropped for want of room opens no connection');
+  assert.equal(result.invalid.get('table-full')?.records, 1);
   assert.equal(replay(established).tracking.refused, 0);
   assert.equal(replay(established).tracking.limit, undefined);
 });

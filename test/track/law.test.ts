@@ -165,7 +165,8 @@ describe(`the fast tracker equals the slow one (seed ${SEED})`, () => {
     check({}, 1500, steps);
   });
   it('and the sequences reached every state and every cause', () => {
-    for (const name of [...STATES, ...INVALID_CAUSES])
+    // A full table is no cause of the tracker's own: it refuses, and replay says so.
+    for (const name of [...STATES, ...INVALID_CAUSES.filter((cause) => cause !== 'table-full')])
       assert.ok((reached.get(name) ?? 0) > 20, `${name} was hardly reached`);
   });
 });
