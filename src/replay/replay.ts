@@ -308,7 +308,7 @@ class Replaying implements Replay {
     row: number,
     account: TraceAccount,
     guess: Guess,
-    partial = Number(isPartial(batch, row, guess)),
+    partial = this.partialOf(batch, row, guess),
   ): void {
     const { tracker } = this;
     const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply, partial);
@@ -328,7 +328,7 @@ class Replaying implements Replay {
     account: TraceAccount,
     guess: Guess,
     isReply: boolean,
-    partial = Number(isPartial(batch, row, guess)),
+    partial = this.partialOf(batch, row, guess),
   ): number {
     const group = this.groupOf(batch, row, account, isReply ? Orientation.Reply : Orientation.Original, partial);
     if (group < 0) {
@@ -345,6 +345,11 @@ class Replaying implements Replay {
   private countConnection(group: number): void {
     this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
     if (this.isDisputed) this.counters.disagreements += 1;
+  }
+
+  /** 1 where the opening is missing. Packet by packet there are no openings to miss: the kernel takes what comes. */
+  private partialOf(batch: FlowBatch, row: number, guess: Guess): number {
+    return this.options.mode !== 'packets' && isPartial(batch, row, guess) ? 1 : 0;
   }
 
   /** The group of a row's connection, initiator first; -1 where an end is nobody. */
