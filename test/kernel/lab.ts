@@ -16,6 +16,8 @@ export interface Frame {
 export interface Lab {
   /** Sends up to 65,000 frames in order; the answer has the DSCP of each, or 255 for one that did not come out. */
   exchange(frames: readonly Frame[]): Promise<Uint8Array>;
+  /** Loads another ruleset (nft syntax) on the router; it replaces the one before if it begins with `flush ruleset`. */
+  load(ruleset: string): void;
   close(): void;
 }
 
@@ -156,7 +158,8 @@ export function openLab(ruleset: string, sysctls: readonly string[] = []): Lab {
     close();
     throw error;
   }
-  return { exchange: (frames) => exchange(helper!, frames), close };
+  const load = (text: string): void => run('ip', ['netns', 'exec', router, 'nft', '-f', '-'], text);
+  return { exchange: (frames) => exchange(helper!, frames), load, close };
 }
 
 function exchange(helper: ChildProcessWithoutNullStreams, frames: readonly Frame[]): Promise<Uint8Array> {

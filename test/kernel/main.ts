@@ -3,7 +3,9 @@
  * gives each one is compared with src/track (and with its slow twin). Root, nft and python3 are needed; otherwise it
  * says why it is skipped and ends well.
  *
- *     node --import tsx test/kernel/main.ts [--packets N] [--seed N]
+ * Then it asks about policies (policy.ts). `--packets` and `--verdicts` say how much of each; 0 leaves one out.
+ *
+ *     node --import tsx test/kernel/main.ts [--packets N] [--verdicts N] [--seed N]
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -14,6 +16,7 @@ import { createTracker } from '../../src/track/tracker.ts';
 import { batchOf, type Row } from '../track/row.ts';
 import { frameOf, sideOf } from './frame.ts';
 import { STATE_MARKS, STATE_RULES, openLab, whyNoLab } from './lab.ts';
+import { testPolicies } from './policy.ts';
 import { createRandom, createTraffic } from './traffic.ts';
 
 const STATES = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID'];
@@ -65,12 +68,19 @@ interface Tally {
   readonly states: Map<string, number>;
 }
 
-const { values } = parseArgs({ options: { packets: { type: 'string' }, seed: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { packets: { type: 'string' }, verdicts: { type: 'string' }, seed: { type: 'string' } },
+});
 const packets = Number(values.packets ?? 200_000);
+const verdicts = Number(values.verdicts ?? 110_000);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const reason = whyNoLab();
 if (reason !== undefined) console.log(`kernel test skipped: ${reason}`);
-else process.exitCode = await main();
+else {
+  const tracking = packets > 0 ? await main() : 0;
+  const policy = verdicts > 0 ? await testPolicies(verdicts, seed) : 0;
+  process.exitCode = Math.max(tracking, policy);
+}
 
 async function main(): Promise<number> {
   const release = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
