@@ -146,6 +146,8 @@ export interface ReplayResult {
   readonly disagreements: number;
   readonly tracking: TrackingReport;
   readonly untouched: readonly UntouchedWorkload[];
+  /** Pods that policies can govern, and how many of them some connection touched. */
+  readonly pods: { readonly total: number; readonly touched: number };
   /** False where a source lost records, or was malformed. */
   readonly isComplete: boolean;
 }

@@ -91,6 +91,7 @@ export function summarize(input: SummaryInput): ReplayResult {
       ...(options.conntrackMax !== undefined && { limit: options.conntrackMax }),
     },
     untouched: listUntouched(input),
+    pods: countPods(input),
     isComplete: accounts.every(
       (account) => account.lost === 0 && total(account.malformed) === 0 && isBalanced(account),
     ),
@@ -233,6 +234,17 @@ function makeDecision(packed: number, explain: () => Explanation | undefined): G
       return (known ??= { value: explain() }).value;
     },
   };
+}
+
+function countPods({ options, parties }: SummaryInput): { total: number; touched: number } {
+  let total = 0;
+  let touched = 0;
+  options.program.source.snapshot.pods.forEach((pod, index) => {
+    if (!isGoverned(pod)) return;
+    total += pod.count;
+    if (parties.touched[index] === 1) touched += pod.count;
+  });
+  return { total, touched };
 }
 
 /** Pods that no connection touched, by workload. */

@@ -46,6 +46,7 @@ function summaryJson(result: ReplayResult, names: Names): object {
     oriented: result.oriented,
     disagreements: result.disagreements,
     tracking: result.tracking,
+    pods: result.pods,
     untouched: result.untouched.map(({ workload, pods }) => ({ ...workloadJson(workload, names), pods })),
     ungrouped: result.ungrouped,
     accounting: { ...balance, addsUp: addsUp === 'yes' },

@@ -6,6 +6,7 @@ import { decidingSides, splitBackendsText } from './cause.ts';
 import { csvCell, markdownCell } from './escape.ts';
 import { type Item, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
 import { alignColumns } from './layout.ts';
+import { missesPods } from './replay-text.ts';
 import type { Names } from './name.ts';
 import { groupEndpointText, missingTexts, policyText, positionText, ruleText, serviceText, viaText } from './phrase.ts';
 import { formatBytes, formatCount, formatCounted, formatPercent, formatTime } from './quantity.ts';
@@ -79,6 +80,8 @@ export function replayMarkdown(result: ReplayResult, names: Names, top: number):
       '',
       `${formatCounted(partial, unit.singular)} apart, whose opening is not in the trace: ${formatCount(unit.count(result.partial.deny))} would be dropped.`,
     );
+  const miss = missesPods(result);
+  if (miss !== undefined) lines.push('', `**${markdownCell(miss)}**`);
   const { comparison } = result;
   if (comparison !== undefined)
     lines.push(

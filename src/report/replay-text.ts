@@ -35,6 +35,7 @@ export function replayTextLines(result: ReplayResult, options: ReplayTextOptions
   };
   const sections = [
     summaryLines(page),
+    missLines(page),
     [...(options.table ?? [])],
     ...(result.comparison === undefined ? [droppedLines(page)] : comparedLines(page)),
     undecidableLines(page),
@@ -94,6 +95,20 @@ function summaryLines(page: Page): string[] {
   ];
 }
 
+function missLines({ result, style }: Page): string[] {
+  const text = missesPods(result);
+  return text === undefined ? [] : hang('', text).map((line) => style.warn(line));
+}
+
+/** A forecast over traffic that meets no pod of the input is no forecast: said before anything else. */
+export function missesPods({ pods, rows, totals, partial }: ReplayResult): string | undefined {
+  const hasVerdict = [totals, partial].some(({ deny, undecidable }) => deny.records + undecidable.records > 0);
+  if (rows === 0 || pods.touched > 0 || hasVerdict) return undefined;
+  return pods.total === 0
+    ? "The input holds no pod, so no policy could apply. Add the cluster's pods: kubectl get pods -A -o json"
+    : 'No connection touches a pod of the input: the addresses of the trace and those of the manifests do not meet, and this forecast says nothing. Manifests of workloads have no addresses; add the pods of the time of the trace: kubectl get pods -A -o json';
+}
+
 function headline({ result, unit, policyCount, baselinePolicyCount }: Page): string {
   const whole = unit.count(sumTallies([sumAll(result.totals), sumAll(result.partial)]));
   const policies = policyCount === undefined ? '' : ` against ${formatCounted(policyCount, 'policy', 'policies')}`;
@@ -118,6 +133,7 @@ function timeLines({ span }: Page): string[] {
 
 function droppedLines(page: Page): string[] {
   const { result, unit, style } = page;
+  if (missesPods(result) !== undefined) return [];
   const groups = result.groups.filter((group) => !group.isPartial && group.decision.verdict === Verdict.Deny);
   const count = unit.count(result.totals.deny);
   if (count === 0) return [style.good('Nothing would be dropped.')];

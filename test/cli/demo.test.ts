@@ -222,3 +222,22 @@ test('the synthetic Hubble trace has 88 connections, before and behind the Servi
   // The trace imagines a cluster that enforces the mended policies: the forecast agrees with every recorded verdict.
   assert.deepEqual([recorded.allowDeny, recorded.denyAllow, recorded.denyDeny], [0, 0, 17]);
 });
+
+test('a cluster whose pods have no address in the trace gives no forecast, and the report says so first', async () => {
+  bench.write(
+    'elsewhere.yaml',
+    'apiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: app1-ns }\nspec: { containers: [{ name: c }] }\nstatus: { podIP: 192.0.2.1 }\n',
+  );
+  const { stdout } = await bench.run([
+    'replay',
+    '--fail-on',
+    'never',
+    '-f',
+    'elsewhere.yaml',
+    '-f',
+    'policies',
+    capture,
+  ]);
+  assert.match(stdout.replaceAll('\n', ' '), /No connection touches a pod of the input/);
+  assert.doesNotMatch(stdout, /Nothing would be dropped/);
+});
