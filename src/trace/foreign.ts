@@ -92,7 +92,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     h.rawLines.some((line) => line.startsWith('#separator') || line.startsWith('#fields')),
   ),
   lines('conntrack-save', 'conntrack -o save output', (line) => line.startsWith('-A -t ')),
-  lines('conntrack', 'a conntrack listing', isConntrack),
   text('aws-vpc', 'AWS VPC flow logs', isAwsVpc),
   lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),
   lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
@@ -168,12 +167,6 @@ function isRawFlowExport(bytes: Uint8Array): boolean {
   const second = bytes[2]! * 256 + bytes[3]!;
   if (bytes[1] === 10) return second >= 16 && second <= 9000;
   return (bytes[1] === 5 || bytes[1] === 9) && second >= 1 && second <= 60;
-}
-
-function isConntrack(line: string): boolean {
-  const first = line.indexOf('src=');
-  if (first < 0 || line.indexOf(' dst=', first) < 0) return false;
-  return line.indexOf('src=', first + 4) > 0;
 }
 
 const AWS_FIELDS: ReadonlySet<string> = new Set(

@@ -22,8 +22,18 @@ const NEWLINE = 10;
 const QUOTE = 34;
 const BACKSLASH = 92;
 
+/** Takes one line, `bytes[start, end)` without its line end; the bytes are the reader's and change after the call. */
+export type ByteLineHandler = (bytes: Uint8Array, start: number, end: number, line: number, offset: number) => void;
+
 /** Hands every line that is not blank to `handle`, without its line end. Lines end in LF or CRLF. */
 export function createLineDecoder(context: ReadContext, handle: RecordHandler<string>): TraceDecoder {
+  return createByteLineDecoder(context, (bytes, start, end, line, offset) =>
+    handle(decodeText(bytes, start, end), { unit: 'line', number: line, offset }),
+  );
+}
+
+/** The same without text or object for a line: for the formats of millions of short lines. */
+export function createByteLineDecoder(context: ReadContext, handle: ByteLineHandler): TraceDecoder {
   const { batch, account } = context;
   let line = 1;
   let offset = 0;
@@ -31,11 +41,9 @@ export function createLineDecoder(context: ReadContext, handle: RecordHandler<st
 
   const take = (bytes: Uint8Array, start: number, end: number): void => {
     const stop = end > start && bytes[end - 1] === 13 ? end - 1 : end;
-    const text = decodeText(bytes, start, stop);
-    if (!isBlank(text)) {
-      account.read++;
-      handle(text, { unit: 'line', number: line, offset });
-    }
+    if (isBlank(bytes, start, stop)) return;
+    account.read++;
+    handle(bytes, start, stop, line, offset);
   };
 
   return {
@@ -156,11 +164,12 @@ function endOfObject(bytes: Uint8Array, start: number, end: number): number {
   return -1;
 }
 
-function decodeText(bytes: Uint8Array, start: number, end: number): string {
+/** UTF-8 of `bytes[start, end)`; broken sequences become replacement characters. */
+export function decodeText(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
 }
 
-function isBlank(text: string): boolean {
-  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 32) return false;
+function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (bytes[at]! > 32) return false;
   return true;
 }

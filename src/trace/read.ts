@@ -6,6 +6,7 @@ import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type 
 import { increment, type TraceAccount } from './account.ts';
 import { BINARY } from './binary.ts';
 import { openContainers, type Peekable } from './container.ts';
+import { CONNTRACK } from './conntrack.ts';
 import { CSV, type CsvMapping } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
 import type { TraceDecoder, TraceFormat } from './format.ts';
@@ -39,6 +40,7 @@ export const FORMATS: readonly TraceFormat[] = [
   ...FOREIGN_BINARY,
   HUBBLE,
   NDJSON,
+  CONNTRACK,
   ...FOREIGN_TEXT,
   CSV,
 ];

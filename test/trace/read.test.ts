@@ -7,6 +7,7 @@ import { createAccount, isBalanced } from '../../src/trace/account.ts';
 import { FORMATS, readTrace } from '../../src/trace/read.ts';
 import { createWriter } from '../../src/trace/write.ts';
 import { createDictionary } from '../../src/model/flow.ts';
+import { CONNTRACK_DUMP, CONNTRACK_EVENTS, CONNTRACK_PROC } from './log.ts';
 import { bytesOf, ethernet, ip, pcap, pcapng, readAll, sll2, tcp, udp } from './build.ts';
 
 const SEED = Number(process.env['FC_SEED'] ?? 20_261_121);
@@ -60,6 +61,9 @@ async function samples(): Promise<Record<string, Uint8Array>> {
     ndjson: Buffer.from(NDJSON_TEXT + NDJSON_TEXT),
     csv: Buffer.from(CSV_TEXT),
     binary: await binarySample(),
+    'conntrack -E': Buffer.from(CONNTRACK_EVENTS),
+    'conntrack -L': Buffer.from(CONNTRACK_DUMP),
+    nf_conntrack: Buffer.from(CONNTRACK_PROC),
   };
 }
 
@@ -161,7 +165,7 @@ test('unknown and empty inputs, an unknown name, and a name that overrides recog
 
 test('names of formats that have a reader are unique', () => {
   const names = FORMATS.filter(({ open }) => open !== undefined).map(({ name }) => name);
-  assert.deepEqual([...names].sort(), ['binary', 'csv', 'hubble', 'ndjson', 'pcap', 'pcapng']);
+  assert.deepEqual([...names].sort(), ['binary', 'conntrack', 'csv', 'hubble', 'ndjson', 'pcap', 'pcapng']);
   assert.ok(FORMATS.every(({ name, description }) => name !== '' && description !== ''));
 });
 

@@ -103,7 +103,6 @@ test('each sample without a reader is refused by its name', { skip }, async () =
     aws: /^aws-vpc/,
     azure: /^azure-(nsg|vnet)$/,
     calico: /^calico-flowlog$/,
-    conntrack: /^conntrack/,
     gcp: /^(gcp-vpc|gke-policy)$/,
     misc: /^(beyla|weave-npc)$/,
     netobserv: /^(netobserv|loki)$/,
@@ -126,4 +125,51 @@ test('each sample without a reader is refused by its name', { skip }, async () =
       assert.equal(account.diagnostics[0]!.code, 'unsupported-format');
       assert.match(account.diagnostics[0]!.hint!, /\S/);
     }
+});
+
+test(
+  'conntrack: five outputs of one traffic show the same connections, each with its translation',
+  { skip },
+  async () => {
+    const samples: Record<string, [read: number, rows: number]> = {
+      'ct_E_ext.txt': [17, 5],
+      'ct_E_plain.txt': [17, 5],
+      'ct_L_ext.txt': [4, 4],
+      'ct_L_ktimestamp.txt': [4, 4],
+      'ct_L_plain.txt': [4, 4],
+      'proc_nf_conntrack.txt': [4, 4],
+    };
+    for (const [name, [total, used]] of Object.entries(samples)) {
+      const { account, rows } = await read(`conntrack/${name}`);
+      assert.deepEqual(
+        [account.format, account.read, rows.length, account.malformed.size],
+        ['conntrack', total, used, 0],
+      );
+      const tuples = new Set(rows.map((row) => `${row.src}:${row.srcPort} ${row.preDst} ${row.dst}:${row.dstPort}`));
+      for (const tuple of [
+        '10.244.1.5:45500 10.96.0.10 10.244.1.6:8080',
+        '10.244.1.5:47582  10.244.1.6:8080',
+        '10.244.1.5:55972 10.96.0.11 10.244.1.6:5353',
+        '10.244.1.5:47160  10.244.1.6:4444',
+      ])
+        assert.ok(tuples.has(tuple), `${name}: ${tuple}`);
+      // The dump was made after this one had been closed.
+      assert.equal(tuples.has('10.244.1.5:33648  10.244.1.6:7777'), name.startsWith('ct_E'), name);
+    }
+  },
+);
+
+test('conntrack: IPv6 and echoes', { skip }, async () => {
+  const samples: Record<string, [read: number, rows: number]> = {
+    'ct_E_v6_icmp.txt': [12, 4],
+    'ct_L_all_ext.txt': [4, 4],
+    'ct_L_v6.txt': [2, 2],
+    'proc_nf_conntrack_v6.txt': [4, 4],
+  };
+  for (const [name, [total, used]] of Object.entries(samples)) {
+    const { account, rows } = await read(`conntrack/${name}`);
+    assert.deepEqual([account.read, rows.length, account.malformed.size], [total, used, 0], name);
+    const echo = rows.find(({ protocol }) => protocol === 58)!;
+    assert.deepEqual([echo.src, echo.srcPort, echo['icmp']], ['fd00:10:244:1::5', 4242, 128 << 8], name);
+  }
 });

@@ -1,0 +1,19 @@
+/** Small logs of each kind, written for these tests after the tools' formats; the byte tests cut and damage them. */
+
+/** Events of a connection through a ClusterIP, of an echo, and of a connection that was there before. */
+export const CONNTRACK_EVENTS = `[1795226107.572549]\t    [NEW] ipv4     2 tcp      6 120 SYN_SENT src=10.0.0.1 dst=10.96.0.10 sport=4000 dport=80 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 sport=8080 dport=4000 id=77
+[1795226107.572585]\t [UPDATE] ipv4     2 tcp      6 60 SYN_RECV src=10.0.0.1 dst=10.96.0.10 sport=4000 dport=80 src=10.0.0.2 dst=10.0.0.1 sport=8080 dport=4000 id=77
+[1795226108.000001]\t    [NEW] ipv6     10 icmpv6   58 30 src=fd00::1 dst=fd00::2 type=128 code=0 id=4242 [UNREPLIED] src=fd00::2 dst=fd00::1 type=129 code=0 id=4242 id=78
+[1795226109.000000]\t[DESTROY] ipv4     2 tcp      6 src=10.0.0.1 dst=10.96.0.10 sport=4000 dport=80 packets=5 bytes=286 src=10.0.0.2 dst=10.0.0.1 sport=8080 dport=4000 packets=4 bytes=200 [ASSURED] id=77
+[1795226110.000000]\t[DESTROY] ipv4     2 udp      17 src=10.0.0.3 dst=10.0.0.4 sport=5000 dport=53 packets=1 bytes=60 src=10.0.0.4 dst=10.0.0.3 sport=53 dport=5000 packets=1 bytes=90 id=79
+`;
+
+/** A dump as `conntrack -L -o ktimestamp` prints it. */
+export const CONNTRACK_DUMP = `tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=10.96.0.10 sport=4000 dport=80 packets=5 bytes=286 src=10.0.0.2 dst=10.0.0.254 sport=8080 dport=61000 packets=4 bytes=200 [ASSURED] mark=0 delta-time=4 [start=Sat Nov 21 01:55:07 2026] use=1
+udp      17 26 src=10.0.0.1 dst=10.0.0.9 sport=4001 dport=53 [UNREPLIED] src=10.0.0.9 dst=10.0.0.1 sport=53 dport=4001 mark=0 delta-time=4 [start=Sun Nov  1 01:55:07 2026] use=1
+`;
+
+/** /proc/net/nf_conntrack: IPv6 in full, zones, a protocol without ports. */
+export const CONNTRACK_PROC = `ipv6     10 tcp      6 119 TIME_WAIT src=fd00:0000:0000:0000:0000:0000:0000:0001 dst=fd00:0000:0000:0000:0000:0000:0000:0002 sport=4000 dport=80 packets=6 bytes=458 src=fd00:0000:0000:0000:0000:0000:0000:0002 dst=fd00:0000:0000:0000:0000:0000:0000:0001 sport=80 dport=4000 packets=4 bytes=302 [ASSURED] mark=0 zone=0 delta-time=0 use=2
+ipv4     2 unknown  47 500 src=10.0.0.1 dst=10.0.0.2 src=10.0.0.2 dst=10.0.0.1 mark=0 zone=3 use=2
+`;
