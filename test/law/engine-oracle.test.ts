@@ -4,31 +4,13 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type Case, arbitraryCase, type WorldOptions } from '../../src/fuzz/arbitrary.ts';
 import type { Evaluator } from '../../src/model/evaluator.ts';
+import { MISSING_FACTS, REASONS } from '../../src/model/verdict.ts';
 import { oracle } from '../../src/oracle/oracle.ts';
 import { candidates } from '../semantics/evaluators.ts';
 import { Reached, ask, describeOutcome } from './outcome.ts';
+import { REACHES } from './reach.ts';
 import { runs, seed } from './seed.ts';
 
-/** Sides can give these for a single flow; the tracker's reasons have laws of their own. */
-const REASONS_OF_POLICY = [
-  'not-isolated',
-  'allowed-by-rule',
-  'no-rule-matches',
-  'same-pod',
-  'dialect-exempt',
-  'undecidable',
-];
-const FACTS = [
-  'unknown-pod',
-  'no-address',
-  'no-port',
-  'no-protocol',
-  'unresolved-named-port',
-  'some-backends',
-  'no-backend',
-  'domain-name',
-  'some-pods',
-];
 /** Fewer than this many of something is luck, not a law. */
 const LEAST = 5;
 
@@ -36,25 +18,16 @@ const laws: readonly { name: string; options: WorldOptions; reaches: readonly st
   {
     name: 'NetworkPolicy in the default dialect',
     options: { tiers: 'networkpolicy', dialect: 'default' },
-    reaches: [
-      ...REASONS_OF_POLICY.flatMap((name) => [`egress ${name}`, `ingress ${name}`]),
-      'egress not-subject',
-      'ingress own-node',
-      ...FACTS,
-    ],
+    reaches: REACHES.networkPolicy,
   },
-  {
-    name: 'all tiers in any dialect',
-    options: { tiers: 'all', dialect: 'any' },
-    reaches: [...FACTS, 'egress denied-by-rule', 'ingress denied-by-rule', 'egress own-node', 'equal-priority'],
-  },
+  { name: 'all tiers in any dialect', options: { tiers: 'all', dialect: 'any' }, reaches: REACHES.tiers },
 ];
 
 for (const { name, evaluator, skip } of candidates.slice(1))
   for (const law of laws)
     test(`${name} = oracle: ${law.name} (seed ${seed})`, { skip }, (context) => {
       const reached = new Reached();
-      const property = fc.property(arbitraryCase(law.options, 40), (item) => compare(evaluator!, item, reached));
+      const property = fc.property(arbitraryCase(law.options, 40), (item) => compare(evaluator, item, reached));
       fc.assert(property, { seed, numRuns: runs(900) });
       context.diagnostic(String(reached));
       assert.ok(reached.share('allow') >= 0.1, `allow is rare: ${reached.share('allow')}`);
@@ -62,6 +35,20 @@ for (const { name, evaluator, skip } of candidates.slice(1))
       const missed = law.reaches.filter((what) => (reached.counts.get(what) ?? 0) < LEAST);
       assert.deepEqual(missed, [], `the law held and met these fewer than ${LEAST} times`);
     });
+
+test('together the laws reach every reason, and every fact that one flow can lack', () => {
+  const all = new Set<string>(Object.values(REACHES).flat());
+  const sides = REASONS.filter(({ name }) => !all.has(`egress ${name}`) || !all.has(`ingress ${name}`));
+  assert.deepEqual(
+    sides.map(({ name }) => name),
+    [],
+  );
+  const ofRecords = ['unknown-label', 'translated-address'];
+  assert.deepEqual(
+    MISSING_FACTS.map(({ name }) => name).filter((name) => !all.has(name)),
+    ofRecords,
+  );
+});
 
 function compare(evaluator: Evaluator, { world, flows }: Case, reached: Reached): void {
   const specified = oracle.load(world);

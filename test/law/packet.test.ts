@@ -6,9 +6,8 @@ import { arbitraryPacketCase } from '../../src/fuzz/arbitrary.ts';
 import { oracle } from '../../src/oracle/oracle.ts';
 import { candidates } from '../semantics/evaluators.ts';
 import { Reached, describeOutcome } from './outcome.ts';
+import { REACHES } from './reach.ts';
 import { runs, seed } from './seed.ts';
-
-const REACHES = ['established', 'related', 'invalid-state', 'not-isolated', 'allowed-by-rule', 'no-rule-matches'];
 
 for (const { name, evaluator, skip } of candidates.slice(1))
   test(`${name} = oracle: packet streams (seed ${seed})`, { skip }, (context) => {
@@ -27,6 +26,6 @@ for (const { name, evaluator, skip } of candidates.slice(1))
     fc.assert(property, { seed, numRuns: runs(400) });
     context.diagnostic(String(reached));
     assert.ok(reached.share('allow') >= 0.1 && reached.share('deny') >= 0.1, String(reached));
-    const missed = REACHES.filter((reason) => (reached.counts.get(`ingress ${reason}`) ?? 0) < 10);
+    const missed = REACHES.packets.filter((what) => (reached.counts.get(what) ?? 0) < 10);
     assert.deepEqual(missed, [], 'the law held and hardly reached these');
   });
