@@ -61,7 +61,7 @@ export interface Replay {
 }
 
 /** Groups kept apart unless told otherwise. */
-export const DEFAULT_GROUP_LIMIT = 50_000;
+export const DEFAULT_GROUP_LIMIT = 20_000;
 
 /** Begins a replay. */
 export function createReplay(options: ReplayOptions): Replay {

@@ -39,9 +39,8 @@ export function markdownCell(text: string): string {
 /** JSON on one line, or indented by two; characters that a terminal acts on are written as `\uXXXX`, the value is the same. */
 export function jsonText(value: unknown, layout: 'line' | 'indented'): string {
   const text = JSON.stringify(value, undefined, layout === 'indented' ? 2 : undefined);
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
-    character === '\n' ? character : spellUnits(character),
-  );
+  // JSON.stringify has escaped what lies below a blank; the line breaks that are left are its own.
+  return text.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, spellUnits);
 }
 
 function spellCodePoint(character: string): string {
