@@ -172,15 +172,23 @@ const DEEPEST_LIST = 5;
 
 function readDocuments(file: ManifestFile): DocumentSet {
   const source = createSource(file.path, file.text);
-  if (!looksLikeJson(source.text)) return readYaml(source);
+  if (!looksLikeJson(source.text)) return readYaml(source, { isIgnored });
   const json = readJson(source);
   if (json !== undefined) return json;
   // Braces also begin YAML in flow style, and templates.
-  const yaml = /\.json$/i.test(file.path) ? undefined : readYaml(source);
+  const yaml = /\.json$/i.test(file.path) ? undefined : readYaml(source, { isIgnored });
   const isTemplate = yaml?.diagnostics.some(({ code }) => code === 'unrendered-template') ?? false;
   return yaml !== undefined && (yaml.documents.length > 0 || yaml.diagnostics.length === 0 || isTemplate)
     ? yaml
     : explainJson(source);
+}
+
+/** Kinds that `passOver` would do no more than count, whatever their version. */
+function isIgnored(kind: string): boolean {
+  if (KINDS.has(kind) || OTHER_POLICY_KINDS.has(kind) || findNearest(kind, ['NetworkPolicy']) !== undefined)
+    return false;
+  const lower = kind.toLowerCase();
+  return ![...KINDS.keys()].some((name) => name.toLowerCase() === lower);
 }
 
 /** Takes one value: an object, a list of objects, or something else. `listType` is what a typed list gives its items. */

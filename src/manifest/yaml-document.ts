@@ -1,11 +1,9 @@
 /**
  * YAML text -> documents. The stream is cut at its document markers first, so that a syntax error in one document hides no
- * other; each piece goes through the `yaml` package with every scalar left as text (its failsafe schema), and scalars, keys,
- * anchors and merges are resolved here the way kubectl's reader does (see scalar.ts).
+ * other. Each piece goes to the quick reader of plain block YAML; what that gives up on, or anything that is wrong, goes to the reader of the
+ * whole language, so that diagnostics do not depend on which of the two was there first.
  */
-import { type Alias, type Document, type Node, type Pair, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { type ScalarResult, keyText, resolvePlain, resolveTagged } from './scalar.ts';
 import {
   type DocumentSet,
   type DuplicateKey,
@@ -14,30 +12,36 @@ import {
   type SourceDocument,
   type Span,
   diagnose,
-  lineText,
-  positionOf,
 } from './source.ts';
+import { BlockReader } from './yaml-block.ts';
+import { PlaceTable } from './yaml-place.ts';
+import { type TreeResult, readTree } from './yaml-tree.ts';
 
-/** Nesting beyond this is refused; real manifests stay below 30. */
-const DEEPEST = 200;
-
-/** Values that aliases may add up to before the document counts as an alias bomb. */
-const LARGEST_EXPANSION = 1_000_000;
+/** How to read a stream. */
+export interface YamlOptions {
+  /** `tree`: every document by the reader of the whole language, to measure the quick one against. Default `block`. */
+  readonly reader?: 'block' | 'tree';
+  /**
+   * Kinds whose objects nobody looks into: a document of such a kind is not read beyond its `apiVersion` and `kind`, which are all that
+   * its value then holds, and its syntax is not checked. Default: none.
+   */
+  readonly isIgnored?: (kind: string) => boolean;
+}
 
 /** Reads every document of a YAML stream. Documents without content are left out. */
-export function readYaml(source: Source): DocumentSet {
+export function readYaml(source: Source, options: YamlOptions = {}): DocumentSet {
   const documents: SourceDocument[] = [];
   const diagnostics: Diagnostic[] = [];
+  const stream: Stream = { source, ...createReader(source), options };
   let isTemplateReported = false;
-  for (const { start, end } of splitDocuments(source)) {
-    const text = source.text.slice(start, end);
-    const result = readOne(source, text, start);
+  for (const span of splitDocuments(source)) {
+    const result = options.reader === 'tree' ? readTree(source, span) : readOne(stream, span);
     if (result === undefined) continue;
     if (!('error' in result)) {
-      documents.push(result);
+      documents.push(result.document);
       continue;
     }
-    const brace = text.indexOf('{{');
+    const brace = source.text.slice(span.start, span.end).indexOf('{{');
     if (brace < 0) {
       diagnostics.push(result.error);
     } else if (!isTemplateReported) {
@@ -46,7 +50,7 @@ export function readYaml(source: Source): DocumentSet {
       diagnostics.push(
         diagnose(
           source,
-          { start: start + brace, end: start + brace + 2 },
+          { start: span.start + brace, end: span.start + brace + 2 },
           {
             severity: 'error',
             code: 'unrendered-template',
@@ -58,6 +62,66 @@ export function readYaml(source: Source): DocumentSet {
     }
   }
   return { documents, diagnostics };
+}
+
+interface Stream {
+  readonly source: Source;
+  readonly reader: BlockReader;
+  readonly places: PlaceTable;
+  readonly options: YamlOptions;
+}
+
+function createReader(source: Source): Pick<Stream, 'reader' | 'places'> {
+  const places = new PlaceTable();
+  return { places, reader: new BlockReader(source.text, places) };
+}
+
+const NO_DUPLICATES: readonly DuplicateKey[] = [];
+
+function readOne(
+  stream: Stream,
+  span: Span,
+): { readonly document: SourceDocument } | Exclude<TreeResult, { document: unknown }> {
+  const { source, reader, places } = stream;
+  const type = stream.options.isIgnored === undefined ? undefined : ignoredType(stream, span, stream.options.isIgnored);
+  if (type !== undefined) return { document: createStub(source, span, type) };
+  const handed = new Map<number, SourceDocument>();
+  const read = reader.read(span.start, span.end, (index, start, end) => {
+    const item = readTree(source, { start, end });
+    // Anchors hold for the whole document: one item cannot be read without the others.
+    if (item === undefined || 'error' in item || item.hasAnchors) return undefined;
+    const { value } = item.document;
+    if (!Array.isArray(value) || value.length !== 1 || !isObject(value[0])) return undefined;
+    handed.set(index, item.document);
+    return { value: value[0] as unknown };
+  });
+  if (read === undefined) return readTree(source, span);
+  if (read === 'empty') return undefined;
+  const { value, root } = read;
+  const handedTo = (path: Path): SourceDocument | undefined =>
+    handed.size > 0 && path[0] === 'items' && typeof path[1] === 'number' ? handed.get(path[1]) : undefined;
+  return {
+    document: {
+      source,
+      format: 'yaml',
+      value,
+      locate: (path, part) =>
+        handedTo(path)?.locate([0, ...path.slice(2)], part) ?? places.locate(root, path, part, reader.nameOf),
+      duplicates: (prefix) => (handed.size === 0 ? NO_DUPLICATES : handedDuplicates(handed, prefix)),
+    },
+  };
+}
+
+/** Keys written twice stand only in items that were handed over: the quick reader takes none. */
+function handedDuplicates(handed: ReadonlyMap<number, SourceDocument>, prefix: Path): readonly DuplicateKey[] {
+  const found: DuplicateKey[] = [];
+  for (const [index, document] of handed) {
+    const own = ['items', index];
+    if (!own.every((name, depth) => depth >= prefix.length || prefix[depth] === name)) continue;
+    for (const { path, span, first } of document.duplicates([0, ...prefix.slice(2)]))
+      found.push({ path: [...own, ...path.slice(1)], span, first });
+  }
+  return found;
 }
 
 /**
@@ -95,6 +159,68 @@ function splitDocuments(source: Source): Span[] {
   return spans;
 }
 
+interface ObjectType {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+/** `kind: Name` or `apiVersion: group/version` in the first column, plain and alone on its line. */
+const TYPE_LINE = /^(kind|apiVersion): ([A-Za-z][A-Za-z0-9./-]*)\r?$/;
+
+/** Another field in the first column; list items and closing brackets may stand there too, but none of them hides a field. */
+const FIELD_LINE = /^[A-Za-z][A-Za-z0-9]*:(?:[ \r]|$)/;
+
+/**
+ * The type of a document that need not be read: its `kind` stands once in the first column and is ignored, and every other line there is a
+ * field, a list item or a comment, so that nothing else can be hidden in it. Templates are read, to be reported.
+ */
+function ignoredType(
+  { source }: Stream,
+  span: Span,
+  isIgnored: NonNullable<YamlOptions['isIgnored']>,
+): ObjectType | undefined {
+  const text = source.text.slice(span.start, span.end);
+  const kindAt = text.startsWith('kind: ') ? 0 : text.indexOf('\nkind: ') + 1;
+  const kindEnd = text.indexOf('\n', kindAt);
+  const line = TYPE_LINE.exec(text.slice(kindAt, Math.min(kindEnd < 0 ? text.length : kindEnd, kindAt + 300)));
+  if (line?.[1] !== 'kind' || line[2]!.endsWith('List') || !isIgnored(line[2]!)) return undefined;
+  const found: { kind?: string; apiVersion?: string } = {};
+  for (let at = text.startsWith('---') ? text.indexOf('\n') + 1 : 0; at < text.length;) {
+    const next = text.indexOf('\n', at);
+    const end = next < 0 ? text.length : next;
+    const code = text.charCodeAt(at);
+    const isInner = code === 32 || code === 10 || code === 13 || code === 35 || (code === 45 && text[at + 1] === ' ');
+    if (!isInner) {
+      const start = text.slice(at, Math.min(end, at + 300));
+      const own = TYPE_LINE.exec(start);
+      if (own === null ? !FIELD_LINE.test(start) || /^(?:kind|apiVersion):/.test(start) : Object.hasOwn(found, own[1]!))
+        return undefined;
+      if (own !== null) found[own[1] as 'kind' | 'apiVersion'] = own[2]!;
+    }
+    if (next < 0) break;
+    at = end + 1;
+  }
+  const { kind, apiVersion } = found;
+  if (kind === undefined || apiVersion === undefined || text.includes('{{')) return undefined;
+  return { apiVersion, kind };
+}
+
+/** A document of which only the type was read; asked for places, it is read after all. */
+function createStub(source: Source, span: Span, type: ObjectType): SourceDocument {
+  let full: SourceDocument | undefined;
+  return {
+    source,
+    format: 'yaml',
+    value: type,
+    locate(path, part) {
+      const read = full === undefined ? readTree(source, span) : undefined;
+      if (read !== undefined && 'document' in read) full = read.document;
+      return full?.locate(path, part) ?? span;
+    },
+    duplicates: () => NO_DUPLICATES,
+  };
+}
+
 function isMarker(text: string, at: number): boolean {
   const character = text[at];
   if (text[at + 1] !== character || text[at + 2] !== character) return false;
@@ -102,281 +228,6 @@ function isMarker(text: string, at: number): boolean {
   return Number.isNaN(after) || after === 32 || after === 9 || after === 10 || after === 13;
 }
 
-function readOne(
-  source: Source,
-  text: string,
-  offset: number,
-): SourceDocument | { readonly error: Diagnostic } | undefined {
-  const fail = (start: number, message: string): { readonly error: Diagnostic } => ({
-    error: syntaxError(source, offset + start, message),
-  });
-  let parsed: Document.Parsed;
-  try {
-    parsed = parseDocument(text, { schema: 'failsafe', uniqueKeys: false, prettyErrors: false, logLevel: 'silent' });
-  } catch {
-    // The parser works by recursion: what overflows its stack is nested beyond all reason.
-    return fail(0, 'the document is nested too deeply');
-  }
-  const [error] = parsed.errors;
-  if (error !== undefined) {
-    // A line indented too deeply reads as the rest of the text above it: the parser blames that text, people look for the line.
-    const key = parsed.errors.find(({ code, pos }) => code === 'MULTILINE_IMPLICIT_KEY' && pos[0] === error.pos[0]);
-    if (key === undefined) return fail(error.pos[0], error.message);
-    return fail(text.lastIndexOf('\n', key.pos[1] - 1) + 1, 'mapping values are not allowed in this context');
-  }
-  if (parsed.contents === null) return undefined;
-  const converter = new Converter();
-  try {
-    const value = converter.convert(parsed.contents as Node, 0);
-    if (value === null && isScalar(parsed.contents)) return undefined;
-    return {
-      source,
-      format: 'yaml',
-      value,
-      locate: (path, part) => shift(locate(parsed.contents as Node, path, part, converter.targets), offset),
-      duplicates: (prefix) =>
-        converter.duplicates
-          .filter(({ path }) => prefix.every((name, index) => path[index] === name))
-          .map(({ path, span, first }) => ({ path, span: shift(span, offset), first: shift(first, offset) })),
-    };
-  } catch (thrown) {
-    if (thrown instanceof ConversionError) return fail(thrown.offset, thrown.message);
-    throw thrown;
-  }
-}
-
-/** Leaves the conversion of one document from any depth; never leaves this file. */
-class ConversionError extends Error {
-  readonly offset: number;
-  constructor(message: string, offset: number) {
-    super(message);
-    this.offset = offset;
-  }
-}
-
-interface Anchor {
-  readonly node: Node;
-  readonly value: unknown;
-  /** How many values a walk over it meets. */
-  readonly size: number;
-}
-
-/** Turns one document into a plain value; keeps what later look-ups need. */
-class Converter {
-  readonly targets = new Map<Alias, Node>();
-  readonly duplicates: DuplicateKey[] = [];
-  private readonly anchors = new Map<string, Anchor | 'open'>();
-  private readonly path: (string | number)[] = [];
-  private size = 0;
-
-  convert(node: Node | null, depth: number): unknown {
-    if (node === null) return null;
-    if (depth > DEEPEST) throw new ConversionError('the document is nested too deeply', startOf(node));
-    if (isAlias(node)) return this.resolveAlias(node);
-    const anchor = (node as { anchor?: string }).anchor;
-    if (anchor !== undefined) this.anchors.set(anchor, 'open');
-    const before = this.size;
-    this.size++;
-    const value = isScalar(node)
-      ? scalarValue(node)
-      : isSeq(node)
-        ? node.items.map((item, index) => this.inside(index, () => this.convert(item as Node | null, depth + 1)))
-        : isMap(node)
-          ? this.convertMap(node.items as Pair<Node | null, Node | null>[], depth, startOf(node))
-          : null;
-    if (anchor !== undefined) this.anchors.set(anchor, { node, value, size: this.size - before });
-    return value;
-  }
-
-  /** An alias shares the value of its anchor; its size counts again, since whoever walks the value meets it again. */
-  private resolveAlias(node: Alias): unknown {
-    const anchor = this.anchors.get(node.source);
-    if (anchor === undefined)
-      throw new ConversionError(`yaml: unknown anchor '${node.source}' referenced`, startOf(node));
-    if (anchor === 'open')
-      throw new ConversionError(`yaml: anchor '${node.source}' value contains itself`, startOf(node));
-    this.size += anchor.size;
-    if (this.size > LARGEST_EXPANSION)
-      throw new ConversionError('yaml: document contains excessive aliasing', startOf(node));
-    this.targets.set(node, anchor.node);
-    return anchor.value;
-  }
-
-  /** Keys written in the mapping win over merged ones, earlier merged ones over later; of a key written twice the last wins. */
-  private convertMap(pairs: readonly Pair<Node | null, Node | null>[], depth: number, start: number): unknown {
-    const object: Record<string, unknown> = {};
-    const seen = new Map<string, Span>();
-    const merges: unknown[] = [];
-    for (const { key, value } of pairs) {
-      if (isMergeKey(key)) {
-        const merged = this.convert(value, depth + 1);
-        const list = Array.isArray(merged) ? (merged as unknown[]) : [merged];
-        if (!list.every(isObject))
-          throw new ConversionError('yaml: map merge requires map or sequence of maps as the value', startOf(key));
-        merges.push(...list);
-        continue;
-      }
-      const name = this.convertKey(key, value === null ? start : startOf(value));
-      const span = key === null ? { start, end: start } : spanOf(key);
-      const first = seen.get(name);
-      if (first === undefined) seen.set(name, span);
-      else this.duplicates.push({ path: [...this.path, name], span, first });
-      setOwn(
-        object,
-        name,
-        this.inside(name, () => this.convert(value, depth + 1)),
-      );
-    }
-    for (const merged of merges)
-      for (const [name, value] of Object.entries(merged as object))
-        if (!Object.hasOwn(object, name)) setOwn(object, name, value);
-    return object;
-  }
-
-  private convertKey(key: Node | null, fallback: number): string {
-    const target = key !== null && isAlias(key) ? this.resolveAlias(key) : undefined;
-    const value = target ?? (key !== null && isScalar(key) ? scalarValue(key) : key === null ? null : undefined);
-    const start = key === null ? fallback : startOf(key);
-    if (value === undefined || isObject(value) || Array.isArray(value))
-      throw new ConversionError('yaml: invalid map key: a key must be a scalar', start);
-    const name = keyText(value as string | number | boolean | null);
-    if (name === undefined) throw new ConversionError('yaml: unsupported map key: null', start);
-    return name;
-  }
-
-  private inside<T>(name: string | number, body: () => T): T {
-    this.path.push(name);
-    const value = body();
-    this.path.pop();
-    return value;
-  }
-}
-
-function scalarValue(
-  node: Node & { value: unknown; source?: string; type?: string; tag?: string },
-): string | number | boolean | null {
-  // The parser resolves a few explicit tags itself, even in its failsafe schema: the source text is still there.
-  const text = typeof node.value === 'string' ? node.value : (node.source ?? '');
-  let result: ScalarResult;
-  if (node.tag !== undefined && node.tag !== '!') result = resolveTagged(node.tag, text);
-  else if (node.tag === undefined && (node.type === 'PLAIN' || node.type === undefined)) result = resolvePlain(text);
-  else result = { value: text };
-  if ('error' in result) throw new ConversionError(result.error, startOf(node));
-  return result.value;
-}
-
-function isMergeKey(key: Node | null): key is Node {
-  return isScalar(key) && key.type === 'PLAIN' && key.value === '<<';
-}
-
-/** Walks the syntax tree along `path`, through aliases and merges; stops at the last node that exists. */
-function locate(root: Node, path: Path, part: 'key' | 'value', targets: ReadonlyMap<Alias, Node>): Span {
-  let node: Node | null = root;
-  let span = spanOf(root);
-  for (let depth = 0; depth < path.length; depth++) {
-    if (node !== null && isAlias(node)) node = targets.get(node) ?? null;
-    const name = path[depth]!;
-    const isLast = depth === path.length - 1;
-    if (isSeq(node) && typeof name === 'number') {
-      const item = node.items[name] as Node | null | undefined;
-      if (item === undefined) return span;
-      node = item;
-      if (node?.range != null) span = spanOf(node);
-    } else if (isMap(node) && typeof name === 'string') {
-      const pair = findPair(node.items as Pair<Node | null, Node | null>[], name, targets, 0);
-      if (pair === undefined) return span;
-      const isKeyWanted = isLast && part === 'key';
-      if (pair.key?.range != null && (isKeyWanted || pair.value === null)) span = spanOf(pair.key);
-      else if (pair.value?.range != null) {
-        // An empty value has no place of its own: its key is what people look for.
-        const value = spanOf(pair.value);
-        span = value.end > value.start || pair.key?.range == null ? value : spanOf(pair.key);
-      }
-      node = pair.value;
-    } else return span;
-  }
-  return span;
-}
-
-function findPair(
-  pairs: readonly Pair<Node | null, Node | null>[],
-  name: string,
-  targets: ReadonlyMap<Alias, Node>,
-  depth: number,
-): Pair<Node | null, Node | null> | undefined {
-  for (let index = pairs.length - 1; index >= 0; index--) {
-    const { key } = pairs[index]!;
-    if (isMergeKey(key)) continue;
-    const target = key !== null && isAlias(key) ? targets.get(key) : key;
-    if (isScalar(target) && keyText(scalarValue(target)) === name) return pairs[index]!;
-  }
-  if (depth > DEEPEST) return undefined;
-  for (const { key, value } of pairs) {
-    if (!isMergeKey(key)) continue;
-    const direct = value !== null && isAlias(value) ? targets.get(value) : value;
-    const maps = isSeq(direct) ? direct.items.map((item) => (isAlias(item) ? targets.get(item) : item)) : [direct];
-    for (const map of maps) {
-      const pair = isMap(map)
-        ? findPair(map.items as Pair<Node | null, Node | null>[], name, targets, depth + 1)
-        : undefined;
-      if (pair !== undefined) return pair;
-    }
-  }
-  return undefined;
-}
-
-function syntaxError(source: Source, offset: number, message: string): Diagnostic {
-  const { line } = positionOf(source, Math.min(offset, source.text.length));
-  const excerpt = lineText(source, line);
-  const indent = excerpt.length - excerpt.trimStart().length;
-  const lineStart = source.lineStarts[line - 1]!;
-  // The parser points at the line's first column where it means the line: the caret belongs under the text.
-  const start = Math.max(Math.min(offset, source.text.length), lineStart + indent);
-  const hint = indentHint(source, line, indent);
-  return diagnose(
-    source,
-    { start, end: lineStart + excerpt.trimEnd().length },
-    {
-      severity: 'error',
-      code: 'invalid-yaml',
-      message: message.startsWith('yaml: ') ? message : `yaml: ${message}`,
-      ...(hint === undefined ? {} : { hint }),
-    },
-  );
-}
-
-/** Says so where the line is indented as no line above it within its document is. */
-function indentHint(source: Source, line: number, indent: number): string | undefined {
-  if (/^\s*\t/.test(lineText(source, line))) return 'YAML is indented with spaces: replace the tab';
-  const widths = new Set<number>();
-  for (let above = line - 1; above > 0 && line - above < 200; above--) {
-    const text = lineText(source, above);
-    if (text.startsWith('---')) break;
-    if (text.trim() !== '' && !text.trimStart().startsWith('#')) widths.add(text.length - text.trimStart().length);
-  }
-  if (widths.size === 0 || widths.has(indent)) return undefined;
-  return `the line is indented by ${indent}; lines above it by ${[...widths].sort((a, b) => a - b).join(', ')}`;
-}
-
-function setOwn(object: Record<string, unknown>, name: string, value: unknown): void {
-  // `__proto__` is a key like any other here.
-  if (name === '__proto__')
-    Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
-  else object[name] = value;
-}
-
 function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function startOf(node: Node): number {
-  return node.range?.[0] ?? 0;
-}
-
-function spanOf(node: Node): Span {
-  return { start: node.range?.[0] ?? 0, end: node.range?.[1] ?? node.range?.[0] ?? 0 };
-}
-
-function shift(span: Span, offset: number): Span {
-  return { start: span.start + offset, end: span.end + offset };
 }
