@@ -69,12 +69,6 @@ const rows: Row[] = [];
 for (const { pods, policies } of sizes) await measure(`${pods} pods, ${policies} policies`, worldCases(pods, policies));
 for (const live of values.quick ? [10_000] : [10_000, 1_000_000])
   await measure(`${live} live connections`, trackCases(live));
-mkdirSync('bench/out', { recursive: true });
-writeFileSync(
-  'bench/out/bench.json',
-  `${JSON.stringify({ environment, seed: SEED, isQuick: values.quick, rows }, null, 2)}\n`,
-);
-writeFileSync('bench/out/bench.md', markdown());
 console.log('\nWritten to bench/out/bench.json and bench/out/bench.md.');
 
 function worldCases(pods: number, count: number): Case[] {
@@ -231,6 +225,14 @@ function trackCases(live: number): Case[] {
   ];
 }
 
+/** After every world, so that a run that is stopped leaves what it has measured. */
+function save(): void {
+  mkdirSync('bench/out', { recursive: true });
+  const result = { environment, seed: SEED, isQuick: values.quick, rows };
+  writeFileSync('bench/out/bench.json', `${JSON.stringify(result, null, 2)}\n`);
+  writeFileSync('bench/out/bench.md', markdown());
+}
+
 async function measure(world: string, cases: readonly Case[]): Promise<void> {
   const hashes = cases.map(({ run }) => warmUp(run));
   const suite = await b.suite(
@@ -267,6 +269,7 @@ async function measure(world: string, cases: readonly Case[]): Promise<void> {
       `  ${part.padEnd(20)} ${rateText(perSecond).padStart(10)}/s  +-${margin.toFixed(1).padStart(5)} %  ${row.hash}  ${ratioText(row)}`,
     );
   });
+  save();
 }
 
 /** Runs for a while, so that what is measured is compiled code; returns the first hash. */
