@@ -75,6 +75,8 @@ function createProgram(io: Io, written: Promise<unknown>[], end: (code: ExitCode
     testCommand(io, end),
     checkCommand(io, end),
     convertCommand(io, end),
+    generateCommand(io, end),
+    fuzzCommand(io, end),
   ]) {
     program.addCommand(command.copyInheritedSettings(program));
   }
@@ -213,6 +215,78 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
     });
 }
 
+function generateCommand(io: Io, end: (code: ExitCode) => void): Command {
+  return new Command('generate')
+    .summary('write a synthetic cluster, its policies and traffic')
+    .description(
+      'Write a synthetic cluster and policies, and with --records a trace, into a folder. Equal options, equal files.',
+    )
+    .requiredOption('--out <folder>', 'where to write; files of the same names are replaced')
+    .option('--pods <n>', 'pods of workloads', parseCount, 100)
+    .option('--policies <n>', 'NetworkPolicies', parseCount, 20)
+    .option('--seed <n>', 'what to begin chance with', parseSeed, 1)
+    .addOption(
+      new Option('--shape <shape>', 'what the cluster is like')
+        .choices(['production', 'wide', 'deep'])
+        .default('production'),
+    )
+    .option('--records <n>', 'packets of a trace, trace.pcap', parseCount)
+    .option('--connections <n>', 'connections of the trace (default: a tenth of the packets)', parseCount)
+    .option('--expectations [n]', 'write expectations.csv: connections with verdicts by the oracle (1000)', parseCount)
+    .addHelpText(
+      'after',
+      examples([
+        'dropcast generate --pods 200 --policies 40 --seed 7 --out world/ --expectations',
+        'dropcast generate --pods 1000 --policies 200 --records 100000 --out world/',
+      ]),
+    )
+    .action(async (flags) => {
+      const { runGenerate } = await import('./generate.ts');
+      end(await runGenerate(flags, io));
+    });
+}
+
+function fuzzCommand(io: Io, end: (code: ExitCode) => void): Command {
+  return new Command('fuzz')
+    .summary('compare evaluators over random worlds')
+    .description(
+      'Compare the engine, or with --against any evaluator, with the oracle over random small clusters and policies. ' +
+        'A disagreement is shrunk and printed as a scenario file.',
+    )
+    .option('--against <command>', 'an evaluator that speaks the protocol of docs/fuzz.md over stdin and stdout')
+    .option('--seed <n>', 'repeat a run (default: a fresh one, printed)', parseSeed)
+    .option('--cases <n>', 'most worlds to try', parseCount)
+    .option(
+      '--time <duration>',
+      'how long to try: 60s, 500ms, 5m (default: 60s, without limit with --cases)',
+      parseDuration,
+    )
+    .option('--answer-time <duration>', 'how long the evaluator may take for one answer', parseDuration, 10_000)
+    .option(
+      '--dialect <key=value>',
+      "the oracle's reading where the API leaves one open; with --against; repeatable",
+      collect,
+    )
+    .addHelpText(
+      'after',
+      examples([
+        'dropcast fuzz --time 30s',
+        "dropcast fuzz --against './my-evaluator --json' --cases 2000 > bug.scenario",
+        'dropcast explain bug.scenario',
+      ]) +
+        `
+Exit codes:
+  0  no disagreement
+  1  a disagreement; its scenario is on stdout
+  2  bad usage, or an evaluator that gives no answers
+`,
+    )
+    .action(async (flags) => {
+      const { runFuzz } = await import('./fuzz.ts');
+      end(await runFuzz({ dialect: [], ...flags }, io));
+    });
+}
+
 function addClusterOptions(command: Command): void {
   command
     .option('-f, --file <path>', 'manifests: a file, a folder or -; a later one replaces objects; repeatable', collect)
@@ -246,6 +320,22 @@ function collect(value: string, previous: string[] | undefined): string[] {
 function parseCount(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.');
   return Number(text);
+}
+
+function parseSeed(text: string): number {
+  const seed = parseCount(text);
+  if (seed > 0x7fff_ffff) throw new InvalidArgumentError('It is at most 2147483647.');
+  return seed;
+}
+
+/** Milliseconds. */
+function parseDuration(text: string): number {
+  const parts = /^(\d{1,9})(ms|s|m|h|)$/.exec(text);
+  const unit = { ms: 1, s: 1_000, '': 1_000, m: 60_000, h: 3_600_000 }[parts?.[2] ?? ''];
+  const duration = Number(parts?.[1]) * (unit ?? NaN);
+  // Timers hold 31 bits of milliseconds.
+  if (!(duration > 0 && duration <= 0x7fff_ffff)) throw new InvalidArgumentError('Write 60s, 500ms, 5m or 1h.');
+  return duration;
 }
 
 function parseTop(text: string): number {

@@ -46,6 +46,12 @@ const PORT_NAMES = ['http', 'dns'];
 const PORT_NUMBERS = [53, 80, 81, 8080];
 const PROTOCOLS: readonly PortProtocol[] = ['TCP', 'UDP', 'SCTP'];
 const NODE_NAMES = ['n1', 'n2'];
+const EXTERNAL: Readonly<Record<ServiceDraft['external'], (index: number) => AddressText[]>> = {
+  none: () => [],
+  own: (index) => [`198.51.100.${index + 2}` as AddressText],
+  shared: () => ['198.51.100.1' as AddressText],
+  node: () => ['192.168.0.1' as AddressText],
+};
 const CIDRS = [
   ['0.0.0.0/0', '10.0.0.0/8', '10.0.0.0/24', '10.0.0.0/30', '10.0.0.2/32', '10.0.0.3/32'],
   ['::/0', 'fd00::/16', 'fd00::/126', 'fd00::2/128', 'fd00::8000:0:0:0/65'],
@@ -564,7 +570,8 @@ interface ServiceDraft {
   readonly type: Service['type'];
   readonly isHeadless: boolean;
   readonly families: readonly number[];
-  readonly external: boolean;
+  /** Two Services may have one external address, and it may be a node's. */
+  readonly external: 'none' | 'own' | 'shared' | 'node';
   readonly ports: readonly ServicePort[];
   readonly selector: Labels | undefined;
 }
@@ -582,7 +589,7 @@ function arbitraryService(): fc.Arbitrary<ServiceDraft> {
     type: fc.constantFrom<Service['type']>('ClusterIP', 'ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
     isHeadless: fc.integer({ min: 0, max: 4 }).map((number) => number === 1),
     families: fc.constantFrom([4], [6], [4, 6]),
-    external: fc.boolean(),
+    external: fc.constantFrom<ServiceDraft['external']>('none', 'none', 'own', 'shared', 'node'),
     ports: fc.uniqueArray(port, { minLength: 1, maxLength: 2, selector: (own) => `${own.port}/${own.protocol}` }),
     selector: fc.option(
       fc.oneof(
@@ -614,7 +621,7 @@ function numberService(draft: ServiceDraft, index: number): Service {
         : draft.families.map(
             (family) => (family === 4 ? `10.96.0.${index + 1}` : `fd00:96::${index + 1}`) as AddressText,
           ),
-    externalAddresses: draft.external && !isExternal && !isHeadless ? [`198.51.100.${index + 1}` as AddressText] : [],
+    externalAddresses: isExternal || isHeadless ? [] : EXTERNAL[draft.external](index),
     ports: isExternal ? [] : ports,
     selector: isExternal ? undefined : draft.selector,
     ...(isExternal && { externalName: 'far.example.com' }),

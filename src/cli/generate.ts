@@ -1,0 +1,138 @@
+/** `dropcast generate`: a synthetic cluster, its policies, traffic, and verdicts to hold other tools against. */
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { ClusterShape } from '../generate/cluster.ts';
+import type { Snapshot } from '../model/cluster.ts';
+import { DEFAULT_DIALECT } from '../model/dialect.ts';
+import { formatEndpoint } from '../model/endpoint.ts';
+import type { World } from '../model/evaluator.ts';
+import { formatProtocol } from '../model/port.ts';
+import { VERDICT_NAMES } from '../model/verdict.ts';
+import { formatCount } from '../report/quantity.ts';
+import { ExitCode, Refusal } from './exit.ts';
+import { systemMessage } from './input.ts';
+import type { Io } from './terminal.ts';
+
+/** Flags as parsed; see `dropcast generate --help`. */
+export interface GenerateFlags {
+  readonly out: string;
+  readonly pods: number;
+  readonly policies: number;
+  readonly seed: number;
+  readonly shape: ClusterShape;
+  readonly records?: number;
+  readonly connections?: number;
+  /** True: the usual number. */
+  readonly expectations?: number | true;
+}
+
+const DEFAULT_EXPECTATIONS = 1_000;
+
+/** Addresses outside the cluster that traffic may come from or go to. */
+const OUTSIDE_COUNT = 200;
+
+/** Runs the command; what was written is listed on stdout. */
+export async function runGenerate(flags: GenerateFlags, io: Io): Promise<ExitCode> {
+  const { pods, policies: count, seed, shape, records, connections, expectations } = flags;
+  if (connections !== undefined && records === undefined)
+    throw new Refusal('--connections needs --records, the packets of the trace');
+  const [{ generateCluster }, { generatePolicies }, { policyObjects, snapshotObjects }] = await Promise.all([
+    import('../generate/cluster.ts'),
+    import('../generate/policy.ts'),
+    import('../fuzz/manifest.ts'),
+  ]);
+  const snapshot = refuseRange(() => generateCluster({ pods, seed, shape }));
+  const policies = generatePolicies({ snapshot, count, seed });
+  const folder = createFolder(flags.out, io);
+  const written: string[] = [];
+  const write = (name: string, text: string, what: string): void => {
+    refuseSystem(() => writeFileSync(join(folder, name), text));
+    written.push(`${name}: ${what}`);
+  };
+  write('cluster.json', listOf(snapshotObjects(snapshot)), `${formatCount(snapshot.pods.length)} pods`);
+  write('policies.json', listOf(policyObjects(policies)), `${formatCount(policies.length)} policies`);
+  if (records !== undefined) {
+    const trace = { seed, records, connections: connections ?? Math.max(1, Math.floor(records / 10)) };
+    written.push(`trace.pcap: ${await writeTrace(join(folder, 'trace.pcap'), snapshot, trace)}`);
+  }
+  if (expectations !== undefined) {
+    const rows = expectations === true ? DEFAULT_EXPECTATIONS : expectations;
+    const { text, what } = await expectationsOf({ snapshot, policies, dialect: DEFAULT_DIALECT }, rows, seed);
+    write('expectations.csv', text, what);
+  }
+  await io.stdout.write(`${written.join('\n')}\n`);
+  return ExitCode.Fine;
+}
+
+function listOf(items: readonly unknown[]): string {
+  return `${JSON.stringify({ apiVersion: 'v1', kind: 'List', items }, undefined, 1)}\n`;
+}
+
+async function writeTrace(
+  path: string,
+  snapshot: Snapshot,
+  trace: { readonly seed: number; readonly records: number; readonly connections: number },
+): Promise<string> {
+  const { generateTraffic } = await import('../generate/traffic.ts');
+  const outside = Math.min(OUTSIDE_COUNT, trace.connections);
+  const chunks = generateTraffic({ snapshot, outside, ...trace });
+  // Options are checked when the first chunk is asked for: before that no file is touched.
+  let chunk = refuseRange(() => chunks.next());
+  const file = refuseSystem(() => openSync(path, 'w'));
+  try {
+    for (; chunk.done !== true; chunk = chunks.next()) {
+      const bytes = chunk.value;
+      refuseSystem(() => {
+        for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+      });
+    }
+    return `${formatCount(chunk.value.records)} packets of ${formatCount(chunk.value.connections)} connections`;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Rows as `dropcast test` reads them. */
+async function expectationsOf(world: World, count: number, seed: number): Promise<{ text: string; what: string }> {
+  const [{ generateFlows }, { oracle }] = await Promise.all([
+    import('../generate/flow.ts'),
+    import('../oracle/oracle.ts'),
+  ]);
+  const session = oracle.load(world);
+  const tally = new Map<string, number>();
+  const rows = generateFlows({ ...world, count, seed }).map((flow) => {
+    const verdict = VERDICT_NAMES[session.judge(flow).verdict]!;
+    tally.set(verdict, (tally.get(verdict) ?? 0) + 1);
+    const { src, dst, protocol, port } = flow;
+    return [formatEndpoint(src), formatEndpoint(dst), formatProtocol(protocol), port, verdict].join(',');
+  });
+  const counts = [...tally].map(([verdict, number]) => `${formatCount(number)} ${verdict}`);
+  return {
+    text: `${['src,dst,protocol,port,expect', ...rows].join('\n')}\n`,
+    what: `${formatCount(rows.length)} connections, ${counts.join(', ')}`,
+  };
+}
+
+function createFolder(out: string, io: Io): string {
+  const folder = resolve(io.cwd, out);
+  refuseSystem(() => mkdirSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** The generators refuse what they cannot make by a RangeError. */
+function refuseRange<Value>(call: () => Value): Value {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof RangeError) throw new Refusal(error.message);
+    throw error;
+  }
+}
+
+function refuseSystem<Value>(call: () => Value): Value {
+  try {
+    return call();
+  } catch (error) {
+    throw new Refusal(`--out: ${systemMessage(error)}`);
+  }
+}
