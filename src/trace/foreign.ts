@@ -50,11 +50,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   json('calico-whisker', 'Calico Whisker flows', (h) => hasAll(h, 'source_name', 'dest_name', 'reporter')),
   json('azure-vnet', 'an Azure VNet flow log', (h) => hasAll(h, 'flowRecords')),
   json('azure-nsg', 'an Azure NSG flow log', (h) => hasAll(h, 'properties', 'flows') || hasAll(h, 'flowTuples')),
-  json(
-    'aws-vpc-cloudwatch',
-    'AWS VPC flow logs in a CloudWatch envelope',
-    (h) => hasAll(h, 'logEvents') || hasTop(h, 'events', 'nextForwardToken'),
-  ),
   json('gke-policy', 'a GKE Dataplane V2 policy log', (h) => hasAll(h, 'connection', 'disposition')),
   json(
     'gcp-vpc',
@@ -92,7 +87,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     h.rawLines.some((line) => line.startsWith('#separator') || line.startsWith('#fields')),
   ),
   lines('conntrack-save', 'conntrack -o save output', (line) => line.startsWith('-A -t ')),
-  text('aws-vpc', 'AWS VPC flow logs', isAwsVpc),
   lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),
   lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
   lines('antrea-flow', 'an Antrea flow log', isAntreaFlow),
@@ -167,23 +161,6 @@ function isRawFlowExport(bytes: Uint8Array): boolean {
   const second = bytes[2]! * 256 + bytes[3]!;
   if (bytes[1] === 10) return second >= 16 && second <= 9000;
   return (bytes[1] === 5 || bytes[1] === 9) && second >= 1 && second <= 60;
-}
-
-const AWS_FIELDS: ReadonlySet<string> = new Set(
-  'version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags flow-direction'.split(
-    ' ',
-  ),
-);
-
-function isAwsVpc({ lines }: Head): boolean {
-  const fields = (lines[0] ?? '').split(' ').filter((field) => field !== '');
-  if (fields.filter((field) => AWS_FIELDS.has(field)).length >= 3) return true;
-  const status = fields[13];
-  return (
-    fields.length === 14 &&
-    fields[2]!.startsWith('eni-') &&
-    (status === 'OK' || status === 'NODATA' || status === 'SKIPDATA')
-  );
 }
 
 function isAntreaPolicy(line: string): boolean {

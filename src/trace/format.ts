@@ -33,6 +33,8 @@ export interface ReadContext {
   readonly account: TraceAccount;
   readonly head: Head;
   readonly mapping: CsvMapping | undefined;
+  /** Names of the fields of a record, for formats whose files do not always say them. */
+  readonly fields: string | undefined;
 }
 
 /** Bytes to rows, one window at a time. */

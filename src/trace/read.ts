@@ -4,6 +4,8 @@
  */
 import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { increment, type TraceAccount } from './account.ts';
+import { AWS_CLOUDWATCH } from './aws-cloudwatch.ts';
+import { AWS_VPC } from './aws-vpc.ts';
 import { BINARY } from './binary.ts';
 import { openContainers, type Peekable } from './container.ts';
 import { CONNTRACK } from './conntrack.ts';
@@ -28,6 +30,8 @@ export interface ReadOptions {
   readonly account: TraceAccount;
   /** Column names of a CSV file with a header of its own. */
   readonly mapping?: CsvMapping;
+  /** Names of the fields of a VPC flow log without a header, as in its format string. */
+  readonly fields?: string;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
 }
@@ -40,7 +44,9 @@ export const FORMATS: readonly TraceFormat[] = [
   ...FOREIGN_BINARY,
   HUBBLE,
   NDJSON,
+  AWS_CLOUDWATCH,
   CONNTRACK,
+  AWS_VPC,
   ...FOREIGN_TEXT,
   CSV,
 ];
@@ -69,7 +75,7 @@ export async function* readTrace(source: AsyncIterable<Uint8Array>, options: Rea
   }
   account.limits.push(...format.limits);
   const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
-  const decoder = format.open({ batch, dictionary, account, head, mapping: options.mapping });
+  const decoder = format.open({ batch, dictionary, account, head, mapping: options.mapping, fields: options.fields });
   const bomLength = format.isText && hasByteOrderMark(stream.head) ? 3 : 0;
   yield* pump(stream.read(bomLength), decoder, batch, account);
 }

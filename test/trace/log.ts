@@ -17,3 +17,31 @@ udp      17 26 src=10.0.0.1 dst=10.0.0.9 sport=4001 dport=53 [UNREPLIED] src=10.
 export const CONNTRACK_PROC = `ipv6     10 tcp      6 119 TIME_WAIT src=fd00:0000:0000:0000:0000:0000:0000:0001 dst=fd00:0000:0000:0000:0000:0000:0000:0002 sport=4000 dport=80 packets=6 bytes=458 src=fd00:0000:0000:0000:0000:0000:0000:0002 dst=fd00:0000:0000:0000:0000:0000:0000:0001 sport=80 dport=4000 packets=4 bytes=302 [ASSURED] mark=0 zone=0 delta-time=0 use=2
 ipv4     2 unknown  47 500 src=10.0.0.1 dst=10.0.0.2 src=10.0.0.2 dst=10.0.0.1 mark=0 zone=3 use=2
 `;
+
+/** VPC flow logs with a header: both ends' records of one flow, its answers, a gap, a silent window. */
+export const AWS_VPC_TEXT = `version interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags flow-direction
+5 eni-0a 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000000 1700000060 ACCEPT OK 10.0.0.11 10.0.0.12 3 egress
+5 eni-0b 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000010 1700000070 REJECT OK 10.0.0.11 10.0.0.12 3 ingress
+5 eni-0a 10.0.0.2 10.0.0.1 80 4000 6 5 900 1700000000 1700000060 ACCEPT OK 10.0.0.12 10.0.0.11 18 ingress
+5 eni-0a - - - - - - - 1700000060 1700000120 - NODATA - - - -
+5 eni-0a - - - - - - - 1700000120 1700000180 - SKIPDATA - - - -
+5 eni-0a fd00::1 fd00::2 0 0 58 1 64 1700000200 1700000260 ACCEPT OK - - 0 egress
+`;
+
+/** The default fields, without a header, as CloudWatch delivers them; the second with a control message. */
+export const AWS_CLOUDWATCH_TEXT: string = `${JSON.stringify({
+  messageType: 'DATA_MESSAGE',
+  subscriptionFilters: ['message'],
+  logEvents: [
+    {
+      id: '1',
+      timestamp: 1,
+      message: '2 123 eni-0a 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000000 1700000060 ACCEPT OK',
+    },
+    {
+      id: '2',
+      timestamp: 1,
+      message: '2 123 eni-0a 10.0.0.3 10.0.0.2 4000 80 6 6\t500 1700000000 1700000060 ACCEPT OK\n',
+    },
+  ],
+})}${JSON.stringify({ messageType: 'CONTROL_MESSAGE', logEvents: [{ message: 'CWL CONTROL MESSAGE: Checking.' }] }, null, 1)}\n`;

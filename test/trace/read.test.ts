@@ -7,7 +7,7 @@ import { createAccount, isBalanced } from '../../src/trace/account.ts';
 import { FORMATS, readTrace } from '../../src/trace/read.ts';
 import { createWriter } from '../../src/trace/write.ts';
 import { createDictionary } from '../../src/model/flow.ts';
-import { CONNTRACK_DUMP, CONNTRACK_EVENTS, CONNTRACK_PROC } from './log.ts';
+import { AWS_CLOUDWATCH_TEXT, AWS_VPC_TEXT, CONNTRACK_DUMP, CONNTRACK_EVENTS, CONNTRACK_PROC } from './log.ts';
 import { bytesOf, ethernet, ip, pcap, pcapng, readAll, sll2, tcp, udp } from './build.ts';
 
 const SEED = Number(process.env['FC_SEED'] ?? 20_261_121);
@@ -63,6 +63,8 @@ async function samples(): Promise<Record<string, Uint8Array>> {
     binary: await binarySample(),
     'conntrack -E': Buffer.from(CONNTRACK_EVENTS),
     'conntrack -L': Buffer.from(CONNTRACK_DUMP),
+    'aws-vpc': Buffer.from(AWS_VPC_TEXT),
+    cloudwatch: Buffer.from(AWS_CLOUDWATCH_TEXT),
     nf_conntrack: Buffer.from(CONNTRACK_PROC),
   };
 }
@@ -165,7 +167,17 @@ test('unknown and empty inputs, an unknown name, and a name that overrides recog
 
 test('names of formats that have a reader are unique', () => {
   const names = FORMATS.filter(({ open }) => open !== undefined).map(({ name }) => name);
-  assert.deepEqual([...names].sort(), ['binary', 'conntrack', 'csv', 'hubble', 'ndjson', 'pcap', 'pcapng']);
+  assert.deepEqual([...names].sort(), [
+    'aws-vpc',
+    'aws-vpc-cloudwatch',
+    'binary',
+    'conntrack',
+    'csv',
+    'hubble',
+    'ndjson',
+    'pcap',
+    'pcapng',
+  ]);
   assert.ok(FORMATS.every(({ name, description }) => name !== '' && description !== ''));
 });
 

@@ -100,7 +100,6 @@ test('every Hubble sample is understood completely', { skip }, async () => {
 test('each sample without a reader is refused by its name', { skip }, async () => {
   const expected: Record<string, RegExp> = {
     antrea: /^antrea-(flow|np)$/,
-    aws: /^aws-vpc/,
     azure: /^azure-(nsg|vnet)$/,
     calico: /^calico-flowlog$/,
     gcp: /^(gcp-vpc|gke-policy)$/,
@@ -173,3 +172,36 @@ test('conntrack: IPv6 and echoes', { skip }, async () => {
     assert.deepEqual([echo.src, echo.srcPort, echo['icmp']], ['fd00:10:244:1::5', 4242, 128 << 8], name);
   }
 });
+
+test(
+  'VPC flow logs: a header, a longer header, and CloudWatch messages whose fields show what they are',
+  { skip },
+  async () => {
+    const samples: Record<string, [format: string, rows: unknown[]]> = {
+      'vpc-v2-header.log': [
+        'aws-vpc',
+        [
+          ['172.31.16.139', 20_641, '172.31.16.21', 22, 6],
+          ['172.31.9.69', 49_761, '172.31.9.12', 3389, 6],
+        ],
+      ],
+      'vpc-ecs-custom-header.log': ['aws-vpc', [['10.0.1.100', 49_152, '10.0.2.200', 22, 6]]],
+      'cloudwatch-subscription-custom.json': [
+        'aws-vpc-cloudwatch',
+        [
+          ['172.31.16.139', -1, '172.31.16.21', -1, 255],
+          ['172.31.9.69', -1, '172.31.9.12', -1, 255],
+        ],
+      ],
+    };
+    for (const [name, [format, expected]] of Object.entries(samples)) {
+      const { account, rows } = await read(`aws/${name}`);
+      assert.deepEqual([account.format, account.read, account.malformed.size], [format, expected.length, 0], name);
+      assert.deepEqual(
+        rows.map(({ src, srcPort, dst, dstPort, protocol }) => [src, srcPort, dst, dstPort, protocol]),
+        expected,
+        name,
+      );
+    }
+  },
+);

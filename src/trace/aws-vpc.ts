@@ -1,0 +1,368 @@
+/**
+ * AWS VPC flow logs as text: fields in the order of a header line, of `fields`, or of the default version 2; found in S3
+ * objects and, a record a message, in CloudWatch envelopes (`aws-cloudwatch.ts`). A record is one direction of a connection
+ * on one network interface in a window. Read from the bytes: no text is made of a field.
+ */
+import { Orientation, OrientedBy, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
+import { Protocol } from '../model/port.ts';
+import { addMalformed, addUnknownValue, increment } from './account.ts';
+import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
+import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
+import type { Head } from './head.ts';
+import { createByteLineDecoder, decodeText } from './line.ts';
+import { ObserverTable } from './observer.ts';
+
+/** What no VPC flow log can show, whatever its fields. */
+export const AWS_LIMITS: readonly string[] = [
+  'ACCEPT and REJECT are verdicts of security groups and network ACLs, not of a NetworkPolicy: they are not compared with the forecast, and what a policy already drops is not in this trace.',
+  'Traffic between pods of one node never reaches a network interface: this trace does not show it.',
+  'A record carries no pod names or labels, and no ICMP types.',
+];
+
+/** Text of VPC flow logs. */
+export const AWS_VPC: TraceFormat = {
+  name: 'aws-vpc',
+  description: 'AWS VPC flow logs (text)',
+  recognise: isAwsVpc,
+  isText: true,
+  limits: AWS_LIMITS,
+  open: openAwsVpc,
+};
+
+/** Where in the input a record stands. */
+export interface RecordPlace {
+  readonly unit: 'line' | 'record';
+  readonly number: number;
+  readonly offset: number;
+}
+
+const DEFAULT_FIELDS =
+  'version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status';
+
+/** Names that no value is mistaken for; a header may have others too. */
+const KNOWN_FIELDS: ReadonlySet<string> = new Set(
+  `${DEFAULT_FIELDS} vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id flow-direction traffic-path`.split(
+    ' ',
+  ),
+);
+
+/** What a column holds, as far as it is asked for. */
+const enum Role {
+  None = 0,
+  Interface = 1,
+  Src = 2,
+  Dst = 3,
+  PacketSrc = 4,
+  PacketDst = 5,
+  SrcPort = 6,
+  DstPort = 7,
+  Protocol = 8,
+  Packets = 9,
+  Bytes = 10,
+  Start = 11,
+  Action = 12,
+  Status = 13,
+  Flags = 14,
+  Count = 15,
+}
+
+const ROLES: ReadonlyMap<string, Role> = new Map([
+  ['interface-id', Role.Interface],
+  ['srcaddr', Role.Src],
+  ['dstaddr', Role.Dst],
+  ['pkt-srcaddr', Role.PacketSrc],
+  ['pkt-dstaddr', Role.PacketDst],
+  ['srcport', Role.SrcPort],
+  ['dstport', Role.DstPort],
+  ['protocol', Role.Protocol],
+  ['packets', Role.Packets],
+  ['bytes', Role.Bytes],
+  ['start', Role.Start],
+  ['action', Role.Action],
+  ['log-status', Role.Status],
+  ['tcp-flags', Role.Flags],
+]);
+
+const ROLE_NAMES: readonly string[] = ['', ...ROLES.keys()];
+
+/** Records of one input: knows the order of the fields and which flows were seen. */
+export class AwsVpcRecords {
+  private roles = new Uint8Array(0);
+  private columnCount = 0;
+  private readonly starts = new Int32Array(Role.Count);
+  private readonly ends = new Int32Array(Role.Count);
+  private readonly src: FieldAddress = { family: 0, value: 0 };
+  private readonly dst: FieldAddress = { family: 0, value: 0 };
+  private readonly observers = new ObserverTable();
+  private readonly context: ReadContext;
+
+  constructor(context: ReadContext) {
+    this.context = context;
+    if (context.fields !== undefined) this.setFields(splitFields(context.fields));
+  }
+
+  /** Takes a header line as such; false where the line is a record. */
+  takeHeader(bytes: Uint8Array, start: number, end: number): boolean {
+    const first = bytes[start]!;
+    // A record begins with its version, an interface or a number: only letters and `${` are worth a look.
+    if (first !== 36 && (first < 97 || first > 122)) return false;
+    let stop = start;
+    while (stop < end && bytes[stop]! > 32) stop++;
+    const isName = (name: string): boolean => KNOWN_FIELDS.has(name) || name.startsWith('ecs-');
+    if (!isName(normaliseField(decodeText(bytes, start, Math.min(stop, start + 64))))) return false;
+    const names = splitFields(decodeText(bytes, start, end));
+    if (!isHeader(names)) return false;
+    this.setFields(names);
+    return true;
+  }
+
+  /** Accounts for one record that was read: a row, or why it is none. */
+  take(bytes: Uint8Array, start: number, end: number, unit: 'line' | 'record', number: number, offset: number): void {
+    const { starts, ends } = this;
+    const { account } = this.context;
+    if (this.columnCount === 0) this.setFields(guessFields(decodeText(bytes, start, end)));
+    const { roles, columnCount } = this;
+    let column = 0;
+    let at = start;
+    for (;;) {
+      while (at < end && bytes[at]! <= 32) at++;
+      if (at === end) break;
+      const role = column < columnCount ? roles[column]! : Role.None;
+      starts[role] = at;
+      while (at < end && bytes[at]! > 32) at++;
+      ends[role] = at;
+      column++;
+    }
+    if (column !== columnCount) {
+      const detail = `expected ${columnCount} fields, found ${column}`;
+      return this.refuse('field-count', { unit, number, offset }, detail, bytes, start, end);
+    }
+    if (ends[Role.Status]! > 0) {
+      const first = bytes[starts[Role.Status]!]!;
+      const length = ends[Role.Status]! - starts[Role.Status]!;
+      if (first === 78 && length === 6) return increment(account.skipped, 'no-data');
+      if (first === 83 && length === 8) {
+        // How many records the source gave up is not said: one gap.
+        account.lost++;
+        return increment(account.skipped, 'skip-data');
+      }
+    }
+    const complaint = this.fill(bytes, number);
+    if (complaint !== '') return this.refuse('invalid-field', { unit, number, offset }, complaint, bytes, start, end);
+  }
+
+  private setFields(names: readonly string[]): void {
+    const { account } = this.context;
+    this.roles = Uint8Array.from(names, (name) => ROLES.get(name) ?? Role.None);
+    this.columnCount = names.length;
+    this.starts.fill(0);
+    this.ends.fill(0);
+    const say = (limit: string): void => {
+      if (!account.limits.includes(limit)) account.limits.push(limit);
+    };
+    if (!names.includes('pkt-srcaddr') || !names.includes('pkt-dstaddr'))
+      say(
+        'The log has no pkt-srcaddr and pkt-dstaddr: its addresses are the primary ones of network interfaces, that is nodes, and no pods that share them.',
+      );
+    if (!names.includes('tcp-flags')) say('The log has no tcp-flags: who opened a connection is inferred.');
+    if (!names.includes('interface-id'))
+      say('The log has no interface-id: what both ends of a flow report cannot be told from two windows of it.');
+  }
+
+  /** Appends the row of the record in `starts` and `ends`; returns what is wrong with it, or the empty text. */
+  private fill(bytes: Uint8Array, number: number): string {
+    const { starts, ends, src, dst } = this;
+    const { batch, account, dictionary } = this.context;
+    const srcRole = this.isGiven(bytes, Role.PacketSrc) ? Role.PacketSrc : Role.Src;
+    const dstRole = this.isGiven(bytes, Role.PacketDst) ? Role.PacketDst : Role.Dst;
+    if (!this.isGiven(bytes, srcRole) && !this.isGiven(bytes, dstRole)) {
+      increment(account.skipped, 'no-endpoint');
+      return '';
+    }
+    if (!readAddressBytes(bytes, starts[srcRole]!, ends[srcRole]!, dictionary, src))
+      return this.expected(bytes, srcRole, 'an IP address');
+    if (!readAddressBytes(bytes, starts[dstRole]!, ends[dstRole]!, dictionary, dst))
+      return this.expected(bytes, dstRole, 'an IP address');
+    if (src.family !== dst.family) return 'expected addresses of one family';
+
+    const protocolNumber = this.number(bytes, Role.Protocol);
+    if (protocolNumber === INVALID || protocolNumber > 255)
+      return this.expected(bytes, Role.Protocol, 'a protocol number');
+    const protocol: number = protocolNumber < 0 ? Protocol.Unknown : protocolNumber;
+    let srcPort = this.number(bytes, Role.SrcPort);
+    if (srcPort === INVALID || srcPort > 0xffff) return this.expected(bytes, Role.SrcPort, 'a port');
+    let dstPort = this.number(bytes, Role.DstPort);
+    if (dstPort === INVALID || dstPort > 0xffff) return this.expected(bytes, Role.DstPort, 'a port');
+    if (!hasPorts(protocol)) {
+      if (srcPort === 0) srcPort = -1;
+      if (dstPort === 0) dstPort = -1;
+    }
+    const packets = this.number(bytes, Role.Packets);
+    if (packets === INVALID) return this.expected(bytes, Role.Packets, 'a number');
+    const size = this.number(bytes, Role.Bytes);
+    if (size === INVALID) return this.expected(bytes, Role.Bytes, 'a number');
+    const startS = this.number(bytes, Role.Start);
+    if (startS === INVALID || startS > 0xffffffff) return this.expected(bytes, Role.Start, 'seconds since 1970');
+    const flags = this.number(bytes, Role.Flags);
+    if (flags === INVALID || flags > 0xff) return this.expected(bytes, Role.Flags, 'TCP flags');
+    if (this.isGiven(bytes, Role.Action)) this.checkAction(bytes);
+
+    if (ends[Role.Interface]! > 0) {
+      const observer = hashBytes(bytes, starts[Role.Interface]!, ends[Role.Interface]!);
+      const { observers } = this;
+      if (
+        observers.isDuplicate(
+          src.family,
+          protocol,
+          src.value,
+          srcPort,
+          dst.value,
+          dstPort,
+          observer,
+          Math.max(0, startS),
+        )
+      ) {
+        increment(account.skipped, 'duplicate');
+        return '';
+      }
+    }
+    const row = batch.count;
+    clearRow(batch, row);
+    batch.kind[row] = RecordKind.OneWay;
+    batch.family[row] = src.family;
+    batch.protocol[row] = protocol;
+    batch.src[row] = src.value;
+    batch.dst[row] = dst.value;
+    batch.srcPort[row] = srcPort;
+    batch.dstPort[row] = dstPort;
+    batch.packets[row] = packets;
+    batch.bytes[row] = size;
+    if (startS >= 0) batch.timeUs[row] = startS * 1e6;
+    if (protocol === Protocol.Tcp && flags >= 0) {
+      batch.tcpFlags[row] = flags;
+      // Flags of a window are added up, and ACK counts only together with SYN: 2 is who opened, 18 who answered.
+      if ((flags & TcpFlag.Syn) !== 0) {
+        batch.orientation[row] = (flags & TcpFlag.Ack) === 0 ? Orientation.Original : Orientation.Reply;
+        batch.orientedBy[row] = OrientedBy.Flags;
+      }
+    }
+    batch.line[row] = number;
+    batch.count = row + 1;
+    return '';
+  }
+
+  /** The column exists and is not `-`. */
+  private isGiven(bytes: Uint8Array, role: Role): boolean {
+    const start = this.starts[role]!;
+    const length = this.ends[role]! - start;
+    return length > 1 || (length === 1 && bytes[start] !== 45);
+  }
+
+  /** The number in a column, -1 where there is none, `INVALID` where it is something else. */
+  private number(bytes: Uint8Array, role: Role): number {
+    if (!this.isGiven(bytes, role)) return -1;
+    const value = parseDigits(bytes, this.starts[role]!, this.ends[role]!);
+    return value < 0 ? INVALID : value;
+  }
+
+  /** ACCEPT and REJECT alone are known; which of the two is no matter of policy. */
+  private checkAction(bytes: Uint8Array): void {
+    const start = this.starts[Role.Action]!;
+    const end = this.ends[Role.Action]!;
+    const first = bytes[start]!;
+    if (end - start === 6 && (first === 65 || first === 82)) return;
+    addUnknownValue(this.context.account, 'action', decodeText(bytes, start, Math.min(end, start + 60)));
+  }
+
+  private expected(bytes: Uint8Array, role: Role, what: string): string {
+    const start = this.starts[role]!;
+    const found = decodeText(bytes, start, Math.min(this.ends[role]!, start + 60));
+    return `${ROLE_NAMES[role]!}: expected ${what}, found ${found === '' ? 'nothing' : found}`;
+  }
+
+  private refuse(
+    reason: string,
+    place: RecordPlace,
+    detail: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    addMalformed(this.context.account, reason, place, detail, decodeText(bytes, start, Math.min(end, start + 400)));
+  }
+}
+
+const INVALID = -2;
+
+function openAwsVpc(context: ReadContext): TraceDecoder {
+  const { account } = context;
+  const records = new AwsVpcRecords(context);
+  return createByteLineDecoder(context, (bytes, start, end, line, offset) => {
+    // Joined files have a header each, and none of them is a record.
+    if (records.takeHeader(bytes, start, end)) account.read--;
+    else records.take(bytes, start, end, 'line', line, offset);
+  });
+}
+
+function isAwsVpc({ lines, json }: Head): boolean {
+  if (json !== undefined) return false;
+  const fields = (lines[0] ?? '').split(' ').filter((field) => field !== '');
+  if (isHeader(fields.map(normaliseField))) return true;
+  const status = fields[13];
+  if (fields.length === 14)
+    return fields[2]!.startsWith('eni-') && (status === 'OK' || status === 'NODATA' || status === 'SKIPDATA');
+  return inferFields(fields) !== undefined;
+}
+
+function isHeader(names: readonly string[]): boolean {
+  let count = 0;
+  for (const name of names) if (KNOWN_FIELDS.has(name)) count++;
+  return count >= 3;
+}
+
+/** Names as in a format string or a header: `${pkt-srcaddr}`, `pkt_srcaddr` and `pkt-srcaddr` are one. */
+function splitFields(text: string): string[] {
+  return text
+    .split(' ')
+    .map((field) => normaliseField(field.trim()))
+    .filter((field) => field !== '');
+}
+
+function normaliseField(field: string): string {
+  const name = field.startsWith('${') && field.endsWith('}') ? field.slice(2, -1) : field;
+  return name.replaceAll('_', '-');
+}
+
+/** The fields of a record without a header: what its values are by themselves, else the default of version 2. */
+function guessFields(text: string): readonly string[] {
+  const values = text.split(' ').filter((value) => value !== '');
+  return (values.length === 14 ? undefined : inferFields(values)) ?? DEFAULT_FIELDS.split(' ');
+}
+
+/** Only where each value shows what it is: any other number could be anything. */
+function inferFields(values: readonly string[]): readonly string[] | undefined {
+  const names: string[] = [];
+  if (values.length > 8) return undefined;
+  for (const value of values) {
+    const name = inferField(value, names);
+    if (name === undefined || names.includes(name)) return undefined;
+    names.push(name);
+  }
+  return names.includes('interface-id') && names.includes('dstaddr') ? names : undefined;
+}
+
+function inferField(value: string, names: readonly string[]): string | undefined {
+  if (value.startsWith('eni-')) return 'interface-id';
+  if (value.includes(':') || value.split('.').length === 4) return names.includes('srcaddr') ? 'dstaddr' : 'srcaddr';
+  if (value === 'ACCEPT' || value === 'REJECT') return 'action';
+  if (value === 'OK' || value === 'NODATA' || value === 'SKIPDATA') return 'log-status';
+  const version = Number(value);
+  return names.length === 0 && version >= 2 && version <= 10 ? 'version' : undefined;
+}
+
+/** FNV-1a. */
+function hashBytes(bytes: Uint8Array, start: number, end: number): number {
+  let value = 0x811c9dc5;
+  for (let at = start; at < end; at++) value = Math.imul(value ^ bytes[at]!, 0x01000193);
+  return value >>> 0;
+}

@@ -1,0 +1,110 @@
+/**
+ * One flow, two observers: both ends of a flow log it, each for itself and with windows of its own. A directed tuple belongs
+ * to the observer that reported it first, for as long as that one goes on; what others report of it meanwhile is a duplicate.
+ * An exact table over one typed array, open addressing; when it is full, what is long past is forgotten.
+ */
+
+/** An observer that has been silent for longer no longer owns the tuple: a window of 600 s and the lag of another. */
+export const OBSERVER_WINDOW_S = 900;
+
+/** Slots at most; half of them are used. */
+const SLOT_LIMIT = 1 << 19;
+
+const enum Slot {
+  /** 0 where the slot is free. */
+  Meta = 0,
+  Src = 1,
+  Dst = 2,
+  Ports = 3,
+  Observer = 4,
+  /** Seconds since 1970. */
+  Last = 5,
+  Stride = 6,
+}
+
+/** Directed tuple -> the observer that reports it. */
+export class ObserverTable {
+  private slots = new Uint32Array(1024 * Slot.Stride);
+  private count = 0;
+  private latestS = 0;
+
+  /**
+   * Is this record one of another observer's flow? `observer` is any 32-bit name of who reports; two that share one name
+   * are taken for one, so that a clash keeps a duplicate and never loses a flow. Ports are -1 where there are none.
+   */
+  isDuplicate(
+    family: number,
+    protocol: number,
+    src: number,
+    srcPort: number,
+    dst: number,
+    dstPort: number,
+    observer: number,
+    timeS: number,
+  ): boolean {
+    if (this.count * 2 * Slot.Stride >= this.slots.length) this.makeRoom();
+    const { slots } = this;
+    const meta = 0x10000 | (family << 8) | protocol;
+    const ports = (((srcPort & 0xffff) << 16) | (dstPort & 0xffff)) >>> 0;
+    const mask = slots.length / Slot.Stride - 1;
+    if (timeS > this.latestS) this.latestS = timeS;
+    for (let slot = hash(meta, src, dst, ports) & mask; ; slot = (slot + 1) & mask) {
+      const at = slot * Slot.Stride;
+      if (slots[at] === 0) {
+        slots[at] = meta;
+        slots[at + Slot.Src] = src;
+        slots[at + Slot.Dst] = dst;
+        slots[at + Slot.Ports] = ports;
+        slots[at + Slot.Observer] = observer;
+        slots[at + Slot.Last] = timeS;
+        this.count++;
+        return false;
+      }
+      if (
+        slots[at] !== meta ||
+        slots[at + Slot.Src] !== src ||
+        slots[at + Slot.Dst] !== dst ||
+        slots[at + Slot.Ports] !== ports
+      )
+        continue;
+      const last = slots[at + Slot.Last]!;
+      const isOwner = slots[at + Slot.Observer] === observer >>> 0;
+      if (!isOwner && Math.abs(timeS - last) <= OBSERVER_WINDOW_S) return true;
+      slots[at + Slot.Observer] = observer;
+      slots[at + Slot.Last] = isOwner ? Math.max(last, timeS) : timeS;
+      return false;
+    }
+  }
+
+  /** Doubles the table; at its limit keeps what is recent, or nothing where all of it is. */
+  private makeRoom(): void {
+    const old = this.slots;
+    const slotCount = old.length / Slot.Stride;
+    const isFull = slotCount >= SLOT_LIMIT;
+    const slots = new Uint32Array(isFull ? old.length : old.length * 2);
+    const mask = slots.length / Slot.Stride - 1;
+    const earliest = isFull ? this.latestS - OBSERVER_WINDOW_S : 0;
+    let count = 0;
+    for (let from = 0; from < old.length; from += Slot.Stride) {
+      if (old[from] === 0 || old[from + Slot.Last]! < earliest) continue;
+      let slot = hash(old[from]!, old[from + Slot.Src]!, old[from + Slot.Dst]!, old[from + Slot.Ports]!) & mask;
+      while (slots[slot * Slot.Stride] !== 0) slot = (slot + 1) & mask;
+      slots.set(old.subarray(from, from + Slot.Stride), slot * Slot.Stride);
+      count++;
+    }
+    if (isFull && count * 4 > slotCount) {
+      slots.fill(0);
+      count = 0;
+    }
+    this.slots = slots;
+    this.count = count;
+  }
+}
+
+function hash(meta: number, src: number, dst: number, ports: number): number {
+  let value = Math.imul(src ^ 0x9e3779b9, 0x85ebca6b);
+  value = Math.imul((value ^ (value >>> 15)) + dst, 0xc2b2ae35);
+  value = Math.imul((value ^ (value >>> 13)) + ports, 0x27d4eb2f);
+  value = Math.imul((value ^ (value >>> 16)) + meta, 0x165667b1);
+  return value ^ (value >>> 15);
+}
