@@ -19,8 +19,20 @@ export interface ReadCidr {
   readonly warning?: string;
 }
 
+/** Blocks that were read: every one is checked, then taken, and policies share many. */
+const readBefore = new Map<string, ReadCidr>();
+const LARGEST_MEMO = 100_000;
+
 /** RD-06: reads a block in any spelling that Go's ParseCIDRSloppy takes; undefined where that fails. */
 export function readCidr(text: string): ReadCidr | undefined {
+  const known = readBefore.get(text);
+  if (known !== undefined) return known;
+  const read = readSpelling(text);
+  if (read !== undefined && readBefore.size < LARGEST_MEMO) readBefore.set(text, read);
+  return read;
+}
+
+function readSpelling(text: string): ReadCidr | undefined {
   const slash = text.indexOf('/');
   if (slash < 0) return undefined;
   const address = normaliseAddress(text.slice(0, slash));

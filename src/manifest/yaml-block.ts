@@ -22,6 +22,9 @@ const DEEPEST = 150;
 /** YAML limits keys that are followed by a colon on their line to 1024 characters. */
 const LONGEST_KEY = 1000;
 
+/** Plain keys remembered; a power of two. */
+const SLOT_COUNT = 1024;
+
 /** Thrown to give up, from any depth; never leaves this file. */
 const GIVE_UP: unique symbol = Symbol('not plain block YAML');
 
@@ -39,8 +42,9 @@ const FLOW_INDICATORS = ',[]{}';
 export class BlockReader {
   private readonly text: string;
   private readonly places: PlaceTable;
-  /** Plain key as written -> its name. Manifests repeat few keys very often. */
-  private readonly names = new Map<string, string>();
+  /** Plain keys as last written, and their names; see `plainName`. */
+  private readonly written: (string | undefined)[] = Array.from({ length: SLOT_COUNT });
+  private readonly names: (string | undefined)[] = Array.from({ length: SLOT_COUNT });
 
   private end = 0;
   private readItem: ItemReader | undefined;
@@ -86,7 +90,7 @@ export class BlockReader {
   readonly nameOf = (start: number, end: number): string => {
     const first = this.text.charCodeAt(start);
     if (first === 34 || first === 39) return this.unquote(start, end, -1);
-    return this.plainName(this.text.slice(start, end));
+    return this.plainName(start, end);
   };
 
   /** A mapping or sequence that begins on the current line. */
@@ -348,7 +352,7 @@ export class BlockReader {
     this.colon = this.endOfFlowPlain(at);
     if (text.charCodeAt(this.colon) !== 58 || text.charCodeAt(this.colon + 1) !== 32) throw GIVE_UP;
     this.keyEnd = this.trimEnd(at, this.colon);
-    return this.plainName(text.slice(at, this.keyEnd));
+    return this.plainName(at, this.keyEnd);
   }
 
   private readFlowValue(at: number, keyStart: number, keyEnd: number, depth: number): unknown {
@@ -390,16 +394,28 @@ export class BlockReader {
     if (stop - at > LONGEST_KEY) throw GIVE_UP;
     this.colon = stop;
     this.keyEnd = this.trimEnd(at, stop);
-    return this.plainName(text.slice(at, this.keyEnd));
+    return this.plainName(at, this.keyEnd);
   }
 
-  private plainName(written: string): string {
-    const known = this.names.get(written);
-    if (known !== undefined) return known;
-    const result = resolvePlain(written);
-    const name = 'error' in result || written === '<<' ? undefined : keyText(result.value);
+  /** The name of the plain key at a span. Manifests repeat few keys very often: these are told by a look, without a new text each. */
+  private plainName(start: number, end: number): string {
+    const { text } = this;
+    const length = end - start;
+    const slot =
+      (length * 37 +
+        text.charCodeAt(start) * 5 +
+        text.charCodeAt(start + (length >> 1)) * 17 +
+        text.charCodeAt(end - 1)) &
+      (SLOT_COUNT - 1);
+    const written = this.written[slot];
+    if (written !== undefined && written.length === length && text.startsWith(written, start)) return this.names[slot]!;
+    const key = text.slice(start, end);
+    const result = resolvePlain(key);
+    const name = 'error' in result || key === '<<' ? undefined : keyText(result.value);
     if (name === undefined) throw GIVE_UP;
-    this.names.set(written, this.checkName(name));
+    this.checkName(name);
+    this.written[slot] = key;
+    this.names[slot] = name;
     return name;
   }
 
@@ -590,8 +606,22 @@ export class BlockReader {
 }
 
 function plainValue(text: string): unknown {
-  // The words that mean something have five letters at most, and numbers do not begin with a letter.
-  if (text.length > 5 && (text.charCodeAt(0) | 32) >= 97 && text.charCodeAt(0) < 128) return text;
+  const first = text.charCodeAt(0);
+  if ((first >= 97 && first <= 122) || (first >= 65 && first <= 90)) {
+    // Of the words that mean something none is longer, and these are their first letters; no number begins with a letter.
+    if (text.length > 5) return text;
+    const lower = first | 32;
+    if (lower !== 102 && lower !== 110 && lower !== 111 && lower !== 116 && lower !== 121) return text;
+  } else if (first >= 49 && first <= 57 && text.length < 16) {
+    let number = 0;
+    let index = 0;
+    for (; index < text.length; index++) {
+      const digit = text.charCodeAt(index) - 48;
+      if (digit < 0 || digit > 9) break;
+      number = number * 10 + digit;
+    }
+    if (index === text.length) return number;
+  }
   const result = resolvePlain(text);
   if ('error' in result) throw GIVE_UP;
   return result.value;
