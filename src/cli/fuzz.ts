@@ -41,7 +41,14 @@ export async function runFuzz(flags: FuzzFlags, io: Io): Promise<ExitCode> {
   const abort = new AbortController();
   const removeInterrupt = io.onInterrupt(() => abort.abort());
   const foreign =
-    against === undefined ? undefined : startForeign({ command: against, cwd: io.cwd, answerMs: flags.answerTime });
+    against === undefined
+      ? undefined
+      : startForeign({
+          command: against,
+          cwd: io.cwd,
+          answerMs: flags.answerTime,
+          killGroup: (leader) => void process.kill(-leader, 'SIGKILL'),
+        });
   try {
     const result = await fuzz({
       subject: foreign ?? subjectOf(engine),

@@ -17,6 +17,8 @@ export interface ForeignOptions {
   readonly command: string;
   readonly cwd: string;
   readonly answerMs: number;
+  /** Ends every process of a group at once; processes belong to the command line. Throws where there is none. */
+  readonly killGroup: (leader: number) => void;
 }
 
 /** A foreign evaluator; `close` ends its process. */
@@ -39,12 +41,12 @@ const STDERR_KEPT = 2_000;
 type Reply = Readonly<Record<string, unknown>>;
 
 /** Starts the command at once; what goes wrong shows at the next question. */
-export function startForeign({ command, cwd, answerMs }: ForeignOptions): Foreign {
-  const line = createLine(command, cwd, answerMs);
+export function startForeign(options: ForeignOptions): Foreign {
+  const line = createLine(options);
   let world: World | undefined;
   let worldError: string | undefined;
   return {
-    name: command,
+    name: options.command,
     close: () => line.close(),
     async ask(trial: Trial): Promise<readonly Answer[]> {
       if (trial.mode === 'tracked') return refuseAll(trial, 'the protocol has no tracked streams');
@@ -128,7 +130,7 @@ interface Waiting {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-function createLine(command: string, cwd: string, answerMs: number): Line {
+function createLine({ command, cwd, answerMs, killGroup }: ForeignOptions): Line {
   // A group of its own, so that what the shell started ends with it.
   const child = spawn(command, { cwd, shell: true, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
   let failure: ForeignFailure | undefined;
@@ -137,12 +139,14 @@ function createLine(command: string, cwd: string, answerMs: number): Line {
   let buffered: string[] = [];
   let bufferedLength = 0;
   let lastId = 0;
+  // Its number may be another's by then.
+  let isGone = false;
 
   const end = (what: string): ForeignFailure => {
     if (failure === undefined) {
       const said = stderr.trim();
       failure = new ForeignFailure(said === '' ? what : `${what}; its stderr ends with:\n${said}`);
-      kill(child);
+      if (!isGone) kill(child, killGroup);
     }
     if (waiting !== undefined) {
       clearTimeout(waiting.timer);
@@ -190,12 +194,14 @@ function createLine(command: string, cwd: string, answerMs: number): Line {
   });
   // A child that has gone shows here as EPIPE and says more in `close`.
   child.stdin.on('error', () => {});
-  child.on('error', (error) => void end(`it could not be started: ${error.message}`));
-  child.on(
-    'close',
-    (code, signal) =>
-      void end(`it ended ${code === null ? `by ${signal}` : `with exit code ${code}`} before answering`),
-  );
+  child.on('error', (error) => {
+    isGone = child.pid === undefined;
+    end(`it could not be started: ${error.message}`);
+  });
+  child.on('close', (code, signal) => {
+    isGone = true;
+    end(`it ended ${code === null ? `by ${signal}` : `with exit code ${code}`} before answering`);
+  });
 
   return {
     ask(request) {
@@ -216,14 +222,14 @@ function createLine(command: string, cwd: string, answerMs: number): Line {
   };
 }
 
-function kill(child: ChildProcessWithoutNullStreams): void {
+function kill(child: ChildProcessWithoutNullStreams, killGroup: ForeignOptions['killGroup']): void {
   child.stdin.destroy();
   child.stdout.destroy();
   child.stderr.destroy();
   try {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    if (child.pid !== undefined) killGroup(child.pid);
   } catch {
-    // Gone already, or a system without process groups.
+    // A system without process groups.
     child.kill('SIGKILL');
   }
 }

@@ -108,7 +108,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const reference = subjectOf(oracle);
   const compare = async (trial: Trial): Promise<Comparison> => {
     const expected = await reference.ask(trial);
-    const found = await subject.ask(trial);
+    const answers = await subject.ask(trial);
+    const found = extent === 'whole' ? answers : answers.map(verdictAlone);
     return { expected, found, index: findDifference(expected, found) };
   };
   const drawn: fc.Arbitrary<Trial> = extent === 'whole' ? arbitraryTrial() : arbitraryPlainTrial(options.dialect);
@@ -148,6 +149,10 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     if (error instanceof ForeignFailure) return { ...rest, failure: `while shrinking: ${error.message}` };
     throw error;
   }
+}
+
+function verdictAlone(answer: Answer): Answer {
+  return answer.kind === 'decision' ? { kind: 'verdict', verdict: answer.verdict } : answer;
 }
 
 interface Comparison {

@@ -1,0 +1,315 @@
+/** The differential run finds what is wrong, makes it small and writes it down; and no evaluator, however rude, brings it down. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { startForeign } from '../../src/fuzz/foreign.ts';
+import { policyObjects, snapshotObjects } from '../../src/fuzz/manifest.ts';
+import { smallerTrials } from '../../src/fuzz/reduce.ts';
+import { type Disagreement, type FuzzOptions, type FuzzResult, fuzz } from '../../src/fuzz/run.ts';
+import { arbitraryPlainTrial, isPlain, subjectOf } from '../../src/fuzz/trial.ts';
+import { loadManifests } from '../../src/manifest/load.ts';
+import { readScenario } from '../../src/manifest/scenario.ts';
+import { DEFAULT_DIALECT } from '../../src/model/dialect.ts';
+import type { Evaluator, World } from '../../src/model/evaluator.ts';
+import type { PortMatch } from '../../src/model/port.ts';
+import { Reason, Verdict } from '../../src/model/verdict.ts';
+import { oracle } from '../../src/oracle/oracle.ts';
+import { engine } from '../../src/replay/session.ts';
+import { createBench } from '../cli/harness.ts';
+import { seed } from '../law/seed.ts';
+import * as fc from 'fast-check';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const toy = (manner: string): string => `"${process.execPath}" "${join(here, 'toy.mjs')}" ${manner}`;
+const PLAIN = { extent: 'plain', dialect: DEFAULT_DIALECT } as const;
+
+async function fuzzToy(
+  manner: string,
+  options: Pick<FuzzOptions, 'seed' | 'cases'>,
+  answerMs = 10_000,
+): Promise<FuzzResult> {
+  const subject = startForeign({
+    command: toy(manner),
+    cwd: here,
+    answerMs,
+    killGroup: (leader) => void process.kill(-leader, 'SIGKILL'),
+  });
+  try {
+    return await fuzz({ subject, ...PLAIN, ...options });
+  } finally {
+    subject.close();
+  }
+}
+
+async function findIn(evaluator: Evaluator, extent: FuzzOptions['extent']): Promise<Disagreement> {
+  const { disagreement } = await fuzz({
+    subject: subjectOf(evaluator),
+    seed,
+    cases: 3_000,
+    extent,
+    dialect: DEFAULT_DIALECT,
+  });
+  assert.ok(disagreement !== undefined, `nothing found with seed ${seed}`);
+  assert.ok(disagreement.isReproducible, `the scenario does not show it:\n${disagreement.scenario}`);
+  return disagreement;
+}
+
+/** The oracle in a world that is misread. */
+function misreading(name: string, misread: (world: World) => World): Evaluator {
+  return { name, load: (world) => oracle.load(misread(world)) };
+}
+
+function mapPorts(world: World, map: (port: PortMatch) => PortMatch): World {
+  const policies = world.policies.map((policy) => {
+    const rules = (side: 'ingress' | 'egress'): (typeof policy)['ingress'] =>
+      policy[side].map((rule) => ({ ...rule, ports: rule.ports?.map(map) }));
+    return { ...policy, ingress: rules('ingress'), egress: rules('egress') };
+  });
+  return { ...world, policies };
+}
+
+test(`an evaluator written from the protocol page agrees with the oracle, in batches and one by one (seed ${seed})`, async () => {
+  const batched = await fuzzToy('right', { seed, cases: 60 });
+  assert.equal(batched.failure, undefined);
+  assert.equal(batched.disagreement?.scenario, undefined);
+  assert.equal(batched.counts.cases, 60);
+  assert.ok(batched.counts.allowed > 50 && batched.counts.denied > 20, JSON.stringify(batched.counts));
+  const single = await fuzzToy('one-by-one', { seed, cases: 60 });
+  assert.deepEqual(single, batched);
+});
+
+test(`the bug of a toy that ignores except is found and shrunk to one pod, one policy and one packet (seed ${seed})`, async (context) => {
+  const { disagreement } = await fuzzToy('ignores-except', { seed, cases: 2_000 });
+  assert.ok(disagreement !== undefined);
+  context.diagnostic(disagreement.scenario);
+  assert.ok(disagreement.isReproducible);
+  assert.ok(disagreement.rules.includes('NP-21'), disagreement.rules.join());
+  const { world, packets } = disagreement.trial;
+  assert.equal(packets.length, 1);
+  assert.equal(world.policies.length, 1);
+  assert.ok(world.snapshot.pods.length <= 2);
+  const rules = world.policies.flatMap(({ ingress, egress }) => [...ingress, ...egress]);
+  assert.equal(rules.length, 1);
+  const [peer, ...more] = rules[0]!.peers ?? [];
+  assert.equal(more.length, 0);
+  assert.ok(peer?.kind === 'ipBlock' && peer.except.length === 1);
+  assert.ok(disagreement.scenario.split('\n').length < 60);
+});
+
+test('the command prints seed, rules and a scenario that explain reads', async () => {
+  const bench = createBench({});
+  const argv = ['fuzz', '--seed', '1', '--cases', '500', '--against', toy('ignores-except')];
+  try {
+    const first = await bench.run(argv);
+    assert.equal(first.code, 1, first.stderr);
+    assert.match(first.stderr, /^dropcast: seed 1\n/);
+    assert.match(first.stderr, /NP-20, NP-21/);
+    const { scenario, diagnostics } = readScenario(first.stdout, 'bug');
+    assert.deepEqual(diagnostics, []);
+    assert.deepEqual(scenario?.covers, ['NP-20', 'NP-21']);
+    bench.write('bug.scenario', first.stdout);
+    const explained = await bench.run(['explain', 'bug.scenario']);
+    assert.equal(explained.code, 0, explained.stderr);
+    assert.match(explained.stdout, /verdict {2}deny/);
+  } finally {
+    bench.remove();
+  }
+});
+
+for (const [manner, what] of [
+  ['dies', /it ended with exit code 7 before answering; its stderr ends with:\nthe toy fell apart/],
+  ['garbles', /expected a JSON object on a line, found allow, I think/],
+  ['sleeps', /no answer within 0\.5 s/],
+] as const)
+  test(`an evaluator that ${manner} ends the run with a sentence, within its time limit`, async () => {
+    const { failure, disagreement } = await fuzzToy(manner, { seed, cases: 10 }, 500);
+    assert.match(failure ?? '', what);
+    assert.equal(disagreement, undefined);
+  });
+
+test('an evaluator that refuses every world, or does not exist, is no agreement: exit code 2', async () => {
+  const bench = createBench({});
+  try {
+    const refused = await bench.run(['fuzz', '--cases', '3', '--against', toy('refuses')]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /nothing was compared.*the evaluator says: too much world for a toy/);
+    const missing = await bench.run(['fuzz', '--cases', '3', '--against', 'dropcast-test-no-such-program']);
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /the evaluator failed in case 1: it ended with exit code/);
+    for (const flags of [
+      ['--time', '2x'],
+      ['--seed', '-1'],
+      ['--cases', '0'],
+      ['--dialect', 'hairpin=allow'],
+      ['--against', ' '],
+    ])
+      assert.equal((await bench.run(['fuzz', ...flags])).code, 2, flags.join(' '));
+  } finally {
+    bench.remove();
+  }
+});
+
+test(`the engine agrees with the oracle, and the command ends when its time is up (seed ${seed})`, async () => {
+  const bench = createBench({});
+  try {
+    const started = Date.now();
+    const { code, stdout, stderr } = await bench.run(['fuzz', '--seed', String(seed), '--time', '1s']);
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /^no disagreement: \d+ worlds, /);
+    assert.ok(Date.now() - started < 6_000);
+  } finally {
+    bench.remove();
+  }
+});
+
+test(`a tracker that forgets replies is found in a stream, and shrunk to an opening and an answer (seed ${seed})`, async () => {
+  const forgetful: Evaluator = {
+    name: 'forgetful',
+    load(world) {
+      const session = engine.load(world);
+      return {
+        judge: (flow) => session.judge(flow),
+        judgePackets: (packets) =>
+          session.judgePackets!(packets).map((decision, index) =>
+            decision.egress === Reason.Established ? session.judge(packets[index]!) : decision,
+          ),
+      };
+    },
+  };
+  const { trial, scenario, rules } = await findIn(forgetful, 'whole');
+  assert.equal(trial.mode, 'tracked');
+  assert.equal(trial.packets.length, 2);
+  assert.match(scenario, /^tracked$/m);
+  assert.ok(rules.includes('CT-01'));
+});
+
+test(`an exclusive endPort is named by its rule, and an evaluator that allows everything by an empty policy (seed ${seed})`, async () => {
+  const exclusive = misreading('exclusive', (world) =>
+    mapPorts(world, (port) =>
+      port.kind === 'range' && port.last > port.first ? { ...port, last: port.last - 1 } : port,
+    ),
+  );
+  const found = await findIn(exclusive, 'plain');
+  assert.ok(found.rules.includes('NP-25'), found.scenario);
+  assert.equal((await findIn(exclusive, 'plain')).scenario, found.scenario, 'the same seed gives the same scenario');
+  const silent: Evaluator = {
+    name: 'always allows',
+    load: () => ({ judge: () => ({ verdict: Verdict.Allow, egress: 0, ingress: 0, missing: 0 }) }),
+  };
+  const { trial } = await findIn(silent, 'plain');
+  assert.equal(trial.world.policies.length, 1);
+  assert.deepEqual(
+    trial.world.policies.flatMap(({ ingress, egress }) => [...ingress, ...egress]),
+    [],
+  );
+});
+
+test(`a reading that the API leaves open is called one, with the knob that agrees (seed ${seed})`, async () => {
+  const strict = misreading('no pods in blocks', (world) => ({
+    ...world,
+    dialect: { ...world.dialect, ipBlockMatchesPods: false },
+  }));
+  const { explainedBy, scenario } = await findIn(strict, 'plain');
+  assert.ok(explainedBy.includes('ipBlockMatchesPods=false'), explainedBy.join());
+  assert.match(scenario, /with --dialect ipBlockMatchesPods=false the oracle agrees/);
+});
+
+test(`objects of the protocol are manifests: read back they are the world that was sent (seed ${seed})`, () => {
+  fc.assert(
+    fc.property(arbitraryPlainTrial(DEFAULT_DIALECT), ({ world }) => {
+      assert.ok(isPlain(world));
+      const items = [...snapshotObjects(world.snapshot), ...policyObjects(world.policies)];
+      const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+      const { snapshot, policies, diagnostics } = loadManifests([{ path: 'world', text, group: 0 }], {
+        namespace: 'default',
+        validate: 'strict',
+        remove: [],
+      });
+      assert.deepEqual(
+        diagnostics.filter(({ severity }) => severity === 'error'),
+        [],
+      );
+      assert.deepEqual(
+        snapshot.pods.map(({ position: _, ...pod }) => pod),
+        world.snapshot.pods.map(({ position: _, ...pod }) => pod),
+      );
+      assert.equal(policies.length, world.policies.length);
+    }),
+    { seed, numRuns: 100 },
+  );
+});
+
+test(`every step of a reduction is smaller: reducing without a condition ends with one packet in nothing (seed ${seed})`, () => {
+  for (let trial of fc.sample(arbitraryPlainTrial(DEFAULT_DIALECT), { seed, numRuns: 20 })) {
+    if (trial.packets.length === 0) continue;
+    for (let steps = 0; ; steps++) {
+      assert.ok(steps < 200, 'the reduction does not end');
+      const next = smallerTrials(trial).next();
+      if (next.done === true) break;
+      trial = next.value;
+    }
+    const { snapshot, policies } = trial.world;
+    assert.equal(trial.packets.length, 1);
+    assert.deepEqual([snapshot.pods, snapshot.nodes, snapshot.namespaces, policies], [[], [], [], []]);
+  }
+});
+
+test('generate writes a world whose expectations the engine meets, the same for the same seed', async () => {
+  const bench = createBench({});
+  const argv = [
+    'generate',
+    '--pods',
+    '40',
+    '--policies',
+    '15',
+    '--seed',
+    '3',
+    '--records',
+    '300',
+    '--expectations',
+    '200',
+    '--out',
+  ];
+  const names = ['cluster.json', 'policies.json', 'trace.pcap', 'expectations.csv'];
+  try {
+    for (const out of ['one', 'two']) {
+      const { code, stderr, stdout } = await bench.run([...argv, out]);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /expectations\.csv: 200 connections, .*\d+ allow/);
+    }
+    for (const name of names)
+      assert.ok(
+        readFileSync(join(bench.folder, 'one', name)).equals(readFileSync(join(bench.folder, 'two', name))),
+        name,
+      );
+    const manifests = ['-f', 'one/cluster.json', '-f', 'one/policies.json'];
+    const tested = await bench.run(['test', ...manifests, 'one/expectations.csv']);
+    assert.equal(tested.code, 0, tested.stdout + tested.stderr);
+    assert.match(tested.stdout, /200 passed, 0 failed/);
+    const replayed = await bench.run(['replay', ...manifests, '--fail-on', 'never', 'one/trace.pcap']);
+    assert.equal(replayed.code, 0, replayed.stderr);
+    assert.equal((await bench.run(['generate', '--pods', '1', '--out', 'three'])).code, 2);
+    assert.equal((await bench.run(['generate', '--connections', '5', '--out', 'three'])).code, 2);
+  } finally {
+    bench.remove();
+  }
+});
+
+test('the command line starts without fast-check', () => {
+  const source = join(here, '../../src');
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const [, specifier = ''] of readFileSync(file, 'utf8').matchAll(
+      /^(?:import|export) (?!type )[^;]*?from '([^']+)';$/gm,
+    )) {
+      assert.notEqual(specifier, 'fast-check', file);
+      if (specifier.startsWith('.')) visit(resolve(dirname(file), specifier));
+    }
+  };
+  visit(join(source, 'cli/bin.ts'));
+  assert.ok(seen.has(join(source, 'cli/main.ts')) && seen.size >= 4);
+});
