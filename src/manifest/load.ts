@@ -97,11 +97,7 @@ export function loadManifests(files: readonly ManifestFile[], options: LoadOptio
   const entries = [...load.entries.values()];
   const objects = new Map<string, number>();
   for (const { kind } of entries) objects.set(kind, (objects.get(kind) ?? 0) + 1);
-  const policies = entries
-    .filter(({ kind }) => kind === 'NetworkPolicy')
-    .map((entry) =>
-      readNetworkPolicy(entry.raw as RawNetworkPolicy, entry.namespace, entry.name, (path) => placeOf(entry, path)),
-    );
+  const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== undefined);
   const snapshot = buildSnapshot(load, entries);
   return { snapshot, policies, diagnostics: sortDiagnostics(load.diagnostics, files), objects, skipped: load.skipped };
 }
@@ -120,6 +116,8 @@ interface Entry extends Unit {
   readonly name: string;
   readonly meta: RawMeta;
   readonly raw: unknown;
+  /** Of policies: read at once, while the places of the object are at hand. */
+  readonly policy?: Policy;
 }
 
 interface Load {
@@ -279,7 +277,10 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
   const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace; // RD-05
   // The API server appends five random characters; a running number is as good and stays the same.
   const name = (meta.name ?? '') || `${meta.generateName ?? ''}${String(++load.generated).padStart(5, '0')}`;
-  addEntry(load, { ...unit, kind, namespace, name, meta, raw: object });
+  const entry: Entry = { ...unit, kind, namespace, name, meta, raw: object };
+  if (!isPolicy) return addEntry(load, entry);
+  const policy = readNetworkPolicy(object as RawNetworkPolicy, namespace, name, (path) => placeOf(unit, path));
+  addEntry(load, { ...entry, policy });
 }
 
 /** RD-07: reports keys written twice; gives back how many. */

@@ -20,7 +20,7 @@ export interface Source {
   readonly path: string;
   readonly text: string;
   /** Offset of the first character of each line; computed at first use. */
-  readonly lineStarts: readonly number[];
+  readonly lineStarts: Int32Array;
 }
 
 /** A mapping key that was written a second time. */
@@ -66,11 +66,11 @@ const LONGEST_EXCERPT = 400;
 /** Wraps a text; a byte order mark is dropped here, so that offsets and columns count without it. */
 export function createSource(path: string, text: string): Source {
   const bare = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-  let starts: number[] | undefined;
+  let starts: Int32Array | undefined;
   return {
     path,
     text: bare,
-    get lineStarts(): readonly number[] {
+    get lineStarts(): Int32Array {
       starts ??= findLineStarts(bare);
       return starts;
     },
@@ -126,8 +126,16 @@ export function formatPath(path: Path): string {
   return text;
 }
 
-function findLineStarts(text: string): number[] {
-  const starts = [0];
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
-  return starts;
+function findLineStarts(text: string): Int32Array {
+  let starts = new Int32Array(1 << 10);
+  let count = 1;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) {
+    if (count === starts.length) {
+      const larger = new Int32Array(count * 2);
+      larger.set(starts);
+      starts = larger;
+    }
+    starts[count++] = at + 1;
+  }
+  return starts.slice(0, count);
 }
