@@ -62,7 +62,12 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => hasAll(h, 'SrcAddr', 'DstAddr') || hasAll(h, 'streams') || hasEscaped(h, 'SrcAddr', 'DstAddr'),
   ),
   json('loki', 'a Loki query result', (h) => hasAll(h, 'resultType') || hasTop(h, 'labels', 'line')),
-  json('zeek-json', 'a Zeek conn.log in JSON', (h) => hasAll(h, 'id.orig_h') || hasAll(h, 'id_orig_h')),
+  json(
+    'zeek-other',
+    'a Zeek log of another kind',
+    (h) => hasTop(h, 'id.orig_h') || hasTop(h, 'id_orig_h'),
+    'give its conn.log, where every connection is',
+  ),
   json(
     'suricata',
     'Suricata EVE records',
@@ -83,8 +88,12 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   json('elasticsearch', 'an Elasticsearch export', (h) => hasAll(h, '_source'), 'unwrap it first: jq -c ._source'),
   json('docker-json', 'a Docker JSON log', (h) => hasTop(h, 'log', 'stream'), 'unwrap it first: jq -rj .log'),
   text('conntrack-xml', 'conntrack -o xml output', (h) => h.text.startsWith('<?xml') && h.text.includes('<conntrack>')),
-  text('zeek', 'a Zeek log', (h) =>
-    h.rawLines.some((line) => line.startsWith('#separator') || line.startsWith('#fields')),
+  text(
+    'zeek-other',
+    'a Zeek log of another kind',
+    // Not by #separator alone: which log it is stands in the lines behind it.
+    (h) => h.rawLines.some((line) => line.startsWith('#path') || line.startsWith('#fields')),
+    'give its conn.log, where every connection is',
   ),
   lines('conntrack-save', 'conntrack -o save output', (line) => line.startsWith('-A -t ')),
   lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),

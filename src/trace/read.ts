@@ -17,6 +17,7 @@ import { HUBBLE } from './hubble.ts';
 import { NDJSON } from './ndjson.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
+import { ZEEK, ZEEK_JSON } from './zeek.ts';
 
 /** What a caller says about one input. */
 export interface ReadOptions {
@@ -45,6 +46,8 @@ export const FORMATS: readonly TraceFormat[] = [
   HUBBLE,
   NDJSON,
   AWS_CLOUDWATCH,
+  ZEEK_JSON,
+  ZEEK,
   CONNTRACK,
   AWS_VPC,
   ...FOREIGN_TEXT,

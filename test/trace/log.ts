@@ -45,3 +45,24 @@ export const AWS_CLOUDWATCH_TEXT: string = `${JSON.stringify({
     },
   ],
 })}${JSON.stringify({ messageType: 'CONTROL_MESSAGE', logEvents: [{ message: 'CWL CONTROL MESSAGE: Checking.' }] }, null, 1)}\n`;
+
+/** A conn.log: a connection, one that Zeek turned round, one met in the middle, an echo, one with an escape. */
+export const ZEEK_TEXT: string = String.raw`#separator \x09
+#set_separator	,
+#empty_field	(empty)
+#unset_field	-
+#path	conn
+#fields	ts	uid	id.orig_h	id.orig_p	id.resp_h	id.resp_p	proto	service	orig_bytes	resp_bytes	conn_state	history	orig_pkts	orig_ip_bytes	resp_pkts	resp_ip_bytes
+#types	time	string	addr	port	addr	port	enum	string	count	count	string	string	count	count	count	count
+1700000000.000001	C1	10.0.0.1	4000	10.0.0.2	80	tcp	http\x2cssl	100	200	SF	ShADadFf	6	420	5	480
+1700000001.000000	C2	10.0.0.1	4001	10.0.0.2	80	tcp	-	-	-	SF	^hADd	6	420	-	-
+1700000002.000000	C3	10.0.0.1	4002	10.0.0.2	80	tcp	-	0	0	OTH	C	0	0	0	0
+1700000003.000000	C4	fd00::1	128	fd00::2	129	icmp	-	8	8	OTH	-	1	56	1	56
+#close	2026-11-21-00-00-00
+`;
+
+/** The same in JSON, in both spellings of keys and times, and a line of another log. */
+export const ZEEK_JSON_TEXT = `{"_path":"conn","ts":1700000000.000001,"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":4000,"id.resp_h":"10.0.0.2","id.resp_p":80,"proto":"tcp","conn_state":"SF","history":"ShADadFf","orig_pkts":6,"orig_ip_bytes":420,"resp_pkts":5,"resp_ip_bytes":480}
+{"_path":"dns","ts":1700000000.5,"id.orig_h":"10.0.0.1","id.orig_p":4000,"id.resp_h":"10.0.0.2","id.resp_p":53}
+{"ts":"2023-11-14T22:13:21.000000Z","id_orig_h":"10.0.0.1","id_orig_p":4001,"id_resp_h":"10.0.0.2","id_resp_p":80,"proto":"tcp","conn_state":"SF","history":"^hADd","orig_pkts":6,"orig_ip_bytes":420}
+`;

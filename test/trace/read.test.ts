@@ -7,7 +7,15 @@ import { createAccount, isBalanced } from '../../src/trace/account.ts';
 import { FORMATS, readTrace } from '../../src/trace/read.ts';
 import { createWriter } from '../../src/trace/write.ts';
 import { createDictionary } from '../../src/model/flow.ts';
-import { AWS_CLOUDWATCH_TEXT, AWS_VPC_TEXT, CONNTRACK_DUMP, CONNTRACK_EVENTS, CONNTRACK_PROC } from './log.ts';
+import {
+  AWS_CLOUDWATCH_TEXT,
+  AWS_VPC_TEXT,
+  CONNTRACK_DUMP,
+  CONNTRACK_EVENTS,
+  CONNTRACK_PROC,
+  ZEEK_JSON_TEXT,
+  ZEEK_TEXT,
+} from './log.ts';
 import { bytesOf, ethernet, ip, pcap, pcapng, readAll, sll2, tcp, udp } from './build.ts';
 
 const SEED = Number(process.env['FC_SEED'] ?? 20_261_121);
@@ -65,6 +73,8 @@ async function samples(): Promise<Record<string, Uint8Array>> {
     'conntrack -L': Buffer.from(CONNTRACK_DUMP),
     'aws-vpc': Buffer.from(AWS_VPC_TEXT),
     cloudwatch: Buffer.from(AWS_CLOUDWATCH_TEXT),
+    zeek: Buffer.from(ZEEK_TEXT),
+    'zeek-json': Buffer.from(ZEEK_JSON_TEXT),
     nf_conntrack: Buffer.from(CONNTRACK_PROC),
   };
 }
@@ -177,6 +187,8 @@ test('names of formats that have a reader are unique', () => {
     'ndjson',
     'pcap',
     'pcapng',
+    'zeek',
+    'zeek-json',
   ]);
   assert.ok(FORMATS.every(({ name, description }) => name !== '' && description !== ''));
 });
