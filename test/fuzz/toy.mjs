@@ -1,6 +1,6 @@
 /**
  * A toy evaluator that speaks the protocol of docs/fuzz.md, written from that page and the API's text alone: the adapter to copy. It
- * can be wrong or rude on request: `node toy.mjs [right|ignores-except|one-by-one|dies|garbles|sleeps|refuses]`.
+ * can be wrong or rude on request: `node toy.mjs [right|ignores-except|one-by-one|dies|garbles|floods|echoes|sleeps|refuses]`.
  */
 import { BlockList, isIPv6 } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -16,7 +16,14 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
   if (manner === 'sleeps' && request.type !== 'world') continue;
   if (manner === 'garbles' && request.type !== 'world') console.log('allow, I think');
+  else if (manner === 'floods') flood();
+  else if (manner === 'echoes') console.log(line);
   else console.log(JSON.stringify({ id: request.id, ...answer(request) }));
+}
+
+/** One answer without an end. */
+function flood() {
+  process.stdout.write('x'.repeat(1 << 16), flood);
 }
 
 function answer(request) {
