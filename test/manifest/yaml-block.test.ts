@@ -583,14 +583,16 @@ for (const [name, wildness] of [
     fc.assert(
       fc.property(yamlText(wildness), (text) => {
         assertSame(text);
-        if (/^(?:---|\.\.\.)/m.test(text)) return;
-        count++;
-        if (isTaken(text)) taken++;
+        for (const piece of text.split(/^(?:---|\.\.\.).*\n/m)) {
+          if (piece.trim() === '') continue;
+          count++;
+          if (isTaken(piece)) taken++;
+        }
       }),
-      { numRuns: 800 },
+      { numRuns: 400 },
     );
     // Otherwise the law would be about the other reader alone.
-    assert.ok(taken * 100 > count * [40, 15, 2][Math.min(wildness, 2)]!, `${taken} of ${count} taken`);
+    assert.ok(taken * 100 > count * [30, 10, 2][Math.min(wildness, 2)]!, `${taken} of ${count} taken`);
   });
 
 test('manifests with random edits read the same by both readers', () => {
@@ -601,7 +603,7 @@ test('manifests with random edits read the same by both readers', () => {
       assertSame(mutated);
       if (isTaken(mutated)) taken++;
     }),
-    { numRuns: 700 },
+    { numRuns: 400 },
   );
   assert.ok(taken > 50, String(taken));
 });
@@ -628,7 +630,7 @@ for (const [name, base] of [
     const small = texts.filter(({ length }) => length < 6000);
     fc.assert(
       fc.property(fc.constantFrom(...small), edits, (text, changes) => assertSame(mutate(text, changes))),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 }
