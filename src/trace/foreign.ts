@@ -87,7 +87,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   json('inspektor-gadget', 'Inspektor Gadget events', (h) => hasTop(h, 'src', 'dst') && hasAll(h, 'addr')),
   json('elasticsearch', 'an Elasticsearch export', (h) => hasAll(h, '_source'), 'unwrap it first: jq -c ._source'),
   json('docker-json', 'a Docker JSON log', (h) => hasTop(h, 'log', 'stream'), 'unwrap it first: jq -rj .log'),
-  text('conntrack-xml', 'conntrack -o xml output', (h) => h.text.startsWith('<?xml') && h.text.includes('<conntrack>')),
   text(
     'zeek-other',
     'a Zeek log of another kind',
@@ -95,7 +94,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => h.rawLines.some((line) => line.startsWith('#path') || line.startsWith('#fields')),
     'give its conn.log, where every connection is',
   ),
-  lines('conntrack-save', 'conntrack -o save output', (line) => line.startsWith('-A -t ')),
   lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),
   lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
   lines('antrea-flow', 'an Antrea flow log', isAntreaFlow),

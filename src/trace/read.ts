@@ -8,6 +8,8 @@ import { AWS_CLOUDWATCH } from './aws-cloudwatch.ts';
 import { AWS_VPC } from './aws-vpc.ts';
 import { BINARY } from './binary.ts';
 import { openContainers, type Peekable } from './container.ts';
+import { CONNTRACK_SAVE } from './conntrack-save.ts';
+import { CONNTRACK_XML } from './conntrack-xml.ts';
 import { CONNTRACK } from './conntrack.ts';
 import { CSV, type CsvMapping } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
@@ -49,6 +51,8 @@ export const FORMATS: readonly TraceFormat[] = [
   ZEEK_JSON,
   ZEEK,
   CONNTRACK,
+  CONNTRACK_SAVE,
+  CONNTRACK_XML,
   AWS_VPC,
   ...FOREIGN_TEXT,
   CSV,

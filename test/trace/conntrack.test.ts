@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBalanced } from '../../src/trace/account.ts';
 import { readAll, type Result } from './build.ts';
-import { CONNTRACK_DUMP, CONNTRACK_EVENTS, CONNTRACK_PROC } from './log.ts';
+import { CONNTRACK_DUMP, CONNTRACK_EVENTS, CONNTRACK_PROC, CONNTRACK_SAVED, CONNTRACK_XML_TEXT } from './log.ts';
 
 async function read(text: string, format?: string): Promise<Result> {
   const result = await readAll(Buffer.from(text), format === undefined ? {} : { format });
@@ -147,4 +147,31 @@ test('a line that is no entry is malformed with what was expected', async () => 
     assert.deepEqual([rows.length, account.malformed.get('invalid-entry')], [0, 1], line);
     assert.match(account.diagnostics[0]!.message, message);
   }
+});
+
+test('-o save and -o xml say the same as a listing', async () => {
+  const columns = ({ src, srcPort, dst, dstPort, preDst, preDstPort, protocol }: Result['rows'][number]): unknown[] => [
+    src,
+    srcPort,
+    dst,
+    dstPort,
+    preDst,
+    preDstPort,
+    protocol,
+  ];
+  const [first] = (await read(CONNTRACK_EVENTS)).rows;
+  const saved = await read(CONNTRACK_SAVED);
+  assert.deepEqual([saved.account.format, saved.rows.length], ['conntrack-save', 2]);
+  assert.deepEqual(columns(saved.rows[0]!), columns(first!));
+  assert.deepEqual([saved.rows[1]!['icmp'], saved.rows[1]!.srcPort, saved.rows[1]!['replyPackets']], [0x800, 7, 0]);
+  const odd = await read(CONNTRACK_SAVED.replace('-p tcp', '-p __proto__').replace('-p icmp', '-p gre'));
+  assert.deepEqual(
+    [odd.rows[0]!.protocol, odd.rows[1]!.protocol, [...odd.account.unknownValues.keys()]],
+    [255, 47, ['protocol=__proto__']],
+  );
+  const xml = await read(CONNTRACK_XML_TEXT);
+  assert.deepEqual([xml.account.format, xml.account.read, xml.rows.length], ['conntrack-xml', 2, 1]);
+  assert.deepEqual(columns(xml.rows[0]!), columns(first!));
+  assert.equal(xml.rows[0]!['timeUs'], Date.UTC(2026, 10, 21, 1, 55, 7) * 1000);
+  assert.ok(xml.account.limits.some((limit) => limit.includes('local times')));
 });

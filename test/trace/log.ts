@@ -18,6 +18,20 @@ export const CONNTRACK_PROC = `ipv6     10 tcp      6 119 TIME_WAIT src=fd00:000
 ipv4     2 unknown  47 500 src=10.0.0.1 dst=10.0.0.2 src=10.0.0.2 dst=10.0.0.1 mark=0 zone=3 use=2
 `;
 
+/** `-o save`: a translated connection and an echo. */
+export const CONNTRACK_SAVED = `-A -t 116 -u SEEN_REPLY,ASSURED -s 10.0.0.1 -d 10.96.0.10 -g 10.0.0.2 -q 10.0.0.1 -p tcp --sport 4000 --dport 80 --reply-port-src 8080 --reply-port-dst 4000 --state TIME_WAIT
+-A -t 30 -u UNSET -s 10.0.0.1 -d 10.0.0.9 -r 10.0.0.9 -q 10.0.0.1 -p icmp --icmp-type 8 --icmp-code 0 --icmp-id 7
+`;
+
+/** `-o xml`: the same connection as an event, then its end. */
+export const CONNTRACK_XML_TEXT: string = ['new', 'destroy']
+  .map(
+    (type) =>
+      `<flow type="${type}"><meta direction="original"><layer3 protonum="2" protoname="ipv4"><src>10.0.0.1</src><dst>10.96.0.10</dst></layer3><layer4 protonum="6" protoname="tcp"><sport>4000</sport><dport>80</dport></layer4></meta><meta direction="reply"><layer3 protonum="2" protoname="ipv4"><src>10.0.0.2</src><dst>10.0.0.1</dst></layer3><layer4 protonum="6" protoname="tcp"><sport>8080</sport><dport>4000</dport></layer4></meta><meta direction="independent"><state>SYN_SENT</state><timeout>120</timeout><id>493090829</id><unreplied/></meta><when><hour>1</hour><min>55</min><sec>07</sec><wday>7</wday><day>21</day><month>11</month><year>2026</year></when></flow>\n`,
+  )
+  .reduce((text, line) => text + line, '<?xml version="1.0" encoding="utf-8"?>\n<conntrack>\n')
+  .concat('</conntrack>\n');
+
 /** VPC flow logs with a header: both ends' records of one flow, its answers, a gap, a silent window. */
 export const AWS_VPC_TEXT = `version interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags flow-direction
 5 eni-0a 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000000 1700000060 ACCEPT OK 10.0.0.11 10.0.0.12 3 egress
