@@ -2,7 +2,7 @@
 import type { ReplayMode } from '../replay/result.ts';
 import type { ReplayFormat } from '../report/replay.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
-import { type ExitCode, type FailCondition, Refusal, judgeReplay } from './exit.ts';
+import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
 import { readMapping, readTraces } from './trace-input.ts';
 
@@ -50,7 +50,9 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   );
   const found = replay.finish(reading.accounts);
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
-  const result = isWhole ? found : { ...found, isComplete: false };
+  // What the flags allow does not make a result incomplete: report and exit code say the same.
+  const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;
+  const result = { ...found, isComplete };
   await io.stdout.write(
     formatReplay(result, {
       format: flags.output,

@@ -467,6 +467,8 @@ class Replaying implements Replay {
     const { program, dictionary, parties } = this;
     const endpoint = endpointOf(program, dictionary, place.family, place.word);
     const kind = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    if (kind === EndpointKind.Service)
+      return parties.ofService(program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!, undefined);
     if (kind !== EndpointKind.Node) return this.partyOf(place);
     const key = `${formatProtocol(protocol)}/${port}`;
     const service = this.nodePorts.get(key);

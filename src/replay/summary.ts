@@ -93,7 +93,11 @@ export function summarize(input: SummaryInput): ReplayResult {
     untouched: listUntouched(input),
     pods: countPods(input),
     isComplete: accounts.every(
-      (account) => account.lost === 0 && total(account.malformed) === 0 && isBalanced(account),
+      (account) =>
+        account.lost === 0 &&
+        total(account.malformed) === 0 &&
+        isBalanced(account) &&
+        account.diagnostics.every(({ severity }) => severity !== 'error'),
     ),
   };
 }

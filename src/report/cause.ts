@@ -54,7 +54,9 @@ export function splitBackendsText(explanation: Explanation, names: Names): strin
     .slice(0, 4)
     .map((backend) => `${shortEndpointText(backend.destination, names)} ${VERDICT_NAMES[backend.verdict]}`);
   const rest = via.backends.length > 4 ? ', ...' : '';
-  return `backends of ${translationText(via, names)}: ${each.join(', ')}${rest}`;
+  const count = (wanted: Verdict): number => via.backends.filter((backend) => backend.verdict === wanted).length;
+  const split = `${count(Verdict.Allow)} would allow it, ${count(Verdict.Deny)} deny`;
+  return `some of ${via.backends.length} backends of ${translationText(via, names)} (${split}): ${each.join(', ')}${rest}`;
 }
 
 /** The cause of one explained side. */

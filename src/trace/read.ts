@@ -61,7 +61,8 @@ export const FORMATS: readonly TraceFormat[] = [
 /**
  * Reads one input. The batch is reused: the consumer is done with it before it asks for the next one. Bad input shows in the
  * account, never as an exception; an error of `source` itself is passed on. Rows are handed out after every chunk, so that a
- * stream which pauses has been judged up to its last whole record.
+ * stream which pauses has been judged up to its last whole record; formats that hold rows back hand out whole batches, so
+ * that how the bytes arrive changes nothing.
  */
 export async function* readTrace(source: AsyncIterable<Uint8Array>, options: ReadOptions): AsyncGenerator<FlowBatch> {
   const { account, dictionary } = options;
@@ -182,7 +183,8 @@ async function* pump(
         tail.set(chunk.subarray(at), 0);
         tailLength = rest;
       }
-      yield* handOut(batch, decoder, account, 'ready');
+      // What is learnt later may change rows that wait: handed out by chunks, the result would depend on their size.
+      if (decoder.willHandOut === undefined) yield* handOut(batch, decoder, account, 'ready');
     }
     if (!hasStopped(decoder)) {
       if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full');

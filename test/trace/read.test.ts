@@ -1,5 +1,6 @@
 /** Containers, recognition, streaming and hostile bytes. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
@@ -151,18 +152,28 @@ test('more than three containers around each other are refused', async () => {
 });
 
 test('a stream that pauses has been handed out up to its last whole record', async () => {
+  const line = '{"v":1,"src":"10.0.0.1","sport":4000,"dst":"10.0.0.2","dport":80,"proto":"tcp"}';
   let isDone = false;
   async function* slow(): AsyncGenerator<Uint8Array> {
-    yield Buffer.from(`${HUBBLE_LINE}\n${HUBBLE_LINE}\n${HUBBLE_LINE.slice(0, 40)}`);
+    yield Buffer.from(`${line}\n${line}\n${line.slice(0, 40)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
     isDone = true;
-    yield Buffer.from(`${HUBBLE_LINE.slice(40)}\n`);
+    yield Buffer.from(`${line.slice(40)}\n`);
   }
   const account = createAccount('-');
   const counts: [number, boolean][] = [];
   for await (const batch of readTrace(slow(), { file: '-', dictionary: createDictionary(), account }))
     counts.push([batch.count, isDone]);
   assert.deepEqual(counts, [[2, false], [1, true]]); // prettier-ignore
+});
+
+test('how the bytes arrive changes nothing, also where later records teach what earlier ones mean', async () => {
+  const capture = readFileSync(new URL('../../traces/app1/capture.pcap', import.meta.url));
+  const whole = await readAll(capture, { chunkSize: capture.length });
+  for (const chunkSize of [1000, 4096, 65_536, 200_000]) {
+    const { rows } = await readAll(capture, { chunkSize });
+    assert.deepEqual(rows, whole.rows, `chunks of ${chunkSize} bytes`);
+  }
 });
 
 test('unknown and empty inputs, an unknown name, and a name that overrides recognition', async () => {
