@@ -45,7 +45,7 @@ export async function runConvert(inputs: readonly string[], flags: ConvertFlags,
     const reading = await readTraces(
       inputs,
       dictionary,
-      { ...(flags.format !== undefined && { format: flags.format }), ...(mapping && { mapping }) },
+      { order: 'given', ...(flags.format !== undefined && { format: flags.format }), ...(mapping && { mapping }) },
       io,
       async (batch) => {
         rows += batch.count;

@@ -46,7 +46,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     dictionary,
     { ...(flags.format !== undefined && { format: flags.format }), ...(mapping && { mapping }) },
     io,
-    (batch, account) => replay.add(batch, account),
+    (batch, account, from, to) => replay.add(batch, account, from, to),
   );
   const found = replay.finish(reading.accounts);
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;

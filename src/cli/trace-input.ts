@@ -15,6 +15,8 @@ import type { Io } from './terminal.ts';
 export interface TraceOptions {
   readonly format?: string;
   readonly mapping?: CsvMapping;
+  /** `given`: one trace after another, whole batches; else rows of all traces in the order of their times. */
+  readonly order?: 'given';
 }
 
 /** How reading ended. */
@@ -34,48 +36,53 @@ const TURN_MS = 50;
 /** Milliseconds between two lines of progress. */
 const PROGRESS_MS = 200;
 
-/** Reads traces one after the other into `take`. Throws `Refusal` before the first record where a path cannot be read. */
+/** Takes rows `from` up to `to` of a batch. */
+export type TakeRows = (batch: FlowBatch, account: TraceAccount, from: number, to: number) => void | Promise<void>;
+
+/** Reads traces into `take`. Throws `Refusal` before the first record where a path cannot be read. */
 export async function readTraces(
   paths: readonly string[],
   dictionary: Dictionary,
   options: TraceOptions,
   io: Io,
-  take: (batch: FlowBatch, account: TraceAccount) => void | Promise<void>,
+  take: TakeRows,
 ): Promise<TraceReading> {
   checkPaths(paths, io);
-  const [{ readTrace }, { createAccount }] = await Promise.all([
+  const [{ readTrace }, { createAccount }, { concatenate, mergeByTime }] = await Promise.all([
     import('../trace/read.ts'),
     import('../trace/account.ts'),
+    import('../trace/merge.ts'),
   ]);
   const interrupt = new AbortController();
   const forget = io.onInterrupt(() => interrupt.abort());
   const progress = createProgress(io);
-  const accounts: TraceAccount[] = [];
   const refusals: string[] = [];
+  const inputs = paths.map((path) => {
+    const account = createAccount(path);
+    const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
+    const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
+    return { key: { account, size }, batches: readTrace(source, { ...options, file: path, dictionary, account }) };
+  });
   try {
-    for (const path of paths) {
-      if (interrupt.signal.aborted) break;
-      const account = createAccount(path);
-      accounts.push(account);
-      const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
-      const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
-      try {
-        for await (const batch of readTrace(source, { file: path, dictionary, account, ...options })) {
-          await take(batch, account);
-          progress.show(account, size);
-        }
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-        refusals.push(`${path}: ${systemMessage(error)}`);
+    const rows = options.order === 'given' ? concatenate(inputs) : mergeByTime(inputs);
+    for await (const merged of rows) {
+      const { account, size } = merged.key;
+      if ('error' in merged) {
+        if ((merged.error as NodeJS.ErrnoException).code === undefined) throw merged.error;
+        refusals.push(`${account.file}: ${systemMessage(merged.error)}`);
+        continue;
       }
-      for (const { code, message, hint } of account.diagnostics)
-        if (code === 'unknown-format' || code === 'unsupported-format')
-          refusals.push(`${path}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
+      await take(merged.batch, account, merged.from, merged.to);
+      progress.show(account, size);
     }
   } finally {
     forget();
     progress.clear();
   }
+  const accounts = inputs.map(({ key }) => key.account);
+  for (const { file, diagnostics } of accounts)
+    for (const { severity, message, hint } of diagnostics)
+      if (severity === 'error') refusals.push(`${file}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
   return { accounts, refusals, end: interrupt.signal.aborted ? 'interrupted' : 'finished' };
 }
 

@@ -54,8 +54,11 @@ export interface ReplayOptions {
 
 /** A replay under way. */
 export interface Replay {
-  /** Takes in a batch; `account` is the account of the file that it came from. */
-  add(batch: FlowBatch, account: TraceAccount): void;
+  /**
+   * Takes in rows `from` (0) up to `to` (all) of a batch; `account` is the account of the file that it came from. Rows of
+   * several files are given in the order of their times.
+   */
+  add(batch: FlowBatch, account: TraceAccount, from?: number, to?: number): void;
   /** The result so far. */
   finish(accounts: readonly TraceAccount[]): ReplayResult;
 }
@@ -144,15 +147,15 @@ class Replaying implements Replay {
     this.nodePorts = indexNodePorts(options.program.source.snapshot);
   }
 
-  add(batch: FlowBatch, account: TraceAccount): void {
+  add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
     const { mode } = this.options;
-    for (let row = 0; row < batch.count; row++) {
+    for (let row = from; row < to; row++) {
       if (mode === 'stateless') this.addStateless(batch, row, account);
       else if (batch.family[row] === 0) this.addNameless(batch, row, account);
       else if (batch.kind[row] === RecordKind.Packet) this.addPacket(batch, row, account);
       else this.addRecord(batch, row, account);
     }
-    this.counters.rows += batch.count;
+    this.counters.rows += to - from;
   }
 
   finish(accounts: readonly TraceAccount[]): ReplayResult {

@@ -241,3 +241,19 @@ test('a cluster whose pods have no address in the trace gives no forecast, and t
   assert.match(stdout.replaceAll('\n', ' '), /No connection touches a pod of the input/);
   assert.doesNotMatch(stdout, /Nothing would be dropped/);
 });
+
+test('several traces are one: the same capture twice, halves in the wrong order and both ends apart change no count', async () => {
+  const lines = readFileSync(join(app, 'hubble.jsonl'), 'utf8').trimEnd().split('\n');
+  const isIngress = (line: string): boolean => line.includes('"traffic_direction":"INGRESS"');
+  bench.write('first.jsonl', `${lines.slice(0, lines.length / 2).join('\n')}\n`);
+  bench.write('second.jsonl', `${lines.slice(lines.length / 2).join('\n')}\n`);
+  bench.write('ingress.jsonl', `${lines.filter(isIngress).join('\n')}\n`);
+  bench.write('rest.jsonl', `${lines.filter((line) => !isIngress(line)).join('\n')}\n`);
+  const count = async (...traces: string[]): Promise<string> => {
+    const { stdout } = await bench.run(['replay', '--fail-on', 'never', '-f', cluster, '-f', 'policies', ...traces]);
+    return /^Replayed ([\d,]+) connections/.exec(stdout)![1]!;
+  };
+  assert.equal(await count(capture, capture), '469');
+  assert.equal(await count('second.jsonl', 'first.jsonl'), '88');
+  assert.equal(await count('rest.jsonl', 'ingress.jsonl'), '88');
+});
