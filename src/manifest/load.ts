@@ -245,7 +245,7 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
   const meta = (isRecord(object['metadata']) ? object['metadata'] : {}) as RawMeta;
   const label = `${kind} ${describeName(meta, known.scope, load.options.namespace)}`;
   const decoded = checkAgainst(known.schema, object);
-  const isReadable = !decoded.some(({ code }) => code === 'wrong-type');
+  const mistyped = decoded.filter(({ code }) => code === 'wrong-type').map(({ path }) => path);
   const { validate } = load.options;
   let isAccepted = true;
   const add = (path: Path, part: 'key' | 'value', finding: Finding): void => {
@@ -268,11 +268,12 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
     const count = addDuplicates(load, unit, validate, label);
     if (count > 0 && validate === 'strict') isAccepted = false;
   }
-  if (isReadable) {
-    const nameForm = kind === 'Namespace' || kind === 'Service' ? 'label' : 'subdomain';
-    const problems = [...checkMeta(meta, nameForm, known.scope), ...checkObject(kind, object, load.options)];
-    for (const { path, part, ...finding } of problems) add(path, part ?? 'value', finding);
-  }
+  const nameForm = kind === 'Namespace' || kind === 'Service' ? 'label' : 'subdomain';
+  const readable = mistyped.length === 0 ? object : withoutFields(object, mistyped);
+  const readableMeta = (readable['metadata'] ?? {}) as RawMeta;
+  const problems = [...checkMeta(readableMeta, nameForm, known.scope), ...checkObject(kind, readable, load.options)];
+  for (const { path, part, ...finding } of problems)
+    if (!mistyped.some((removed) => dependsOn(path, removed))) add(path, part ?? 'value', finding);
   if (!isAccepted) return;
   const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace; // RD-05
   // The API server appends five random characters; a running number is as good and stays the same.
@@ -281,6 +282,26 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
   if (!isPolicy) return addEntry(load, entry);
   const policy = readNetworkPolicy(object as RawNetworkPolicy, namespace, name, (path) => placeOf(unit, path));
   addEntry(load, { ...entry, policy });
+}
+
+/** A copy with null at the paths, each of which exists: what has the right type can then be validated all the same. */
+function withoutFields(object: Record<string, unknown>, paths: readonly Path[]): Record<string, unknown> {
+  const copy = structuredClone(object);
+  for (const path of paths) {
+    let parent = copy as Record<string | number, unknown>;
+    for (const part of path.slice(0, -1)) parent = parent[part] as Record<string | number, unknown>;
+    parent[path.at(-1)!] = null;
+  }
+  return copy;
+}
+
+/** Could a problem at `path` come of the field that was taken out at `removed`? Then it says nothing about what was written. */
+function dependsOn(path: Path, removed: Path): boolean {
+  const shared = Math.min(path.length, removed.length);
+  if (removed.slice(0, shared).every((part, at) => part === path[at])) return true;
+  const [last, cause] = [path.at(-1), removed.at(-1)];
+  if (last === NAMESPACE_NAME_LABEL) return removed.length === 2 && removed[0] === 'metadata' && cause === 'name';
+  return last === 'endPort' && cause === 'port' && removed.slice(0, -1).every((part, at) => part === path[at]);
 }
 
 /** RD-07: reports keys written twice; gives back how many. */
@@ -576,7 +597,7 @@ function noteTerminated(load: Load, pods: readonly Pod[]): void {
   load.diagnostics.push({
     severity: 'note',
     code: 'terminated-pod',
-    message: `${ended.length} pod${ended.length === 1 ? ' has' : 's have'} terminated and take no part, first ${first.namespace}/${first.name}`,
+    message: `${ended.length} pod${ended.length === 1 ? ' has' : 's have'} terminated and take${ended.length === 1 ? 's' : ''} no part, first ${first.namespace}/${first.name}`,
     ...first.position,
   });
 }

@@ -194,6 +194,20 @@ test('validate=warn says what the lenient reading does, ignore says nothing, typ
   assert.deepEqual(codes(policy('  podSelector: []\n'), { validate: 'ignore' }), ['wrong-type:6']);
 });
 
+test('a value of the wrong type ends nothing: the rest is validated, and nothing is said that only its absence causes', () => {
+  const labelled = (spec: string): string => policy(spec).replace('  name: p\n', '  name: p\n  labels: {v: 1}\n');
+  assert.deepEqual(codes(labelled('  policyTypes: [Ingresss]\n')), ['wrong-type:5', 'unsupported-value:7']);
+  assert.deepEqual(codes(policy('  podSelector: []\n  policyTypes: [Ingresss]\n')), [
+    'wrong-type:6',
+    'unsupported-value:7',
+  ]);
+  for (const rule of ['ports: [{port: 1.5, endPort: 9}]', 'from: [{podSelector: 5}]', 'from: [{ipBlock: {cidr: 5}}]'])
+    assert.deepEqual(codes(policy(`  ingress:\n  - ${rule}\n`)), ['wrong-type:7'], rule);
+  assert.deepEqual(codes(policy('  podSelector: {}\n', '5')), ['wrong-type:4']);
+  const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: 5\n';
+  assert.deepEqual(codes(`${namespace}  labels: {kubernetes.io/metadata.name: x}\n`), ['wrong-type:4']);
+});
+
 test('JSON has the same positions, duplicates and errors as YAML, also inside a List and after another value', () => {
   const json = (spec: string): string =>
     `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"p"},\n"spec":${spec}}`;
