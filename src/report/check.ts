@@ -44,11 +44,21 @@ export function formatCheck(result: CheckResult, options: CheckReportOptions): s
     '',
   ]);
   lines.push(...hang('read: ', counterText(objects, names.sentence) || 'nothing'));
-  if (skipped.size > 0)
-    lines.push(...hang('skipped, of no effect on network policy: ', counterText(skipped, names.sentence)));
+  const [policies, others] = [true, false].map(
+    (wanted) => new Map([...skipped].filter(([kind]) => isPolicyKind(kind) === wanted)),
+  ) as [Map<string, number>, Map<string, number>];
+  if (policies.size > 0)
+    lines.push(...hang('not read, missing from every verdict: ', counterText(policies, names.sentence)));
+  if (others.size > 0)
+    lines.push(...hang('skipped, of no effect on network policy: ', counterText(others, names.sentence)));
   const counts = diagnosticCountsText(diagnostics);
   lines.push(isRefused ? style.bad(`refused: ${counts}`) : style.good(`accepted: ${counts}`));
   return `${lines.join('\n')}\n`;
+}
+
+/** Policies of others (Cilium, Calico, AdminNetworkPolicy) all end so; their group may follow. */
+function isPolicyKind(kind: string): boolean {
+  return kind.split('.', 1)[0]!.endsWith('NetworkPolicy');
 }
 
 function counterText(counter: ReadonlyMap<string, number>, show: (text: string) => string): string {

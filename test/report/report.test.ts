@@ -277,6 +277,11 @@ describe('report: explanations, tests, checks and diagnostics', () => {
     const text = formatCheck(found, TEXT);
     assert.ok(text.endsWith('refused: 1 error, 0 warnings, 0 notes\n'));
     assert.ok(text.includes('read: 2 NetworkPolicy'));
+    assert.ok(text.includes('skipped, of no effect on network policy: 1 Secret\n'));
+    const skipped = new Map([['CiliumNetworkPolicy.cilium.io', 2]]);
+    const unread = formatCheck({ ...found, skipped }, TEXT);
+    assert.ok(unread.includes('not read, missing from every verdict: 2 CiliumNetworkPolicy.cilium.io\n'), unread);
+    assert.ok(!unread.includes('of no effect'), unread);
     assert.ok(formatCheck({ ...found, diagnostics: [] }, TEXT).endsWith('accepted: 0 errors, 0 warnings, 0 notes\n'));
   });
 });
