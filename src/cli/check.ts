@@ -1,6 +1,6 @@
 /** `dropcast check`: validates manifests and prints everything that was found. */
 import { readManifests } from './input.ts';
-import type { ClusterOptions } from './cluster.ts';
+import { type ClusterOptions, readDialect } from './cluster.ts';
 import { ExitCode, Refusal } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
 import { createRedact } from './pseudonym.ts';
@@ -12,6 +12,8 @@ export interface CheckFlags extends ClusterOptions {
 
 /** Runs the command: 2 where a manifest is refused. Diagnostics are the result here, so they go to stdout. */
 export async function runCheck(flags: CheckFlags, io: Io): Promise<ExitCode> {
+  // No verdict is asked for, but what another command would refuse must not pass here.
+  readDialect(flags.dialect);
   if (flags.file.length === 0) throw new Refusal('no manifests: name a file, a folder or - with -f');
   const [{ loadManifests }, { formatCheck }, { diagnosticCountsText }] = await Promise.all([
     import('../manifest/load.ts'),

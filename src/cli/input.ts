@@ -17,6 +17,7 @@ export async function readManifests(
   io: Io,
   options: { readonly firstGroup?: number; readonly take?: 'all' | 'policies' } = {},
 ): Promise<ManifestFile[]> {
+  if (paths.filter((path) => path === '-').length > 1) throw new Refusal('stdin (-) can be read once');
   const files: ManifestFile[] = [];
   const problems: string[] = [];
   for (const [index, path] of paths.entries()) {

@@ -27,11 +27,12 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
     ]);
   const program = compile(snapshot, policies, dialect);
   const results: ExpectationResult[] = [];
-  let refused = 0;
+  let unread = 0;
   for (const file of files) {
     const { rows, diagnostics } = readExpectations(await readText(file, io), file, flags.namespace);
     await printDiagnostics(diagnostics, io, redact);
-    refused += diagnostics.filter(({ severity }) => severity === 'error').length;
+    // A row is one, however much is wrong with it.
+    unread += new Set(diagnostics.filter(({ severity }) => severity === 'error').map(({ line }) => line)).size;
     for (const row of rows) {
       const { line, text, expect } = row;
       const judged = judgeRow(row);
@@ -42,18 +43,21 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
     formatExpectations(results, {
       format: flags.output,
       color: colorOf(io.stdout, io.env),
+      unread,
       ...(redact && { redact }),
     }),
   );
-  const { failed, errors } = countOutcomes(results);
+  const { failed, errors } = countOutcomes(results, unread);
   const [code, sentence] =
-    refused + errors > 0
+    errors > 0
       ? [
           ExitCode.Refused,
-          `${refused + errors} rows could not be judged: they name nothing in the input, or cannot be read`,
+          errors === 1
+            ? '1 row could not be judged: it names nothing in the input, or cannot be read'
+            : `${errors} rows could not be judged: they name nothing in the input, or cannot be read`,
         ]
       : failed > 0
-        ? [ExitCode.Finding, `${failed} of ${results.length} rows failed`]
+        ? [ExitCode.Finding, `${failed} of ${results.length} row${results.length === 1 ? '' : 's'} failed`]
         : results.length === 0
           ? [ExitCode.Refused, 'no rows: an empty test proves nothing']
           : [ExitCode.Fine, undefined];

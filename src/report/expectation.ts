@@ -27,6 +27,8 @@ export interface ExpectationResult {
 export interface ExpectationReportOptions {
   readonly format: 'text' | 'json';
   readonly color: ColorMode;
+  /** Rows that could not even be read: they have no result, and count as not judged. */
+  readonly unread?: number;
   readonly redact?: Redact;
 }
 
@@ -61,7 +63,7 @@ function textOf(results: readonly ExpectationResult[], options: ExpectationRepor
     }
     lines.push('');
   }
-  const { passed, failed, errors } = countOutcomes(results);
+  const { passed, failed, errors } = countOutcomes(results, options.unread);
   const error = errors === 0 ? '' : `, ${formatCount(errors)} not judged`;
   const summary = `${formatCount(passed)} passed, ${formatCount(failed)} failed${error}`;
   return `${[...lines, failed + errors > 0 ? style.bad(summary) : style.good(summary)].join('\n')}\n`;
@@ -72,7 +74,7 @@ function jsonOf(results: readonly ExpectationResult[], options: ExpectationRepor
   return documentText({
     schemaVersion: SCHEMA_VERSION,
     type: 'test',
-    ...countOutcomes(results),
+    ...countOutcomes(results, options.unread),
     rows: results.map((result) => ({
       file: names.show('file', result.file),
       line: result.line,
@@ -94,13 +96,16 @@ function rowText(result: ExpectationResult, names: Names): string {
   return [names.show('pod', src.trim()), names.show('pod', dst.trim()), ...rest].join(',');
 }
 
-/** How many rows passed, failed and could not be judged. */
-export function countOutcomes(results: readonly ExpectationResult[]): {
+/** How many rows passed, failed and could not be judged; the last begins with `unread`, the rows without a result. */
+export function countOutcomes(
+  results: readonly ExpectationResult[],
+  unread = 0,
+): {
   passed: number;
   failed: number;
   errors: number;
 } {
-  const counts = { passed: 0, failed: 0, errors: 0 };
+  const counts = { passed: 0, failed: 0, errors: unread };
   for (const result of results) {
     const outcome = outcomeOf(result);
     counts[outcome === 'error' ? 'errors' : outcome]++;

@@ -276,6 +276,16 @@ describe('cli', () => {
       assert.match(unknown.stdout, /1 passed, 1 failed, 1 not judged/);
     });
 
+    it('counts rows that cannot be read or judged alike on stdout and stderr', async () => {
+      bench.write('unread.csv', 'src,dst,protocol,port,expect\nshop/front,shop/back,TCP,8080,perhaps\n');
+      const one = await bench.run(['test', ...WITH, 'unread.csv', 'good.csv']);
+      assert.deepEqual([one.code, one.stdout], [2, '1 passed, 0 failed, 1 not judged\n']);
+      assert.match(one.stderr, /: 1 row could not be judged: it names/);
+      const two = await bench.run(['test', ...WITH, 'unread.csv', 'unknown.csv', '-o', 'json']);
+      assert.equal((JSON.parse(two.stdout) as { errors: number }).errors, 2);
+      assert.match(two.stderr, /: 2 rows could not be judged: they name/);
+    });
+
     it('an empty test is no pass', async () => {
       bench.write('empty.csv', 'src,dst,protocol,port,expect\n');
       assert.equal((await bench.run(['test', ...WITH, 'empty.csv'])).code, 2);
@@ -288,6 +298,18 @@ describe('cli', () => {
       assert.equal(code, 0);
       assert.match(stdout, /1 NetworkPolicy/);
       assert.match(stdout, /accepted: 0 errors/);
+    });
+
+    it('refuses what the other commands refuse: a bad dialect, and stdin twice', async () => {
+      for (const [argv, said] of [
+        [['--dialect', 'icmpp=never'], /"icmpp=never" is not KEY=VALUE with a known key/],
+        [['--dialect', 'icmp=sometimes'], /icmp is one of/],
+        [['-f', '-', '-f', '-'], /stdin \(-\) can be read once/],
+      ] as const) {
+        const { code, stdout, stderr } = await bench.run(['check', ...WITH, ...argv]);
+        assert.deepEqual([code, stdout], [2, '']);
+        assert.match(stderr, said);
+      }
     });
 
     it('refuses with place, caret and hint; replay refuses the same', async () => {
