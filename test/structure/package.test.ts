@@ -93,6 +93,23 @@ test('whatever is to be shipped is there, or is built', () => {
   }
 });
 
+test('every link of the README that stays in the project leads to something shipped', () => {
+  const links = [...read('README.md').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, target]) =>
+    posix.normalize(target!),
+  );
+  assert.ok(links.length > 5, String(links));
+  const shipped = [...manifest.files, 'README.md', 'LICENSE'];
+  const missing = links.filter(
+    (link) =>
+      !shipped.some((entry) =>
+        entry.includes('*')
+          ? posix.dirname(link) === posix.dirname(entry) && link.endsWith(posix.basename(entry).slice(1))
+          : link === entry || link.startsWith(`${entry}/`),
+      ),
+  );
+  assert.deepEqual(missing, []);
+});
+
 test('an install in the clone builds, so that npx works there', () => {
   assert.equal(manifest.scripts['prepare'], 'npm run build');
   assert.equal(manifest.scripts['build'], 'node scripts/build.mjs');
