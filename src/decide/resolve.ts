@@ -20,7 +20,9 @@ export interface Pair {
 /** Every pair that a flow stands for, at least one. Throws `UnknownName`. */
 export function resolvePairs(program: Program, flow: Flow): Pair[] {
   if (flow.src.kind === 'service')
-    throw new UnknownName(`${flow.src.name}.${flow.src.namespace} is a Service: it can be a destination, not a source`);
+    throw new UnknownName(
+      `${flow.src.name}.${flow.src.namespace} has the form of a Service, which can be a destination, not a source; a pod or workload is ${flow.src.namespace}/${flow.src.name}`,
+    );
   const { src, dst } = flow;
   const asked = dst.kind === 'address' ? familyOf(dst.address) : undefined;
   const sources =
@@ -55,13 +57,14 @@ export function podsNamed(
 ): readonly number[] {
   const { pods, owned, over } = nameIndex(program);
   const key = `${ref.namespace}/${ref.name}`;
-  const exact = ref.kind === 'workload' ? `${ref.namespace}/${ref.workloadKind}/${ref.name}` : undefined;
-  const pod = exact === undefined || ref.kind !== 'workload' || ref.workloadKind === 'Pod' ? pods.get(key) : undefined;
+  const kind = ref.kind === 'workload' ? ref.workloadKind.toLowerCase() : undefined;
+  const exact = kind === undefined ? undefined : `${ref.namespace}/${kind}/${ref.name}`;
+  const pod = kind === undefined || kind === 'pod' ? pods.get(key) : undefined;
   if (pod !== undefined) return [pod];
   const members = owned.get(exact ?? key);
   if (members !== undefined) return members;
-  const text = exact ?? key;
-  throw new UnknownName(over.has(text) ? `${text} has terminated` : `no pod or workload is called ${text}`);
+  const text = ref.kind === 'workload' ? `${ref.namespace}/${ref.workloadKind}/${ref.name}` : key;
+  throw new UnknownName(over.has(exact ?? key) ? `${text} has terminated` : `no pod or workload is called ${text}`);
 }
 
 /** A Service by name. Throws `UnknownName`. */
@@ -99,7 +102,7 @@ function placeAddress(program: Program, address: AddressText): { endpoint: numbe
 interface NameIndex {
   /** `namespace/name` -> live pod. */
   readonly pods: ReadonlyMap<string, number>;
-  /** `namespace/name` and `namespace/Kind/name` -> live pods of that top owner. */
+  /** `namespace/name` and `namespace/kind/name`, the kind in lower case -> live pods of that top owner. */
   readonly owned: ReadonlyMap<string, readonly number[]>;
   /** Names of pods and owners whose pods are all over. */
   readonly over: ReadonlySet<string>;
@@ -120,10 +123,10 @@ function buildIndex(program: Program): NameIndex {
   program.source.snapshot.pods.forEach(({ namespace, name, workload, phase, isStandIn }, at) => {
     const owners = [
       `${workload.namespace}/${workload.name}`,
-      `${workload.namespace}/${workload.kind}/${workload.name}`,
+      `${workload.namespace}/${workload.kind.toLowerCase()}/${workload.name}`,
     ];
     if (phase === 'Succeeded' || phase === 'Failed') {
-      for (const key of [`${namespace}/${name}`, `${namespace}/Pod/${name}`, ...owners]) over.add(key); // EP-02
+      for (const key of [`${namespace}/${name}`, `${namespace}/pod/${name}`, ...owners]) over.add(key); // EP-02
       return;
     }
     // EP-09: a workload's stand-in has no name of its own, unless it is the ordinal of a StatefulSet.

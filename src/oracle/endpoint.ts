@@ -62,10 +62,10 @@ export function podsNamed(snapshot: Snapshot, ref: EndpointRef & { kind: 'name' 
   const isOwned = ({ workload }: Pod): boolean =>
     workload.namespace === ref.namespace &&
     workload.name === ref.name &&
-    (ref.kind === 'name' || workload.kind === ref.workloadKind);
+    (ref.kind === 'name' || isSameKind(workload.kind, ref.workloadKind));
 
   // EP-09
-  const isPodRef = ref.kind === 'name' || ref.workloadKind === 'Pod';
+  const isPodRef = ref.kind === 'name' || isSameKind('Pod', ref.workloadKind);
   const pod = isPodRef ? live.find(isNamed) : undefined;
   if (pod !== undefined) return [pod];
   const owned = live.filter(isOwned);
@@ -75,4 +75,9 @@ export function podsNamed(snapshot: Snapshot, ref: EndpointRef & { kind: 'name' 
     ref.kind === 'name' ? `${ref.namespace}/${ref.name}` : `${ref.namespace}/${ref.workloadKind}/${ref.name}`;
   const isOver = inNamespace.some((other) => (isPodRef && isNamed(other)) || isOwned(other));
   throw new UnknownName(isOver ? `${text} has terminated` : `no pod or workload is called ${text}`);
+}
+
+/** Kinds as people type them: in any case. */
+function isSameKind(kind: string, written: string): boolean {
+  return kind.toLowerCase() === written.toLowerCase();
 }

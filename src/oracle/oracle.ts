@@ -73,7 +73,9 @@ type Destination = Pod | (EndpointRef & { kind: 'address' }) | Service;
 export function judge(world: World, flow: Flow): Decision {
   const { snapshot } = world;
   if (flow.src.kind === 'service')
-    throw new UnknownName(`${flow.src.name}.${flow.src.namespace} is a Service: it can be a destination, not a source`);
+    throw new UnknownName(
+      `${flow.src.name}.${flow.src.namespace} has the form of a Service, which can be a destination, not a source; a pod or workload is ${flow.src.namespace}/${flow.src.name}`,
+    );
   const sources = flow.src.kind === 'address' ? [flow.src] : podsNamed(snapshot, flow.src);
   const destinations: readonly Destination[] =
     flow.dst.kind === 'address'

@@ -263,6 +263,18 @@ describe('cli', () => {
     });
   });
 
+  describe('names', () => {
+    it('takes a kind in any case, and says of a source in the form of a Service what it is', async () => {
+      const lower = await bench.run(['explain', ...WITH, 'shop/pod/front', 'shop/POD/back', 'TCP/8080']);
+      const plain = await bench.run(['explain', ...WITH, 'shop/front', 'shop/back', 'TCP/8080']);
+      assert.equal(lower.code, plain.code, lower.stderr);
+      assert.match(lower.stdout, /deny/i);
+      const source = await bench.run(['explain', ...WITH, 'cronjob.x', 'shop/back', 'TCP/1']);
+      assert.equal(source.code, 2);
+      assert.match(source.stderr, /cronjob\.x has the form of a Service, .* a pod or workload is x\/cronjob/);
+    });
+  });
+
   describe('test', () => {
     it('passes, fails with expected, found and why, and refuses unknown names', async () => {
       const good = await bench.run(['test', ...WITH, 'good.csv']);
