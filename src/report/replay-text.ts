@@ -136,6 +136,7 @@ function droppedLines(page: Page): string[] {
   if (missesPods(result) !== undefined) return [];
   const groups = result.groups.filter((group) => !group.isPartial && group.decision.verdict === Verdict.Deny);
   const count = unit.count(result.totals.deny);
+  if (result.rows === 0) return [style.warn('No record was replayed: this says nothing about the policies.')];
   if (count === 0) return [style.good('Nothing would be dropped.')];
   return [
     style.bold(style.bad(`Would be dropped: ${formatCounted(count, unit.singular)}`)),
