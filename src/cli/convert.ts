@@ -1,4 +1,5 @@
 /** `dropcast convert`: any trace that dropcast reads, written in one of its own formats. */
+import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { WritableFormat } from '../trace/write.ts';
@@ -41,6 +42,7 @@ export async function runConvert(inputs: readonly string[], flags: ConvertFlags,
   const writer = createWriter(to, dictionary);
   const target = flags.output === '-' ? sinkTarget(io.stdout) : fileTarget(resolve(io.cwd, flags.output), flags.output);
   let rows = 0;
+  const losses = { quotes: 0, sctp: 0, labels: 0 };
   try {
     const reading = await readTraces(
       inputs,
@@ -49,16 +51,44 @@ export async function runConvert(inputs: readonly string[], flags: ConvertFlags,
       io,
       async (batch) => {
         rows += batch.count;
+        if (to === 'csv') countLosses(losses, batch, dictionary);
         await target.write(writer.write(batch));
       },
     );
     await target.write(writer.end());
     target.finish(reading.refusals.length === 0 ? 'keep' : 'discard');
+    const lost = describeLosses(losses);
+    if (lost !== '') await io.stderr.write(`dropcast: CSV has no columns for ${lost}; ndjson and binary keep them\n`);
     return await reportConversion(reading, rows, flags, io);
   } catch (error) {
     target.finish('discard');
     throw error;
   }
+}
+
+/** What CSV has no columns for (docs/traces.md), in rows. */
+interface Losses {
+  quotes: number;
+  sctp: number;
+  labels: number;
+}
+
+function countLosses(losses: Losses, batch: FlowBatch, { endpoints }: Dictionary): void {
+  const hasLabels = (endpoint: number): boolean => (endpoints[endpoint]?.labels?.size ?? 0) > 0;
+  for (let row = 0; row < batch.count; row++) {
+    if (batch.quote[row]! >= 0) losses.quotes++;
+    if (batch.sctpChunks[row]! !== 0) losses.sctp++;
+    if (hasLabels(batch.srcEndpoint[row]!) || hasLabels(batch.dstEndpoint[row]!)) losses.labels++;
+  }
+}
+
+function describeLosses({ quotes, sctp, labels }: Losses): string {
+  const parts: [number, string][] = [
+    [quotes, 'the packets that ICMP errors quote'],
+    [sctp, 'SCTP chunks and tags'],
+    [labels, 'labels'],
+  ];
+  return parts.flatMap(([count, what]) => (count === 0 ? [] : [`${what} (${count} rows)`])).join(', ');
 }
 
 async function reportConversion(

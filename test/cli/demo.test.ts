@@ -257,3 +257,12 @@ test('several traces are one: the same capture twice, halves in the wrong order 
   assert.equal(await count('second.jsonl', 'first.jsonl'), '88');
   assert.equal(await count('rest.jsonl', 'ingress.jsonl'), '88');
 });
+
+test('convert says what CSV has no columns for, and is silent where nothing is lost', async () => {
+  const csv = await bench.run(['convert', capture, '-o', 'out.csv']);
+  assert.equal(csv.code, 0);
+  assert.match(csv.stderr, /CSV has no columns for the packets that ICMP errors quote \(13 rows\)/);
+  const binary = await bench.run(['convert', capture, '--to', 'binary', '-o', 'out.dcb']);
+  assert.equal(binary.code, 0, binary.stderr);
+  assert.doesNotMatch(binary.stderr, /no columns/);
+});
