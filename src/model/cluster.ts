@@ -116,12 +116,7 @@ export interface Snapshot {
   readonly endpointSlices: readonly EndpointSlice[];
 }
 
-/** `namespace/Kind/name`, exact; see `formatWorkloadShort` for people. */
+/** `namespace/Kind/name`, exact. */
 export function formatWorkload(workload: Workload): string {
   return `${workload.namespace}/${workload.kind}/${workload.name}`;
-}
-
-/** `namespace/name`. */
-export function formatWorkloadShort(workload: Workload): string {
-  return `${workload.namespace}/${workload.name}`;
 }

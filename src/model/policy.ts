@@ -72,13 +72,3 @@ export interface Policy {
   readonly egress: readonly Rule[];
   readonly position: Position;
 }
-
-/** `namespace/name`, or the name alone for cluster-scoped kinds. */
-export function formatPolicyName(policy: Pick<Policy, 'namespace' | 'name'>): string {
-  return policy.namespace === undefined ? policy.name : `${policy.namespace}/${policy.name}`;
-}
-
-/** `file:line`. */
-export function formatPosition(position: Position): string {
-  return `${position.file}:${position.line}`;
-}

@@ -7,7 +7,7 @@ import type { PortMatch } from '../model/port.ts';
 import type { Workload } from '../model/cluster.ts';
 import type { GroupEndpoint } from '../replay/result.ts';
 import { parseEndpoint } from '../model/endpoint.ts';
-import { PORT_PROTOCOLS, Protocol, formatProtocol } from '../model/port.ts';
+import { PORT_PROTOCOLS, formatProtocol } from '../model/port.ts';
 import { MISSING_FACTS } from '../model/verdict.ts';
 import type { Names } from './name.ts';
 
@@ -100,11 +100,6 @@ export function serviceText(protocol: number, port: number | undefined, icmp: nu
 /** True for the protocols of `ports[].protocol`. */
 export function hasPorts(protocol: number): boolean {
   return Object.values(PORT_PROTOCOLS).includes(protocol);
-}
-
-/** True for ICMP and ICMPv6. */
-export function isIcmp(protocol: number): boolean {
-  return protocol === Protocol.Icmp || protocol === Protocol.Icmpv6;
 }
 
 /** `role=web,tier in (a,b)`, or `every pod` in the given noun. */

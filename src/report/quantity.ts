@@ -38,12 +38,6 @@ export function formatTime(timeUs: number): string | undefined {
   return date.toISOString().replace('Z', `${String(micros).padStart(3, '0')}Z`);
 }
 
-/** `2026-08-01 10:00:03 UTC`. */
-export function formatDateTime(timeUs: number): string {
-  const date = dateOf(timeUs);
-  return date === undefined ? 'unknown' : `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`;
-}
-
 /** First and last time, as short as the two allow: `10:00:03 to 10:02:59` within the day that `context` covers. */
 export function formatSpan(firstUs: number, lastUs: number, context?: readonly [number, number]): string {
   const first = dateOf(firstUs)?.toISOString();
