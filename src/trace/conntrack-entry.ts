@@ -3,10 +3,10 @@
  * connection, whatever events and zones it shows in. The two tuples of an entry hold the translation: the reply comes from
  * where the packets really went, so its source is the backend behind a Service, and what the client asked for stays beside it.
  */
-import { Orientation, OrientedBy, RecordKind, clearRow } from '../model/flow.ts';
+import { Orientation, OrientedBy, RecordKind, clearRow, type Dictionary } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, increment } from './account.ts';
-import type { FieldAddress } from './field.ts';
+import { type FieldAddress, parseDigitText, readAddress } from './field.ts';
 import type { ReadContext } from './format.ts';
 import type { Place } from './line.ts';
 
@@ -189,4 +189,30 @@ function clearTuple(tuple: EntryTuple): void {
   tuple.srcPort = tuple.dstPort = -1;
   tuple.icmpType = tuple.icmpCode = tuple.icmpId = -1;
   tuple.packets = tuple.bytes = -1;
+}
+
+/** Puts one named value of an entry into its tuple; false where the value is none. Names that a tuple does not have are let by. */
+export function takeTupleMember(dictionary: Dictionary, tuple: EntryTuple, key: string, value: string): boolean {
+  switch (key) {
+    case 'src':
+      return readAddress(value, dictionary, tuple.src);
+    case 'dst':
+      return readAddress(value, dictionary, tuple.dst);
+    case 'sport':
+      return (tuple.srcPort = parseDigitText(value)) >= 0;
+    case 'dport':
+      return (tuple.dstPort = parseDigitText(value)) >= 0;
+    case 'type':
+      return (tuple.icmpType = parseDigitText(value)) >= 0;
+    case 'code':
+      return (tuple.icmpCode = parseDigitText(value)) >= 0;
+    case 'id':
+      return (tuple.icmpId = parseDigitText(value)) >= 0;
+    case 'packets':
+      return (tuple.packets = parseDigitText(value)) >= 0;
+    case 'bytes':
+      return (tuple.bytes = parseDigitText(value)) >= 0;
+    default:
+      return true;
+  }
 }

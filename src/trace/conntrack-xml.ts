@@ -8,9 +8,10 @@ import {
   ConntrackEntries,
   EntryEvent,
   type EntryTuple,
+  takeTupleMember,
   LOCAL_TIME_LIMIT,
 } from './conntrack-entry.ts';
-import { parseDigitText, readAddress } from './field.ts';
+import { parseDigitText } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createLineDecoder } from './line.ts';
 
@@ -71,38 +72,13 @@ function takeFlow(context: ReadContext, entries: ConntrackEntries, text: string)
     } else if (tag === 'unreplied/') entries.isUnreplied = true;
     else if (tag === 'zone' && value !== '0') entries.zone += `zone=${value.slice(0, 10)} `;
     else if (CLOCK.includes(tag)) clock[CLOCK.indexOf(tag)] = parseDigitText(value);
-    else if (tuple !== undefined && !takeElement(context, tuple, tag, value))
+    else if (tuple !== undefined && !takeTupleMember(context.dictionary, tuple, tag, value))
       return `${tag.slice(0, 30)}: unexpected value ${value.slice(0, 60)}`;
   }
   const [year = -1, month = -1, day = -1, hour = -1, minute = -1, second = -1] = clock;
   if (year >= 1970 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour >= 0 && hour <= 23)
     entries.timeUs = Date.UTC(year, month - 1, day, hour, Math.max(0, minute), Math.max(0, second)) * 1000;
   return '';
-}
-
-function takeElement({ dictionary }: ReadContext, tuple: EntryTuple, tag: string, value: string): boolean {
-  switch (tag) {
-    case 'src':
-      return readAddress(value, dictionary, tuple.src);
-    case 'dst':
-      return readAddress(value, dictionary, tuple.dst);
-    case 'sport':
-      return (tuple.srcPort = parseDigitText(value)) >= 0;
-    case 'dport':
-      return (tuple.dstPort = parseDigitText(value)) >= 0;
-    case 'type':
-      return (tuple.icmpType = parseDigitText(value)) >= 0;
-    case 'code':
-      return (tuple.icmpCode = parseDigitText(value)) >= 0;
-    case 'id':
-      return (tuple.icmpId = parseDigitText(value)) >= 0;
-    case 'packets':
-      return (tuple.packets = parseDigitText(value)) >= 0;
-    case 'bytes':
-      return (tuple.bytes = parseDigitText(value)) >= 0;
-    default:
-      return true;
-  }
 }
 
 function eventOf(tag: string): EntryEvent {

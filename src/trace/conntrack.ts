@@ -8,10 +8,11 @@ import {
   CONNTRACK_LIMITS,
   ConntrackEntries,
   type EntryTuple,
+  takeTupleMember,
   EntryEvent,
   LOCAL_TIME_LIMIT,
 } from './conntrack-entry.ts';
-import { parseDigitText, readAddress } from './field.ts';
+import { parseDigitText } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { doMostLines } from './head.ts';
 import { createLineDecoder } from './line.ts';
@@ -167,33 +168,12 @@ class LineParser {
 
   private takeMember(tuple: EntryTuple, key: string, value: string, isBehindCode: boolean): boolean {
     const { entries, context } = this;
-    switch (key) {
-      case 'src':
-        return readAddress(value, context.dictionary, tuple.src);
-      case 'dst':
-        return readAddress(value, context.dictionary, tuple.dst);
-      case 'sport':
-        return (tuple.srcPort = parseDigitText(value)) >= 0;
-      case 'dport':
-        return (tuple.dstPort = parseDigitText(value)) >= 0;
-      case 'type':
-        return (tuple.icmpType = parseDigitText(value)) >= 0;
-      case 'code':
-        return (tuple.icmpCode = parseDigitText(value)) >= 0;
-      case 'id':
-        return !isBehindCode || (tuple.icmpId = parseDigitText(value)) >= 0;
-      case 'packets':
-        return (tuple.packets = parseDigitText(value)) >= 0;
-      case 'bytes':
-        return (tuple.bytes = parseDigitText(value)) >= 0;
-      case 'zone':
-      case 'zone-orig':
-      case 'zone-reply':
-        if (value !== '0') entries.zone += `${key}=${value.slice(0, 10)} `;
-        return true;
-      default:
-        return true;
+    if (key === 'id' && !isBehindCode) return true;
+    if (key === 'zone' || key === 'zone-orig' || key === 'zone-reply') {
+      if (value !== '0') entries.zone += `${key}=${value.slice(0, 10)} `;
+      return true;
     }
+    return takeTupleMember(context.dictionary, tuple, key, value);
   }
 
   /** When the kernel made the entry; an event's own time is exact and goes first. */
