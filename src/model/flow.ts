@@ -46,6 +46,10 @@ export const enum RecordedVerdict {
   Drop = 3,
   Audit = 4,
   Error = 5,
+  /** Accepted by a cloud firewall (security group, network ACL, NSG): no policy of Kubernetes said so. */
+  FirewallAllow = 6,
+  /** Rejected by one. */
+  FirewallDeny = 7,
 }
 
 /** Bits of `FlowBatch.flags`. */

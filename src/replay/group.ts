@@ -31,7 +31,10 @@ export const enum GroupSum {
   RecordedAllow = 5,
   RecordedDeny = 6,
   RecordedOther = 7,
-  Stride = 8,
+  /** Verdicts of a cloud firewall, beside those of policies. */
+  FirewallAllow = 8,
+  FirewallDeny = 9,
+  Stride = 10,
 }
 
 /** Groups that stand for connections beyond the limit: partial x baseline x candidate verdict. */

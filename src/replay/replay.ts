@@ -71,10 +71,13 @@ export function createReplay(options: ReplayOptions): Replay {
   return new Replaying(options);
 }
 
-/** What the tracker keeps for us with each connection: (group + 1) << 2 | recorded verdict; 0 = not judged yet. */
+/** What the tracker keeps for us with each connection: (group + 1) << 4 | what was recorded; 0 = not judged yet. */
 const enum Data {
-  GroupShift = 2,
-  RecordedMask = 3,
+  GroupShift = 4,
+  RecordedMask = 15,
+  /** `Recorded`, and in the two bits above it 1 = a cloud firewall accepted, 2 = one rejected. */
+  PolicyMask = 3,
+  FirewallShift = 2,
 }
 
 /** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
@@ -576,14 +579,29 @@ class Replaying implements Replay {
 
   /** Keeps one recorded verdict a connection: a denial outweighs what other observers let through. */
   private countRecorded(group: number, known: number, batch: FlowBatch, row: number): number {
-    const said = recordedOf(batch.recordedVerdict[row]!);
-    if (said === Recorded.None || said === known || known === Recorded.Deny) return known;
-    if (known === Recorded.Allow && said === Recorded.Other) return known;
+    const verdict = batch.recordedVerdict[row]!;
+    if (verdict >= RecordedVerdict.FirewallAllow) return this.countFirewall(group, known, verdict);
+    const had = known & Data.PolicyMask;
+    const said = recordedOf(verdict);
+    if (said === Recorded.None || said === had || had === Recorded.Deny) return known;
+    if (had === Recorded.Allow && said === Recorded.Other) return known;
     const { sums } = this.groups;
     const base = group * GroupSum.Stride + GroupSum.RecordedAllow - 1;
-    if (known !== Recorded.None) sums[base + known]! -= 1;
+    if (had !== Recorded.None) sums[base + had]! -= 1;
     sums[base + said]! += 1;
-    return said;
+    return known - had + said;
+  }
+
+  /** The same for a cloud firewall: a rejection outweighs what the other end let through. */
+  private countFirewall(group: number, known: number, verdict: RecordedVerdict): number {
+    const had = known >> Data.FirewallShift;
+    const said = verdict - RecordedVerdict.FirewallAllow + 1;
+    if (said <= had) return known;
+    const { sums } = this.groups;
+    const base = group * GroupSum.Stride + GroupSum.FirewallAllow - 1;
+    if (had !== 0) sums[base + had]! -= 1;
+    sums[base + said]! += 1;
+    return (known & Data.PolicyMask) | (said << Data.FirewallShift);
   }
 
   private countInvalid(cause: InvalidCause, batch: FlowBatch, row: number): void {

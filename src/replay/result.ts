@@ -58,7 +58,13 @@ export interface FlowGroup {
   readonly firstUs: number;
   readonly lastUs: number;
   /** Connections by the verdict that the source recorded. */
-  readonly recorded: { readonly allow: number; readonly deny: number; readonly other: number };
+  readonly recorded: {
+    readonly allow: number;
+    readonly deny: number;
+    readonly other: number;
+    readonly firewallAllow: number;
+    readonly firewallDeny: number;
+  };
   /** The first record of the group. */
   readonly sample: { readonly file: string; readonly line: number };
 }
@@ -82,13 +88,18 @@ export interface Comparison {
   readonly undecidable: Tally;
 }
 
-/** Recorded verdict against forecast, in connections that carry a recorded one. */
+/** Recorded verdict of a policy against forecast, in connections that carry one; and those that others than policies gave. */
 export interface RecordedComparison {
   readonly allowAllow: number;
   readonly allowDeny: number;
   readonly denyAllow: number;
   readonly denyDeny: number;
   readonly undecidable: number;
+  /** Dropped for another reason than policy. */
+  readonly otherDrop: number;
+  /** By a cloud firewall, which is no NetworkPolicy: counted, and not compared. */
+  readonly firewallAllow: number;
+  readonly firewallDeny: number;
 }
 
 /** What connection tracking went through. */

@@ -53,7 +53,16 @@ export function summarize(input: SummaryInput): ReplayResult {
   const partial = new Sums();
   const overflow = new Sums();
   const compared = new Sums();
-  const recorded = { allowAllow: 0, allowDeny: 0, denyAllow: 0, denyDeny: 0, undecidable: 0 };
+  const recorded = {
+    allowAllow: 0,
+    allowDeny: 0,
+    denyAllow: 0,
+    denyDeny: 0,
+    undecidable: 0,
+    otherDrop: 0,
+    firewallAllow: 0,
+    firewallDeny: 0,
+  };
   for (let group = 0; group < groups.count; group++) {
     const verdict = verdictAt(groups, group, GroupKey.Decision);
     (isPartialGroup(groups, group) ? partial : totals).add(verdict, groups, group);
@@ -160,8 +169,12 @@ function addRecorded(
   { sums }: GroupTable,
   group: number,
 ): void {
-  const allowed = sums[group * GroupSum.Stride + GroupSum.RecordedAllow]!;
-  const denied = sums[group * GroupSum.Stride + GroupSum.RecordedDeny]!;
+  const at = group * GroupSum.Stride;
+  const allowed = sums[at + GroupSum.RecordedAllow]!;
+  const denied = sums[at + GroupSum.RecordedDeny]!;
+  recorded.otherDrop += sums[at + GroupSum.RecordedOther]!;
+  recorded.firewallAllow += sums[at + GroupSum.FirewallAllow]!;
+  recorded.firewallDeny += sums[at + GroupSum.FirewallDeny]!;
   if (verdict === Verdict.Undecidable) recorded.undecidable += allowed + denied;
   else if (verdict === Verdict.Allow) {
     recorded.allowAllow += allowed;
@@ -222,6 +235,8 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
       allow: sums[from + GroupSum.RecordedAllow]!,
       deny: sums[from + GroupSum.RecordedDeny]!,
       other: sums[from + GroupSum.RecordedOther]!,
+      firewallAllow: sums[from + GroupSum.FirewallAllow]!,
+      firewallDeny: sums[from + GroupSum.FirewallDeny]!,
     },
     sample: { file: sample.file, line: sample.line },
   };

@@ -225,7 +225,7 @@ function recordedLines(page: Page): string[] {
   const rows = [
     ['', 'forecast: allowed', 'forecast: dropped'],
     ['  recorded as allowed', formatCount(recorded.allowAllow), formatCount(recorded.allowDeny)],
-    ['  recorded as denied', formatCount(recorded.denyAllow), formatCount(recorded.denyDeny)],
+    ['  recorded as denied by policy', formatCount(recorded.denyAllow), formatCount(recorded.denyDeny)],
   ];
   const sum = recorded.allowAllow + recorded.allowDeny + recorded.denyAllow + recorded.denyDeny + recorded.undecidable;
   if (sum === 0) return [];
@@ -260,6 +260,17 @@ function apartLines(page: Page): string[] {
       `the initiator of ${formatCounted(guessed, 'connection')} of ${formatCount(guessed + known)} (by port numbers ${formatCount(oriented.ports)}, by the first record ${formatCount(oriented.assumed)})`,
     ]);
   }
+  const { otherDrop, firewallAllow, firewallDeny } = result.recorded;
+  if (otherDrop > 0)
+    rows.push([
+      'other drop',
+      `${formatCounted(otherDrop, 'connection')} that the trace calls dropped for another reason than policy`,
+    ]);
+  if (firewallAllow + firewallDeny > 0)
+    rows.push([
+      'firewall',
+      `${formatCounted(firewallAllow, 'connection')} accepted and ${formatCount(firewallDeny)} rejected by a cloud firewall, which is no NetworkPolicy: not compared with the forecast`,
+    ]);
   if (result.disagreements > 0)
     rows.push([
       'disagree',

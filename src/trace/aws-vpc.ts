@@ -3,7 +3,7 @@
  * objects and, a record a message, in CloudWatch envelopes (`aws-cloudwatch.ts`). A record is one direction of a connection
  * on one network interface in a window. Read from the bytes: no text is made of a field.
  */
-import { Orientation, OrientedBy, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
+import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
@@ -205,9 +205,10 @@ export class AwsVpcRecords {
     if (startS === INVALID || startS > 0xffffffff) return this.expected(bytes, Role.Start, 'seconds since 1970');
     const flags = this.number(bytes, Role.Flags);
     if (flags === INVALID || flags > 0xff) return this.expected(bytes, Role.Flags, 'TCP flags');
-    if (this.isGiven(bytes, Role.Action)) this.checkAction(bytes);
+    const verdict = this.isGiven(bytes, Role.Action) ? this.readAction(bytes) : RecordedVerdict.None;
 
-    if (ends[Role.Interface]! > 0) {
+    // What one end rejects the other end accepted: the rejection is no duplicate.
+    if (ends[Role.Interface]! > 0 && verdict !== RecordedVerdict.FirewallDeny) {
       const observer = hashBytes(bytes, starts[Role.Interface]!, ends[Role.Interface]!);
       const { observers } = this;
       if (
@@ -237,6 +238,7 @@ export class AwsVpcRecords {
     batch.dstPort[row] = dstPort;
     batch.packets[row] = packets;
     batch.bytes[row] = size;
+    batch.recordedVerdict[row] = verdict;
     if (startS >= 0) batch.timeUs[row] = startS * 1e6;
     if (protocol === Protocol.Tcp && flags >= 0) {
       batch.tcpFlags[row] = flags;
@@ -265,13 +267,15 @@ export class AwsVpcRecords {
     return value < 0 ? INVALID : value;
   }
 
-  /** ACCEPT and REJECT alone are known; which of the two is no matter of policy. */
-  private checkAction(bytes: Uint8Array): void {
+  /** ACCEPT and REJECT alone are known; neither is a matter of policy. */
+  private readAction(bytes: Uint8Array): RecordedVerdict {
     const start = this.starts[Role.Action]!;
     const end = this.ends[Role.Action]!;
     const first = bytes[start]!;
-    if (end - start === 6 && (first === 65 || first === 82)) return;
+    if (end - start === 6 && first === 65) return RecordedVerdict.FirewallAllow;
+    if (end - start === 6 && first === 82) return RecordedVerdict.FirewallDeny;
     addUnknownValue(this.context.account, 'action', decodeText(bytes, start, Math.min(end, start + 60)));
+    return RecordedVerdict.None;
   }
 
   private expected(bytes: Uint8Array, role: Role, what: string): string {

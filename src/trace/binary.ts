@@ -10,7 +10,7 @@ import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { startsWith } from './head.ts';
 import { endpointToJson, internEndpointJson } from './ndjson.ts';
 
-/** The columnar trace, version 1. */
+/** The columnar trace. */
 export const BINARY: TraceFormat = {
   name: 'binary',
   description: "dropcast's columnar trace",
@@ -20,8 +20,8 @@ export const BINARY: TraceFormat = {
   open: openBinary,
 };
 
-/** The version that is written, and the only one that is read. */
-export const BINARY_VERSION = 1;
+/** The version that is written; version 1, which has no verdicts of cloud firewalls, is read too. */
+export const BINARY_VERSION = 2;
 /** Rows of a group, at most. */
 export const GROUP_ROWS = 65_536;
 
@@ -75,7 +75,7 @@ const BOUNDS: readonly (readonly ['kind' | 'orientation' | 'orientedBy' | 'recor
   ['kind', 4],
   ['orientation', 3],
   ['orientedBy', 5],
-  ['recordedVerdict', 6],
+  ['recordedVerdict', 8],
 ];
 
 type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
@@ -244,13 +244,13 @@ class BinaryDecoder implements TraceDecoder {
       if (end - at < HEADER_SIZE) return at;
       const version = view.getUint32(at + 8, true);
       const isKnown = startsWith(bytes.subarray(at, end), ...MAGIC);
-      if (!isKnown || version !== BINARY_VERSION || view.getUint32(at + 12, true) !== COLUMNS.length) {
+      if (!isKnown || version < 1 || version > BINARY_VERSION || view.getUint32(at + 12, true) !== COLUMNS.length) {
         this.isStopped = true;
         account.diagnostics.push({
           severity: 'error',
           code: 'unsupported-format',
           message: isKnown
-            ? `this is version ${version} of the columnar trace; this dropcast reads version ${BINARY_VERSION}`
+            ? `this is version ${version} of the columnar trace; this dropcast reads versions 1 to ${BINARY_VERSION}`
             : 'this is no columnar trace',
           file: account.file,
           hint: 'convert the original trace again',

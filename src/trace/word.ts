@@ -8,7 +8,16 @@ export const ORIENTATION_WORDS: readonly string[] = ['original', 'reply', 'unkno
 /** Indexed by `OrientedBy`. */
 export const ORIENTED_BY_WORDS: readonly string[] = ['stated', 'flags', 'paired', 'ports', 'assumed'];
 /** Indexed by `RecordedVerdict`. */
-export const VERDICT_WORDS: readonly string[] = ['none', 'allow', 'deny', 'drop', 'audit', 'error'];
+export const VERDICT_WORDS: readonly string[] = [
+  'none',
+  'allow',
+  'deny',
+  'drop',
+  'audit',
+  'error',
+  'firewall-allow',
+  'firewall-deny',
+];
 
 /** Bit order of `TcpFlag`, as tcpdump abbreviates them, then the two of RFC 3168. */
 const FLAG_LETTERS = 'FSRPAUEW';
@@ -70,6 +79,10 @@ export function parseVerdict(text: string): RecordedVerdict | undefined {
       return RecordedVerdict.Audit;
     case 'error':
       return RecordedVerdict.Error;
+    case 'firewall-allow':
+      return RecordedVerdict.FirewallAllow;
+    case 'firewall-deny':
+      return RecordedVerdict.FirewallDeny;
     default:
       return undefined;
   }

@@ -128,16 +128,23 @@ test('recorded verdicts are compared once a connection, and a denial outweighs w
   const Drop = RecordedVerdict.Drop;
   const Audit = RecordedVerdict.Audit;
   const None = RecordedVerdict.None;
-  for (const [verdicts, allow, deny, other] of [
-    [[Allow, Allow, Allow], 1, 0, 0],
-    [[Allow, Deny, Allow], 0, 1, 0],
-    [[Deny, Allow], 0, 1, 0],
-    [[Drop, Allow], 1, 0, 0],
-    [[Allow, Drop], 1, 0, 0],
-    [[Drop, Drop], 0, 0, 1],
-    [[Drop, Deny], 0, 1, 0],
-    [[None, Audit], 1, 0, 0],
-    [[None, None], 0, 0, 0],
+  const Accept = RecordedVerdict.FirewallAllow;
+  const Reject = RecordedVerdict.FirewallDeny;
+  for (const [verdicts, allow, deny, other, firewallAllow, firewallDeny] of [
+    [[Allow, Allow, Allow], 1, 0, 0, 0, 0],
+    [[Allow, Deny, Allow], 0, 1, 0, 0, 0],
+    [[Deny, Allow], 0, 1, 0, 0, 0],
+    [[Drop, Allow], 1, 0, 0, 0, 0],
+    [[Allow, Drop], 1, 0, 0, 0, 0],
+    [[Drop, Drop], 0, 0, 1, 0, 0],
+    [[Drop, Deny], 0, 1, 0, 0, 0],
+    [[None, Audit], 1, 0, 0, 0, 0],
+    [[None, None], 0, 0, 0, 0, 0],
+    [[Accept, Accept], 0, 0, 0, 1, 0],
+    [[Accept, Reject, Accept], 0, 0, 0, 0, 1],
+    [[Reject, Accept], 0, 0, 0, 0, 1],
+    [[Accept, Drop, Deny, Reject], 0, 1, 0, 0, 1],
+    [[Allow, Reject, Drop, None], 1, 0, 0, 0, 1],
   ] as const) {
     const list = verdicts.map(seen);
     const anonymous = list.map(({ src: _, dst: __, ...rest }) => ({
@@ -149,9 +156,10 @@ test('recorded verdicts are compared once a connection, and a denial outweighs w
     }));
     for (const trace of [list, anonymous]) {
       const { recorded, groups } = replay(trace, { policies: DENY_DB });
-      assert.deepEqual(groups[0]!.recorded, { allow, deny, other }, verdicts.join());
+      assert.deepEqual(groups[0]!.recorded, { allow, deny, other, firewallAllow, firewallDeny }, verdicts.join());
       assert.deepEqual([recorded.allowDeny, recorded.denyDeny, recorded.undecidable], [allow, deny, 0]);
       assert.deepEqual([recorded.allowAllow, recorded.denyAllow], [0, 0]);
+      assert.deepEqual([recorded.otherDrop, recorded.firewallAllow, recorded.firewallDeny], [other, firewallAllow, firewallDeny]); // prettier-ignore
     }
     const open = replay(list, { policies: WEB_TO_DB }).recorded;
     assert.deepEqual([open.allowAllow, open.denyAllow], [allow, deny]);

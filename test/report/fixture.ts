@@ -10,6 +10,18 @@ import { createAccount } from '../../src/trace/account.ts';
 /** 2026-08-01T10:00:00Z in microseconds. */
 export const START_US: number = Date.UTC(2026, 7, 1, 10) * 1000;
 
+/** No connection carries a verdict. */
+const NOTHING_RECORDED: ReplayResult['recorded'] = {
+  allowAllow: 0,
+  allowDeny: 0,
+  denyAllow: 0,
+  denyDeny: 0,
+  undecidable: 0,
+  otherDrop: 0,
+  firewallAllow: 0,
+  firewallDeny: 0,
+};
+
 /** A tally. */
 export function tally(connections: number, records: number = connections * 4, bytes: number = records * 100): Tally {
   return { connections, records, bytes };
@@ -209,7 +221,7 @@ export function group(
     tally: tally(connections),
     firstUs: START_US + 3e6,
     lastUs: START_US + 179e6,
-    recorded: { allow: 0, deny: 0, other: 0 },
+    recorded: { allow: 0, deny: 0, other: 0, firewallAllow: 0, firewallDeny: 0 },
     sample: { file: 'app1.pcapng', line: 17 },
     ...more,
   };
@@ -251,7 +263,7 @@ export function result(change: Partial<ReplayResult> = {}): ReplayResult {
     ]),
     related: tally(0, 4),
     unplaced: tally(0, 1),
-    recorded: { allowAllow: 0, allowDeny: 0, denyAllow: 0, denyDeny: 0, undecidable: 0 },
+    recorded: NOTHING_RECORDED,
     oriented: { stated: 0, flags: 200, paired: 5, ports: 8, assumed: 4 },
     groups: [
       group(at('app1', 'frontend'), at('app1', 'backend'), 5678, deny, 48, { via: 'app1/backend-svc' }),
@@ -282,7 +294,16 @@ export function comparedResult(): ReplayResult {
       unchanged: tally(4),
       undecidable: tally(12),
     },
-    recorded: { allowAllow: 140, allowDeny: 48, denyAllow: 2, denyDeny: 4, undecidable: 12 },
+    recorded: {
+      allowAllow: 140,
+      allowDeny: 48,
+      denyAllow: 2,
+      denyDeny: 4,
+      undecidable: 12,
+      otherDrop: 3,
+      firewallAllow: 31,
+      firewallDeny: 5,
+    },
     groups: base.groups.map((one, index) => ({
       ...one,
       baseline: index === 0 ? allow : index === base.groups.length - 1 ? deny : one.decision,

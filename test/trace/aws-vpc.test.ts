@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import * as fc from 'fast-check';
 import { parseAddress } from '../../src/model/address.ts';
-import { createDictionary } from '../../src/model/flow.ts';
+import { RecordedVerdict, createDictionary } from '../../src/model/flow.ts';
 import { isBalanced } from '../../src/trace/account.ts';
 import { readAddressBytes } from '../../src/trace/field.ts';
 import { OBSERVER_WINDOW_S, ObserverTable } from '../../src/trace/observer.ts';
@@ -68,10 +68,22 @@ test('SYN alone is who opened, SYN with ACK who answered; without flags nothing 
 });
 
 test('a verdict of the cloud is none of a policy, and the report says so', async () => {
-  const { account, rows } = await read(record({ action: 'REJECT' }) + record({ action: 'MAYBE', src: '10.0.0.3' }));
-  assert.deepEqual(rows.map(({ recordedVerdict }) => recordedVerdict), [0, 0]); // prettier-ignore
+  const actions = ['ACCEPT', 'REJECT', 'MAYBE', '-'];
+  const { account, rows } = await read(actions.map((action, at) => record({ action, src: `10.0.1.${at}` })).join(''));
+  assert.deepEqual(
+    rows.map(({ recordedVerdict }) => recordedVerdict),
+    [RecordedVerdict.FirewallAllow, RecordedVerdict.FirewallDeny, RecordedVerdict.None, RecordedVerdict.None],
+  );
   assert.deepEqual([...account.unknownValues.keys()], ['action=MAYBE']);
   assert.ok(account.limits.some((limit) => limit.includes('not of a NetworkPolicy')));
+});
+
+test('what one end accepted and the other rejected is two records: the rejection is not lost as a duplicate', async () => {
+  const lines = [record({ eni: 'eni-0a' }), record({ eni: 'eni-0b', action: 'REJECT' })];
+  for (const text of [lines.join(''), lines.toReversed().join('')]) {
+    const { rows } = await read(text);
+    assert.deepEqual(rows.map(({ recordedVerdict }) => recordedVerdict).toSorted(), [6, 7]);
+  }
 });
 
 test('another interface reports the same flow until the first one falls silent', async () => {

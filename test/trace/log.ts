@@ -35,7 +35,7 @@ export const CONNTRACK_XML_TEXT: string = ['new', 'destroy']
 /** VPC flow logs with a header: both ends' records of one flow, its answers, a gap, a silent window. */
 export const AWS_VPC_TEXT = `version interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status pkt-srcaddr pkt-dstaddr tcp-flags flow-direction
 5 eni-0a 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000000 1700000060 ACCEPT OK 10.0.0.11 10.0.0.12 3 egress
-5 eni-0b 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000010 1700000070 REJECT OK 10.0.0.11 10.0.0.12 3 ingress
+5 eni-0b 10.0.0.1 10.0.0.2 4000 80 6 6 500 1700000010 1700000070 ACCEPT OK 10.0.0.11 10.0.0.12 3 ingress
 5 eni-0a 10.0.0.2 10.0.0.1 80 4000 6 5 900 1700000000 1700000060 ACCEPT OK 10.0.0.12 10.0.0.11 18 ingress
 5 eni-0a - - - - - - - 1700000060 1700000120 - NODATA - - - -
 5 eni-0a - - - - - - - 1700000120 1700000180 - SKIPDATA - - - -
