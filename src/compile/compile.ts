@@ -45,15 +45,16 @@ export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect
     pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
   );
 
+  const { scalars: scalars6, ...lookup6 } = index.lookup6;
   return buildProgram(
     {
-      ...index.trie,
-      ...index.search6,
+      ...index.lookup4,
+      ...lookup6,
       endpoints: index.records,
       egressPageIndex: egressTable.pageIndex,
-      egressPages: egressTable.pages,
+      egressPages: narrowCells(egressTable.pages, vectors.count),
       ingressPageIndex: ingressTable.pageIndex,
-      ingressPages: ingressTable.pages,
+      ingressPages: narrowCells(ingressTable.pages, vectors.count),
       portClasses: ports.table,
       ...vectors.finish(),
       ...serviceTable,
@@ -69,9 +70,15 @@ export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect
       [Header.NodeNoAddress, index.nodeNoAddress],
       [Header.ServiceMask, serviceTable.serviceSlots.length / ServiceSlot.Stride - 1],
       [Header.Dialect, dialectFlags(dialect)],
+      ...scalars6,
     ]),
     { snapshot, policies: ordered, dialect },
   );
+}
+
+/** Cells as narrow as their numbers allow; both tables have the same width, `Header.CellBytes`. */
+function narrowCells(pages: Uint32Array, vectorCount: number): Uint16Array | Uint32Array {
+  return vectorCount <= 65_536 ? Uint16Array.from(pages) : pages;
 }
 
 /** TI-01: admin tier by priority, NetworkPolicies as given, baseline tier by priority. */

@@ -8,7 +8,8 @@ import type { Dialect } from '../model/dialect.ts';
 import { addressKey, type AddressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
 import { type Columns, numberElements } from './column.ts';
 import { Endpoint, EndpointKind, Row } from './layout.ts';
-import { buildSearch6, buildTrie4, overlayPoints, type Trie4, type ValueIntervals } from './trie.ts';
+import { buildLookup6, type Lookup6 } from './search6.ts';
+import { buildLookup4, type Lookup4, overlayPoints, type ValueIntervals } from './trie.ts';
 import { isGoverned, type UnitIndex } from './unit.ts';
 
 /** Rows of a unit, by direction. */
@@ -20,8 +21,8 @@ export interface UnitRows {
 /** The endpoint records and every way to find one. */
 export interface EndpointIndex {
   readonly records: Int32Array;
-  readonly trie: Trie4;
-  readonly search6: { readonly starts6: Uint32Array; readonly values6: Int32Array };
+  readonly lookup4: Lookup4;
+  readonly lookup6: Lookup6;
   readonly podEndpointStart: Uint32Array;
   readonly podEndpoints: Uint32Array;
   readonly outsideNoAddress: number;
@@ -225,8 +226,8 @@ export function indexEndpoints(
     podEndpoints.forEach((list, index) => (podEndpointStart[index + 1] = podEndpointStart[index]! + list.length));
     return {
       records: data,
-      trie: buildTrie4(overlayPoints(background[0], sortPoints(points4), 2 ** 32)),
-      search6: buildSearch6(overlayPoints(background[1], sortPoints(points6), 1n << 128n)),
+      lookup4: buildLookup4(overlayPoints(background[0], sortPoints(points4), 2 ** 32)),
+      lookup6: buildLookup6(background[1], points6),
       podEndpointStart,
       podEndpoints: Uint32Array.from(podEndpoints.flat()),
       outsideNoAddress,

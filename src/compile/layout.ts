@@ -2,20 +2,24 @@
  * The layout of a Program's buffer: every number that compile writes and decide reads. Members are `const enum` so that the
  * bundle holds literals. Change anything here and raise `Layout.Version`.
  *
- *   header   16 words: magic, version, byte size, section count, then scalars (see `Header`)
+ *   header   24 words: magic, version, byte size, section count, then scalars (see `Header`)
  *   sections directory of (id, byte offset, element count), then the arrays themselves, each 8-byte aligned
  *
  * How a decision reads them:
  *
- *   address --root/mid/leaf--> endpoint --stride 8--> egress row, egress column, ingress row, ingress column, ...
- *   row x column --page index--> page of 64 vector numbers --> vector
+ *   IPv4 address --> endpoint, one of two forms (`mid4` is empty in the second):
+ *     trie       leaf4[mid4[root4[a >>> 16] + ((a >>> 8) & 255)] + (a & 255)]
+ *     fragments  run root4[a >>> 16] up to root4[(a >>> 16) + 1] of starts4 and values4: the last start <= a & 0xffff
+ *   IPv6 address --> endpoint: hosts6, an exact table of single addresses, then the intervals of starts6 through root6
+ *   endpoint --stride 8--> egress row, egress column, ingress row, ingress column, ...
+ *   row x column --page index--> page of 64 cells, each a vector number of `Header.CellBytes` bytes --> vector
  *   (protocol, port) --> port class;  vector x port class --page of 64--> outcome (reason, verdict, missing facts)
  */
 
 export const enum Layout {
   /** "DCP1" read as a little-endian word. */
   Magic = 0x31504344,
-  Version = 1,
+  Version = 2,
   /** Columns of a table page, and port classes of a vector page. */
   PageBits = 6,
   PageSize = 64,
@@ -38,7 +42,19 @@ export const enum Header {
   ServiceMask = 10,
   /** `DialectFlag` bits that decide reads. */
   Dialect = 11,
-  Size = 16,
+  /** Width of a cell of egressPages and ingressPages: 2 where 65,536 vectors suffice, else 4. */
+  CellBytes = 12,
+  /**
+   * root6: the first `Prefix6Length` (0 to 63) bits of every IPv6 interval start but the first are `Prefix6` & `Mask6` (words 0
+   * and 1 of the address), and the `Root6Bits` (1 to 16) bits after them are the index into root6.
+   */
+  Prefix6Length = 13,
+  Root6Bits = 14,
+  Prefix6Word0 = 15,
+  Prefix6Word1 = 16,
+  Mask6Word0 = 17,
+  Mask6Word1 = 18,
+  Size = 24,
 }
 
 /** Bits of `Header.Dialect`. */
@@ -117,22 +133,27 @@ export const enum Section {
   Root4 = 0,
   Mid4 = 1,
   Leaf4 = 2,
-  Starts6 = 3,
-  Values6 = 4,
-  Endpoints = 5,
-  EgressPageIndex = 6,
-  EgressPages = 7,
-  IngressPageIndex = 8,
-  IngressPages = 9,
-  PortClasses = 10,
-  VectorPageIndex = 11,
-  VectorPages = 12,
-  Outcomes = 13,
-  ServiceSlots = 14,
-  Backends = 15,
-  PodEndpointStart = 16,
-  PodEndpoints = 17,
-  Count = 18,
+  Starts4 = 3,
+  Values4 = 4,
+  Root6 = 5,
+  Starts6 = 6,
+  Values6 = 7,
+  Hosts6 = 8,
+  HostValues6 = 9,
+  Endpoints = 10,
+  EgressPageIndex = 11,
+  EgressPages = 12,
+  IngressPageIndex = 13,
+  IngressPages = 14,
+  PortClasses = 15,
+  VectorPageIndex = 16,
+  VectorPages = 17,
+  Outcomes = 18,
+  ServiceSlots = 19,
+  Backends = 20,
+  PodEndpointStart = 21,
+  PodEndpoints = 22,
+  Count = 23,
 }
 
 /** One slot of the service table: destination, protocol and port, then its run of backends. */
@@ -180,4 +201,21 @@ export function portIndexOf(protocol: number, port: number, icmp: number): numbe
     default:
       return PortIndex.Other + protocol;
   }
+}
+
+/** The hash of an IPv6 address, given as four words, signed or not: where hosts6 begins to probe. */
+export function hashAddress6(w0: number, w1: number, w2: number, w3: number): number {
+  let hash = Math.imul(w0 ^ 0x9e3779b9, 0x85ebca6b);
+  hash = Math.imul((hash ^ (hash >>> 15)) + w1, 0xc2b2ae35);
+  hash = Math.imul((hash ^ (hash >>> 13)) + w2, 0x85ebca6b);
+  hash = Math.imul((hash ^ (hash >>> 15)) + w3, 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** The `bits` (1 to 16) bits of an address behind its first `length` (0 to 63). */
+export function windowOf(w0: number, w1: number, w2: number, length: number, bits: number): number {
+  const first = length < 32 ? w0 : w1;
+  const second = length < 32 ? w1 : w2;
+  const shift = length & 31;
+  return ((first << shift) | ((second >>> 1) >>> (31 - shift))) >>> (32 - bits);
 }

@@ -18,24 +18,34 @@ export interface ProgramSource {
 export interface Program {
   readonly buffer: ArrayBufferLike;
   readonly header: Uint32Array;
-  /** [65,536] offset into mid4, by the first two octets. */
+  /** Trie: [65,536] offset into mid4, by the first two octets. Fragments: [65,537] first interval of each run. */
   readonly root4: Int32Array;
-  /** [blocks x 256] offset into leaf4, by the third octet. */
+  /** [blocks x 256] offset into leaf4, by the third octet; empty in the form of fragments. */
   readonly mid4: Int32Array;
-  /** [blocks x 256] endpoint, by the last octet. */
+  /** [blocks x 256] endpoint, by the last octet; empty in the form of fragments. */
   readonly leaf4: Int32Array;
-  /** [intervals x 4] first address of each IPv6 interval, four words, sorted. */
-  readonly starts6: Uint32Array;
+  /** [intervals] last two octets of each start, runs of root4 one after another; empty in the form of a trie. */
+  readonly starts4: Uint16Array;
+  /** [intervals] endpoint; empty in the form of a trie. */
+  readonly values4: Int32Array;
+  /** [2^Root6Bits + 1] IPv6 interval at the beginning of each slot; the last interval at the end. */
+  readonly root6: Uint32Array;
+  /** [intervals x 4] first address of each IPv6 interval, four words with their sign bits flipped, sorted. */
+  readonly starts6: Int32Array;
   /** [intervals] endpoint. */
   readonly values6: Int32Array;
+  /** [slots x 4] single IPv6 addresses, open addressing by `hashAddress6`. */
+  readonly hosts6: Int32Array;
+  /** [slots] endpoint; -1 marks an empty slot. */
+  readonly hostValues6: Int32Array;
   /** [endpoints x 8], see `Endpoint`. */
   readonly endpoints: Int32Array;
   /** [rows x pages per row] page number. */
   readonly egressPageIndex: Uint32Array;
-  /** [pages x 64] vector number. */
-  readonly egressPages: Uint32Array;
+  /** [pages x 64] vector number; `Header.CellBytes` wide, as ingressPages. */
+  readonly egressPages: Uint16Array | Uint32Array;
   readonly ingressPageIndex: Uint32Array;
-  readonly ingressPages: Uint32Array;
+  readonly ingressPages: Uint16Array | Uint32Array;
   /** [196,868] class of each (protocol, port), see `PortIndex`. */
   readonly portClasses: Uint16Array;
   /** [vectors x pages per vector] page number. */
@@ -57,20 +67,26 @@ export interface Program {
 /** The arrays of a Program before they are laid out in one buffer. */
 export type Tables = Omit<Program, 'buffer' | 'header' | 'source'>;
 
-type Element = 'i32' | 'u32' | 'u16';
+/** `cell`: u16 or u32, as `Header.CellBytes` says. */
+type Element = 'i32' | 'u32' | 'u16' | 'cell';
 
 /** Name and element type of each section, indexed by `Section`. */
 const SECTIONS: readonly (readonly [keyof Tables, Element])[] = [
   ['root4', 'i32'],
   ['mid4', 'i32'],
   ['leaf4', 'i32'],
-  ['starts6', 'u32'],
+  ['starts4', 'u16'],
+  ['values4', 'i32'],
+  ['root6', 'u32'],
+  ['starts6', 'i32'],
   ['values6', 'i32'],
+  ['hosts6', 'i32'],
+  ['hostValues6', 'i32'],
   ['endpoints', 'i32'],
   ['egressPageIndex', 'u32'],
-  ['egressPages', 'u32'],
+  ['egressPages', 'cell'],
   ['ingressPageIndex', 'u32'],
-  ['ingressPages', 'u32'],
+  ['ingressPages', 'cell'],
   ['portClasses', 'u16'],
   ['vectorPageIndex', 'u32'],
   ['vectorPages', 'u16'],
@@ -101,6 +117,7 @@ export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number
   words[Header.Bytes] = buffer.byteLength;
   words[Header.Sections] = Section.Count;
   for (const [word, value] of scalars) words[word] = value;
+  words[Header.CellBytes] = tables.egressPages.BYTES_PER_ELEMENT;
   SECTIONS.forEach(([name], section) => {
     const table = tables[name];
     words.set([section, offsets[section]!, table.length], Header.Size + section * 3);
@@ -124,16 +141,19 @@ export function programFrom(buffer: ArrayBufferLike, source: ProgramSource): Pro
     throw new RangeError(`a Program of version ${Layout.Version} is expected, found version ${header[Header.Version]}`);
   if (header[Header.Bytes]! > buffer.byteLength || header[Header.Sections] !== Section.Count)
     throw new RangeError(`a Program of ${header[Header.Bytes]} bytes is expected, found ${buffer.byteLength}`);
+  const cellBytes = header[Header.CellBytes]!;
+  if (cellBytes !== 2 && cellBytes !== 4)
+    throw new RangeError(`cells of 2 or 4 bytes are expected, found ${cellBytes}`);
   const directory = new Uint32Array(buffer, Header.Size * 4, Section.Count * 3);
   const views = SECTIONS.map(([name, element], section) => {
     const offset = directory[section * 3 + 1]!;
     const count = directory[section * 3 + 2]!;
-    if (offset + count * (element === 'u16' ? 2 : 4) > buffer.byteLength)
-      throw new RangeError(`a Program's section ${name} is cut`);
+    const bytes = element === 'u16' ? 2 : element === 'cell' ? cellBytes : 4;
+    if (offset + count * bytes > buffer.byteLength) throw new RangeError(`a Program's section ${name} is cut`);
     const view =
       element === 'i32'
         ? new Int32Array(buffer, offset, count)
-        : element === 'u32'
+        : bytes === 4
           ? new Uint32Array(buffer, offset, count)
           : new Uint16Array(buffer, offset, count);
     return [name, view] as const;

@@ -1,8 +1,10 @@
 /**
- * Address look-up. IPv4: a branch-free 16-8-8 trie of three loads; equal blocks are shared, so that a uniform /16 or /24
- * costs nothing. IPv6: sorted interval starts as four words each, searched once per new address.
+ * IPv4 look-up, in one of two forms over the same intervals. The trie is branch-free, three loads; equal blocks are shared, so
+ * that a uniform /16 or /24 costs nothing. Where its blocks would pass `TRIE_BYTES_MAX`, fragments: the first 16 bits of the
+ * address give a run of 16-bit starts, searched without branches; six bytes an interval.
  *
- *   leaf[mid[root[a >>> 16] + ((a >>> 8) & 255)] + (a & 255)]
+ *   trie       leaf4[mid4[root4[a >>> 16] + ((a >>> 8) & 255)] + (a & 255)]
+ *   fragments  the last i of root4[a >>> 16] .. root4[(a >>> 16) + 1] with starts4[i] <= a & 0xffff; values4[i]
  *
  * Root and mid hold offsets and are 32 bits wide: 16-bit block numbers would alias beyond 32,767 blocks.
  */
@@ -14,12 +16,24 @@ export interface ValueIntervals {
   readonly values: readonly number[];
 }
 
-/** The three levels. */
-export interface Trie4 {
+/** The sections of either form; those of the other are empty. */
+export interface Lookup4 {
+  /** Trie: [65,536] offsets into mid4. Fragments: [65,537] the first interval of each run. */
   readonly root4: Int32Array;
   readonly mid4: Int32Array;
   readonly leaf4: Int32Array;
+  readonly starts4: Uint16Array;
+  readonly values4: Int32Array;
 }
+
+/**
+ * Most bytes of a trie's mid and leaf blocks. Random prefixes of the lengths that routing tables have pass it at about 20,000,
+ * blocks as policies write them at 50,000 and more.
+ */
+export const TRIE_BYTES_MAX: number = 32 * 2 ** 20;
+
+const CELLS = 256;
+const BLOCK_BYTES = CELLS * 4;
 
 /** Lays single addresses over intervals: each point becomes an interval of one address. Points are sorted, distinct. */
 export function overlayPoints(
@@ -49,11 +63,18 @@ export function overlayPoints(
   return { starts, values };
 }
 
+/** Builds the form that suits: the trie, or fragments where it would be large. */
+export function buildLookup4(intervals: ValueIntervals): Lookup4 {
+  return trieBytes(intervals) > TRIE_BYTES_MAX ? buildFragments4(intervals) : buildTrie4(intervals);
+}
+
 /** Builds the trie of IPv4 intervals. */
-export function buildTrie4({ starts, values }: ValueIntervals): Trie4 {
+export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
   const root4 = new Int32Array(65_536);
   const mid = createBlocks();
   const leaf = createBlocks();
+  const middles = new Int32Array(CELLS);
+  const lows = new Int32Array(CELLS);
   const last = starts.length - 1;
   let index = 0;
   for (let high = 0; high < 65_536; high++) {
@@ -63,25 +84,28 @@ export function buildTrie4({ starts, values }: ValueIntervals): Trie4 {
       root4[high] = mid.uniform(leaf.uniform(values[index]!));
       continue;
     }
-    root4[high] = mid.size();
-    const row = mid.add();
-    for (let middle = 0; middle < 256; middle++) {
-      const from = base + middle * 256;
+    for (let middle = 0; middle < CELLS; middle++) {
+      const from = base + middle * CELLS;
       index = advance(from, index);
-      if (index === last || starts[index + 1]! >= from + 256) {
-        mid.data()[row + middle] = leaf.uniform(values[index]!);
+      if (index === last || starts[index + 1]! >= from + CELLS) {
+        middles[middle] = leaf.uniform(values[index]!);
         continue;
       }
-      const block = leaf.add();
-      mid.data()[row + middle] = block;
-      const cells = leaf.data();
-      for (let low = 0; low < 256; low++) {
+      for (let low = 0; low < CELLS; low++) {
         index = advance(from + low, index);
-        cells[block + low] = values[index]!;
+        lows[low] = values[index]!;
       }
+      middles[middle] = leaf.add(lows);
     }
+    root4[high] = mid.add(middles);
   }
-  return { root4, mid4: mid.data().slice(0, mid.size()), leaf4: leaf.data().slice(0, leaf.size()) };
+  return {
+    root4,
+    mid4: mid.data(),
+    leaf4: leaf.data(),
+    starts4: new Uint16Array(0),
+    values4: new Int32Array(0),
+  };
 
   function advance(address: number, from: number): number {
     let at = from;
@@ -90,47 +114,93 @@ export function buildTrie4({ starts, values }: ValueIntervals): Trie4 {
   }
 }
 
-/** Lays IPv6 intervals out as words: [intervals x 4] starts, [intervals] values. */
-export function buildSearch6({ starts, values }: ValueIntervals): { starts6: Uint32Array; values6: Int32Array } {
-  const starts6 = new Uint32Array(starts.length * 4);
-  starts.forEach((start, index) => {
-    const key = BigInt(start);
-    for (let word = 0; word < 4; word++)
-      starts6[index * 4 + word] = Number((key >> BigInt(96 - 32 * word)) & 0xffffffffn);
-  });
-  return { starts6, values6: Int32Array.from(values) };
+/** Builds the fragments of IPv4 intervals. Every run has at least one interval, and its first start is 0. */
+export function buildFragments4({ starts, values }: ValueIntervals): Lookup4 {
+  const root4 = new Int32Array(65_537);
+  // An interval gives a start to its own run, and one more to each run that it is open at the beginning of.
+  const starts4 = new Uint16Array(starts.length + 65_536);
+  const values4 = new Int32Array(starts.length + 65_536);
+  let used = 0;
+  let index = 0;
+  for (let high = 0; high < 65_536; high++) {
+    const base = high * 65_536;
+    root4[high] = used;
+    while (index + 1 < starts.length && (starts[index + 1] as number) <= base) index++;
+    values4[used++] = values[index]!;
+    while (index + 1 < starts.length && (starts[index + 1] as number) < base + 65_536) {
+      index++;
+      starts4[used] = (starts[index] as number) - base;
+      values4[used++] = values[index]!;
+    }
+  }
+  root4[65_536] = used;
+  return {
+    root4,
+    mid4: new Int32Array(0),
+    leaf4: new Int32Array(0),
+    starts4: starts4.slice(0, used),
+    values4: values4.slice(0, used),
+  };
+}
+
+/** What the blocks of a trie would take if none were shared: one for each /16 and each /24 that is cut. */
+function trieBytes({ starts }: ValueIntervals): number {
+  let blocks = 0;
+  let middle = -1;
+  let low = -1;
+  for (let index = 1; index < starts.length; index++) {
+    const start = starts[index] as number;
+    const high = Math.floor(start / 65_536);
+    if (start % 65_536 !== 0 && high !== middle) {
+      middle = high;
+      blocks++;
+    }
+    if (start % CELLS !== 0 && Math.floor(start / CELLS) !== low) {
+      low = Math.floor(start / CELLS);
+      blocks++;
+    }
+  }
+  return blocks * BLOCK_BYTES;
 }
 
 function successor(key: AddressKey): AddressKey {
   return typeof key === 'number' ? key + 1 : key + 1n;
 }
 
-/** A growing array of blocks of 256 cells; blocks of one value are made once. */
-function createBlocks(): { add(): number; uniform(value: number): number; data(): Int32Array; size(): number } {
-  let cells = new Int32Array(16 * 256);
+/** A growing array of blocks of 256 cells, each content kept once; blocks are named by their offset. */
+function createBlocks(): { add(block: Int32Array): number; uniform(value: number): number; data(): Int32Array } {
+  let cells = new Int32Array(16 * CELLS);
   let used = 0;
   const uniforms = new Map<number, number>();
-  const add = (): number => {
+  const byHash = new Map<number, number[]>();
+  const scratch = new Int32Array(CELLS);
+  const add = (block: Int32Array): number => {
+    let hash = 0x811c9dc5;
+    for (let index = 0; index < CELLS; index++) hash = Math.imul(hash ^ block[index]!, 0x01000193);
+    let offsets = byHash.get(hash);
+    if (offsets === undefined) byHash.set(hash, (offsets = []));
+    for (const offset of offsets) if (isEqual(offset, block)) return offset;
     if (used === cells.length) {
       const grown = new Int32Array(cells.length * 2);
       grown.set(cells);
       cells = grown;
     }
-    used += 256;
-    return used - 256;
+    cells.set(block, used);
+    offsets.push(used);
+    used += CELLS;
+    return used - CELLS;
+  };
+  const isEqual = (offset: number, block: Int32Array): boolean => {
+    for (let index = 0; index < CELLS; index++) if (cells[offset + index] !== block[index]) return false;
+    return true;
   };
   return {
     add,
     uniform(value) {
       let block = uniforms.get(value);
-      if (block === undefined) {
-        block = add();
-        cells.fill(value, block, block + 256);
-        uniforms.set(value, block);
-      }
+      if (block === undefined) uniforms.set(value, (block = add(scratch.fill(value))));
       return block;
     },
-    data: () => cells,
-    size: () => used,
+    data: () => cells.slice(0, used),
   };
 }

@@ -53,6 +53,10 @@ export class VectorStore {
     return Math.ceil(this.portClassCount / Layout.PageSize);
   }
 
+  get count(): number {
+    return this.ids.size;
+  }
+
   /** The vector that gives one reason for every port class. */
   uniform(reason: Reason, missing = 0): number {
     return this.intern(() => this.outcome(reason, missing));

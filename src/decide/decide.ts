@@ -7,12 +7,14 @@ import {
   DialectFlag,
   Endpoint,
   EndpointKind,
+  hashAddress6,
   Header,
   Layout,
   PortClass,
   portIndexOf,
   ServiceSlot,
   ServiceTarget,
+  windowOf,
 } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { hashService } from '../compile/service.ts';
@@ -22,29 +24,22 @@ import { MissingFact, packDecision, Reason, Verdict } from '../model/verdict.ts'
 /** The endpoint of an IPv4 address given as an unsigned 32-bit number. */
 export function findEndpoint4(program: Program, address: number): number {
   const { root4, mid4, leaf4 } = program;
+  if (mid4.length === 0) return searchEndpoint4(program, address);
   return leaf4[mid4[root4[address >>> 16]! + ((address >>> 8) & 255)]! + (address & 255)]!;
 }
 
-/** The endpoint of an IPv6 address given as four words: the last interval that does not begin beyond it. */
+/** The endpoint of an IPv6 address given as four words, signed or not. */
 export function findEndpoint6(program: Program, w0: number, w1: number, w2: number, w3: number): number {
-  const { starts6, values6 } = program;
-  let low = 0;
-  let high = values6.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    const at = middle * 4;
-    const isBeyond =
-      starts6[at] !== w0
-        ? starts6[at]! > w0
-        : starts6[at + 1] !== w1
-          ? starts6[at + 1]! > w1
-          : starts6[at + 2] !== w2
-            ? starts6[at + 2]! > w2
-            : starts6[at + 3]! > w3;
-    if (isBeyond) high = middle;
-    else low = middle;
+  const { hosts6, hostValues6 } = program;
+  const mask = hostValues6.length - 1;
+  let slot = hashAddress6(w0, w1, w2, w3) & mask;
+  for (let value = hostValues6[slot]!; value >= 0; value = hostValues6[slot]!) {
+    const at = slot * 4;
+    if (((hosts6[at]! ^ w0) | (hosts6[at + 1]! ^ w1) | (hosts6[at + 2]! ^ w2) | (hosts6[at + 3]! ^ w3)) === 0)
+      return value;
+    slot = (slot + 1) & mask;
   }
-  return values6[low]!;
+  return searchEndpoint6(program, w0, w1, w2, w3);
 }
 
 /** Decides a flow between two endpoints. `port` -1: not known; `icmp` is type << 8 | code. Translates Services on the way. */
@@ -174,6 +169,53 @@ export function agree(first: number, second: number, fact: MissingFact): number 
 /** A decision that wants these facts on both sides. */
 export function undecidable(missing: number): number {
   return packDecision(Verdict.Undecidable, Reason.Undecidable, Reason.Undecidable, missing);
+}
+
+/** The last interval of the address's run that does not begin beyond it. Every step is arithmetic: nothing to mispredict. */
+function searchEndpoint4(program: Program, address: number): number {
+  const { root4, starts4, values4 } = program;
+  const low = address & 0xffff;
+  let base = root4[address >>> 16]!;
+  let length = root4[(address >>> 16) + 1]! - base;
+  while (length > 1) {
+    const half = length >> 1;
+    base += half & ((starts4[base + half]! - low - 1) >> 31);
+    length -= half;
+  }
+  return values4[base]!;
+}
+
+/** The last interval that does not begin beyond the address: all but the first begin with the prefix of root6. */
+function searchEndpoint6(program: Program, w0: number, w1: number, w2: number, w3: number): number {
+  const { header, root6, starts6, values6 } = program;
+  const prefix0 = header[Header.Prefix6Word0]!;
+  const prefix1 = header[Header.Prefix6Word1]!;
+  const own0 = (w0 & header[Header.Mask6Word0]!) >>> 0;
+  const own1 = (w1 & header[Header.Mask6Word1]!) >>> 0;
+  if (own0 !== prefix0 || own1 !== prefix1) {
+    const isBefore = own0 < prefix0 || (own0 === prefix0 && own1 < prefix1);
+    return values6[isBefore ? 0 : values6.length - 1]!;
+  }
+  const slot = windowOf(w0, w1, w2, header[Header.Prefix6Length]!, header[Header.Root6Bits]!);
+  const k0 = w0 ^ 0x80000000;
+  const k1 = w1 ^ 0x80000000;
+  const k2 = w2 ^ 0x80000000;
+  const k3 = w3 ^ 0x80000000;
+  let base = root6[slot]!;
+  let length = root6[slot + 1]! - base + 1;
+  while (length > 1) {
+    const half = length >> 1;
+    const at = (base + half) * 4;
+    const s0 = starts6[at]!;
+    const s1 = starts6[at + 1]!;
+    const s2 = starts6[at + 2]!;
+    const isBeyond =
+      +(s0 > k0) |
+      (+(s0 === k0) & (+(s1 > k1) | (+(s1 === k1) & (+(s2 > k2) | (+(s2 === k2) & +(starts6[at + 3]! > k3))))));
+    base += half & (isBeyond - 1);
+    length -= half;
+  }
+  return values6[base]!;
 }
 
 /** Both sides by table; `src` and `dst` are offsets of endpoint records. */

@@ -4,7 +4,17 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type AddressKey, addressKey, type Block, classifyBlocks, classOfAddress } from '../../src/compile/block.ts';
 import { createPartition } from '../../src/compile/partition.ts';
-import { buildSearch6, buildTrie4, overlayPoints, type Trie4, type ValueIntervals } from '../../src/compile/trie.ts';
+import { Header } from '../../src/compile/layout.ts';
+import { buildLookup6 } from '../../src/compile/search6.ts';
+import {
+  buildFragments4,
+  buildLookup4,
+  buildTrie4,
+  type Lookup4,
+  overlayPoints,
+  TRIE_BYTES_MAX,
+  type ValueIntervals,
+} from '../../src/compile/trie.ts';
 import type { Program } from '../../src/compile/program.ts';
 import { findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
 import { formatCidr, maskWords, parseCidr } from '../../src/model/cidr.ts';
@@ -30,15 +40,46 @@ const CORNERS_4 = [
   LAST_4,
 ];
 
-test('the IPv4 trie gives the value of the interval, at both ends of the space and around every boundary', () => {
+test('both IPv4 forms give the value of the interval, at both ends of the space and around every boundary', () => {
   fc.assert(
     fc.property(arbitraryIntervals4(), (intervals) => {
-      const trie = buildTrie4(intervals);
+      const forms = [buildTrie4(intervals), buildFragments4(intervals)];
       for (const key of [...CORNERS_4, ...intervals.starts.flatMap(around4)])
-        assert.equal(lookUp4(trie, key), walk(intervals, key), String(key));
+        for (const form of forms) assert.equal(lookUp4(form, key), walk(intervals, key), String(key));
     }),
-    { seed, numRuns: runs(60) },
+    { seed, numRuns: runs(40) },
   );
+});
+
+test('1,000,000 IPv4 prefixes, each with a value of its own, take fragments and fit 16 MiB', () => {
+  const intervals = manyPrefixes4(1_000_000);
+  assert.ok(intervals.starts.length > 1_200_000, `${intervals.starts.length} intervals`);
+  const lookup = buildLookup4(intervals);
+  assert.equal(lookup.mid4.length, 0);
+  assert.ok(bytesOf(lookup) <= 16 * 2 ** 20, `${bytesOf(lookup)} bytes`);
+  for (let index = 1; index < intervals.starts.length; index += 997) {
+    const start = Number(intervals.starts[index]);
+    assert.equal(lookUp4(lookup, start - 1), intervals.values[index - 1]);
+    assert.equal(lookUp4(lookup, start), intervals.values[index]);
+    assert.equal(
+      lookUp4(lookup, start + 1),
+      intervals.values[index + Number(intervals.starts[index + 1] === start + 1)],
+    );
+  }
+});
+
+test('5,000 IPv4 prefixes keep the trie, whose blocks stay below their limit', () => {
+  const lookup = buildLookup4(manyPrefixes4(5000));
+  assert.equal(lookup.starts4.length, 0);
+  assert.ok(lookup.mid4.byteLength + lookup.leaf4.byteLength <= TRIE_BYTES_MAX);
+});
+
+test('blocks of the trie that are equal are kept once', () => {
+  // The same pattern in 200 /24s of 200 /16s.
+  const cuts = Array.from({ length: 200 }, (_, index) => index * 65_536 + 0x0a000000);
+  const starts = [0, ...cuts.flatMap((base) => [base + 7, base + 9])];
+  const { mid4, leaf4 } = buildTrie4({ starts, values: starts.map((_, index) => index % 2) });
+  assert.deepEqual([mid4.length, leaf4.length], [2 * 256, 2 * 256]);
 });
 
 test('one value for everything needs one block a level', () => {
@@ -79,25 +120,52 @@ test('points lie over intervals and leave everything around them alone', () => {
   );
 });
 
-test('the IPv6 search finds the last interval that does not begin beyond the address', () => {
+test('the IPv6 look-up finds single addresses, else the last interval that does not begin beyond the address', () => {
   const word = fc.constantFrom(0, 1, 0x7fffffff, 0x80000000, 0xffffffff);
-  const key = fc
+  const any = fc
     .tuple(word, word, word, word)
     .map((words) => words.reduce((sum, own) => (sum << 32n) | BigInt(own), 0n));
+  // Starts that share a prefix of any length, as the blocks of one cluster do.
+  const near = fc.tuple(any, fc.integer({ min: 1, max: 128 }), any).map(([base, length, low]) => {
+    const free = (1n << BigInt(128 - length)) - 1n;
+    return (base & ~free) | (low & free);
+  });
+  const shared = fc
+    .tuple(any, fc.integer({ min: 1, max: 127 }), fc.array(any, { maxLength: 30 }))
+    .map(([base, length, lows]) => {
+      const free = (1n << BigInt(128 - length)) - 1n;
+      return lows.map((low) => (base & ~free & LAST_6) | (low & free));
+    });
+  const cuts = fc.oneof(fc.array(any, { maxLength: 30 }), fc.array(near, { maxLength: 30 }), shared);
   fc.assert(
-    fc.property(fc.uniqueArray(key, { maxLength: 30 }), (cuts) => {
-      const starts = [...new Set([0n, ...cuts])].sort((a, b) => (a < b ? -1 : 1));
+    fc.property(cuts, fc.uniqueArray(any, { maxLength: 10 }), (list, hosts) => {
+      const starts = [...new Set([0n, ...list])].sort((a, b) => (a < b ? -1 : 1));
       const intervals = { starts, values: starts.map((_, index) => index + 10) };
-      const program = buildSearch6(intervals) as Program;
-      for (const start of [LAST_6, ...starts])
-        for (const near of [start - 1n, start, start + 1n]) {
-          if (near < 0n || near > LAST_6) continue;
-          const [w0, w1, w2, w3] = wordsOf(near);
-          assert.equal(findEndpoint6(program, w0!, w1!, w2!, w3!), walk(intervals, near), near.toString(16));
-        }
+      const points = hosts.map((key, index) => [key, 1000 + index] as const);
+      const program = programOf6(buildLookup6(intervals, points));
+      for (const key of [LAST_6, ...starts, ...hosts].flatMap(around6)) {
+        const [w0, w1, w2, w3] = wordsOf(key) as [number, number, number, number];
+        const expected = points.find((point) => point[0] === key)?.[1] ?? walk(intervals, key);
+        assert.equal(findEndpoint6(program, w0, w1, w2, w3), expected, key.toString(16));
+        assert.equal(findEndpoint6(program, w0 | 0, w1 | 0, w2 | 0, w3 | 0), expected, 'words may be signed');
+      }
     }),
-    { seed, numRuns: runs(200) },
+    { seed, numRuns: runs(300) },
   );
+});
+
+test('20,000 IPv6 hosts of one cluster leave the intervals alone, and 20,000 blocks fill the root index', () => {
+  const at = (number: number): bigint => (0xfd64n << 112n) | (BigInt(number) << 64n);
+  const hosts = Array.from({ length: 20_000 }, (_, index) => [at(index) + 5n, index] as const);
+  const few = buildLookup6({ starts: [0n, at(0), at(20_000)], values: [0, 1, 2] }, hosts);
+  assert.deepEqual([few.values6.length, few.hostValues6.length], [3, 65_536]);
+  const starts = [0n, ...Array.from({ length: 20_000 }, (_, index) => at(index))];
+  const many = buildLookup6({ starts, values: starts.map((_, index) => index) }, []);
+  // The longest run that a search walks: the index goes behind what all starts share.
+  let longest = 0;
+  for (let slot = 1; slot < many.root6.length; slot++)
+    longest = Math.max(longest, many.root6[slot]! - many.root6[slot - 1]!);
+  assert.ok(longest <= 2, `${longest} intervals in one slot`);
 });
 
 test('a class of addresses says exactly which blocks hold them, exceptions left out', () => {
@@ -238,8 +306,46 @@ function holds({ cidr, except }: Block, family: 4 | 6, words: Uint32Array): bool
   return isIn(cidr) && !except.some(isIn);
 }
 
-function lookUp4(trie: Trie4, key: number): number {
-  return findEndpoint4(trie as Program, key);
+function lookUp4(lookup: Lookup4, key: number): number {
+  return findEndpoint4(lookup as Program, key);
+}
+
+/** A Program that holds an IPv6 look-up alone. */
+function programOf6({ scalars, ...sections }: ReturnType<typeof buildLookup6>): Program {
+  const header = new Uint32Array(Header.Size);
+  for (const [word, value] of scalars) header[word] = value;
+  return { ...sections, header } as unknown as Program;
+}
+
+/** The boundaries of random prefixes of /12 to /32, every interval with a value of its own. */
+function manyPrefixes4(count: number): ValueIntervals {
+  let state = 1;
+  const random = (): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state;
+  };
+  const edges = new Float64Array(count * 2);
+  for (let index = 0; index < count; index++) {
+    const size = 2 ** (20 - ((random() >>> 16) % 21));
+    const first = Math.floor(random() / size) * size;
+    edges[index * 2] = first;
+    edges[index * 2 + 1] = first + size;
+  }
+  edges.sort();
+  const starts = [0];
+  for (const edge of edges) if (edge !== starts.at(-1) && edge < 2 ** 32) starts.push(edge);
+  return { starts, values: starts.map((_, index) => index) };
+}
+
+function bytesOf(lookup: Lookup4): number {
+  return Object.values(lookup as unknown as Record<string, ArrayBufferView>).reduce(
+    (sum, own) => sum + own.byteLength,
+    0,
+  );
+}
+
+function around6(key: bigint): bigint[] {
+  return [key - 1n, key, key + 1n].filter((own) => own >= 0n && own <= LAST_6);
 }
 
 /** The value of an address by looking at every interval. */
