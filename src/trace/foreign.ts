@@ -50,12 +50,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   json('calico-whisker', 'Calico Whisker flows', (h) => hasAll(h, 'source_name', 'dest_name', 'reporter')),
   json('azure-vnet', 'an Azure VNet flow log', (h) => hasAll(h, 'flowRecords')),
   json('azure-nsg', 'an Azure NSG flow log', (h) => hasAll(h, 'properties', 'flows') || hasAll(h, 'flowTuples')),
-  json('gke-policy', 'a GKE Dataplane V2 policy log', (h) => hasAll(h, 'connection', 'disposition')),
-  json(
-    'gcp-vpc',
-    'GCP VPC flow logs',
-    (h) => hasAll(h, 'jsonPayload', 'connection') || hasAll(h, 'src_ip', 'dest_ip', 'reporter'),
-  ),
   json(
     'netobserv',
     'NetObserv flows',

@@ -15,6 +15,7 @@ import { CSV, type CsvMapping } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
 import type { TraceDecoder, TraceFormat } from './format.ts';
 import { createHead, HEAD_SIZE, type Head } from './head.ts';
+import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
 import { NDJSON } from './ndjson.ts';
 import { PCAP } from './pcap.ts';
@@ -48,6 +49,8 @@ export const FORMATS: readonly TraceFormat[] = [
   HUBBLE,
   NDJSON,
   AWS_CLOUDWATCH,
+  GKE_POLICY,
+  GCP_VPC,
   ZEEK_JSON,
   ZEEK,
   CONNTRACK,

@@ -102,7 +102,6 @@ test('each sample without a reader is refused by its name', { skip }, async () =
     antrea: /^antrea-(flow|np)$/,
     azure: /^azure-(nsg|vnet)$/,
     calico: /^calico-flowlog$/,
-    gcp: /^(gcp-vpc|gke-policy)$/,
     misc: /^(beyla|weave-npc)$/,
     netobserv: /^(netobserv|loki)$/,
     nfdump: /^nf(dump|capd)/,
