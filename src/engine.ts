@@ -60,6 +60,7 @@ export type {
   Packet,
   QuoteColumns,
 } from './model/flow.ts';
+export type { PolicyAction, PolicyHit, PolicyTrace } from './model/recorded-policy.ts';
 export { formatSelector } from './model/label.ts';
 export type { Labels, Operator, Requirement, Selector } from './model/label.ts';
 export type { Action, Direction, NamespaceScope, Peer, PodSet, Policy, Position, Rule, Tier } from './model/policy.ts';
@@ -99,6 +100,7 @@ export type {
   FlowGroup,
   GroupDecision,
   GroupEndpoint,
+  PendingComparison,
   RecordedComparison,
   ReplayMode,
   ReplayResult,

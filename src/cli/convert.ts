@@ -42,7 +42,7 @@ export async function runConvert(inputs: readonly string[], flags: ConvertFlags,
   const writer = createWriter(to, dictionary);
   const target = flags.output === '-' ? sinkTarget(io.stdout) : fileTarget(resolve(io.cwd, flags.output), flags.output);
   let rows = 0;
-  const losses = { quotes: 0, sctp: 0, labels: 0 };
+  const losses = { quotes: 0, sctp: 0, labels: 0, names: 0, policies: 0 };
   try {
     const reading = await readTraces(
       inputs,
@@ -71,22 +71,29 @@ interface Losses {
   quotes: number;
   sctp: number;
   labels: number;
+  names: number;
+  policies: number;
 }
 
 function countLosses(losses: Losses, batch: FlowBatch, { endpoints }: Dictionary): void {
   const hasLabels = (endpoint: number): boolean => (endpoints[endpoint]?.labels?.size ?? 0) > 0;
+  const hasName = (endpoint: number): boolean => endpoint !== 0 && endpoints[endpoint]!.kind !== 'pod';
   for (let row = 0; row < batch.count; row++) {
     if (batch.quote[row]! >= 0) losses.quotes++;
     if (batch.sctpChunks[row]! !== 0) losses.sctp++;
     if (hasLabels(batch.srcEndpoint[row]!) || hasLabels(batch.dstEndpoint[row]!)) losses.labels++;
+    if (hasName(batch.srcEndpoint[row]!) || hasName(batch.dstEndpoint[row]!)) losses.names++;
+    if (batch.policies[row]! !== 0) losses.policies++;
   }
 }
 
-function describeLosses({ quotes, sctp, labels }: Losses): string {
+function describeLosses({ quotes, sctp, labels, names, policies }: Losses): string {
   const parts: [number, string][] = [
     [quotes, 'the packets that ICMP errors quote'],
     [sctp, 'SCTP chunks and tags'],
     [labels, 'labels'],
+    [names, 'names of ends that are no pods'],
+    [policies, 'recorded policies'],
   ];
   return parts.flatMap(([count, what]) => (count === 0 ? [] : [`${what} (${count} rows)`])).join(', ');
 }

@@ -95,7 +95,7 @@ export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
   let kind: CsvMapping['kind'];
   for (const [key, value] of mappingPairs(source, text)) {
     if (key === 'timeUnit') timeUnit = oneOf(key, value, ['s', 'ms', 'us', 'ns'] as const);
-    else if (key === 'kind') kind = oneOf(key, value, ['packet', 'flow', 'conn', 'decision'] as const);
+    else if (key === 'kind') kind = oneOf(key, value, ['packet', 'flow', 'conn', 'decision', 'aggregate'] as const);
     else if ((CSV_FIELDS as readonly string[]).includes(key)) columns[key as CsvField] = value;
     else throw new Refusal(`--map: no field is called "${key}"; there are ${CSV_FIELDS.join(', ')}, timeUnit`);
   }

@@ -4,6 +4,7 @@
  */
 import type { AddressText, AddressWords } from './address.ts';
 import type { Labels } from './label.ts';
+import type { PolicyTrace } from './recorded-policy.ts';
 import type { Verdict } from './verdict.ts';
 
 /** What one record stands for. */
@@ -16,6 +17,8 @@ export const enum RecordKind {
   Connection = 2,
   /** A policy decision about a connection's opening. */
   Decision = 3,
+  /** Connections that agree in ends, protocol and port, summed over a window: `connections` says how many. */
+  Aggregate = 4,
 }
 
 /** Who opened the connection, as far as the record says. */
@@ -141,11 +144,18 @@ export interface FlowBatch {
   /** SCTP verification tag of the packet, and the initiate tag of an INIT or INIT ACK chunk; 0 elsewhere. */
   readonly sctpTag: Uint32Array;
   readonly sctpInitTag: Uint32Array;
+  /** Connections that the record opens: 1, or what an Aggregate counts; 0 = none that an earlier row has not counted. */
+  readonly connections: Float64Array;
+  /** Connections of an Aggregate that a row of another observer has counted already; 0 elsewhere. */
+  readonly repeats: Float64Array;
+  /** Id of `Dictionary.policyTraces`; 0 = the record names no policies. */
+  readonly policies: Uint32Array;
 }
 
 /** What a record says about an endpoint, apart from its address. */
 export interface EndpointFact {
-  readonly kind: 'pod' | 'workload' | 'node' | 'service' | 'world' | 'unknown';
+  /** `network`: addresses that are no pod's, and that may be nodes' as well as outside ones. */
+  readonly kind: 'pod' | 'workload' | 'node' | 'service' | 'world' | 'network' | 'unknown';
   readonly namespace?: string;
   readonly name?: string;
   readonly workloadKind?: string;
@@ -165,6 +175,10 @@ export interface Dictionary {
   readonly endpoints: readonly EndpointFact[];
   /** The id of an endpoint; equal facts under the same `key` share one. */
   internEndpoint(key: string, make: () => EndpointFact): number;
+  /** Index 0 is unused. */
+  readonly policyTraces: readonly PolicyTrace[];
+  /** The id of a policy trace; equal ones under the same `key` share one. */
+  internPolicies(key: string, make: () => PolicyTrace): number;
 }
 
 /** Append-only table of IPv6 addresses, open addressing over typed arrays. */
@@ -226,18 +240,13 @@ export class AddressTable {
 /** A dictionary for one replay; every reader of that replay writes into the same one. */
 export function createDictionary(): Dictionary {
   const endpoints: EndpointFact[] = [{ kind: 'unknown', areLabelsComplete: false }];
-  const ids = new Map<string, number>();
+  const policyTraces: PolicyTrace[] = [{ enforced: [], pending: [] }];
   return {
     addresses: new AddressTable(),
     endpoints,
-    internEndpoint(key, make) {
-      let id = ids.get(key);
-      if (id === undefined) {
-        id = endpoints.push(make()) - 1;
-        ids.set(key, id);
-      }
-      return id;
-    },
+    internEndpoint: createIntern(endpoints),
+    policyTraces,
+    internPolicies: createIntern(policyTraces),
   };
 }
 
@@ -277,6 +286,9 @@ export function createBatch(capacity: number = DEFAULT_BATCH_CAPACITY): FlowBatc
     sctpChunks: new Uint16Array(capacity),
     sctpTag: new Uint32Array(capacity),
     sctpInitTag: new Uint32Array(capacity),
+    connections: new Float64Array(capacity),
+    repeats: new Float64Array(capacity),
+    policies: new Uint32Array(capacity),
   };
 }
 
@@ -309,6 +321,9 @@ export function clearRow(batch: FlowBatch, row: number): void {
   batch.sctpChunks[row] = 0;
   batch.sctpTag[row] = 0;
   batch.sctpInitTag[row] = 0;
+  batch.connections[row] = 1;
+  batch.repeats[row] = 0;
+  batch.policies[row] = 0;
 }
 
 /** The number of a fresh quote row, grown where needed; the caller fills it. */
@@ -382,6 +397,18 @@ function createQuotes(capacity: number): QuoteColumns {
     srcPort: new Int32Array(capacity),
     dstPort: new Int32Array(capacity),
     icmp: new Int32Array(capacity),
+  };
+}
+
+function createIntern<T>(values: T[]): (key: string, make: () => T) => number {
+  const ids = new Map<string, number>();
+  return (key, make) => {
+    let id = ids.get(key);
+    if (id === undefined) {
+      id = values.push(make()) - 1;
+      ids.set(key, id);
+    }
+    return id;
   };
 }
 

@@ -34,7 +34,10 @@ export const enum GroupSum {
   /** Verdicts of a cloud firewall, beside those of policies. */
   FirewallAllow = 8,
   FirewallDeny = 9,
-  Stride = 10,
+  /** What staged policies would have done, as the trace records it. */
+  PendingAllow = 10,
+  PendingDeny = 11,
+  Stride = 12,
 }
 
 /** Groups that stand for connections beyond the limit: partial x baseline x candidate verdict. */

@@ -7,9 +7,9 @@ import { agree, decide, undecidable } from '../decide/decide.ts';
 import { combineExplanations, explainFacts, explainService } from '../decide/explain.ts';
 import { decideService } from '../decide/judge.ts';
 import { familyOf } from '../model/address.ts';
-import type { Explanation } from '../model/explanation.ts';
+import type { Explanation, SideExplanation } from '../model/explanation.ts';
 import type { Dictionary } from '../model/flow.ts';
-import { MissingFact, packDecision } from '../model/verdict.ts';
+import { MissingFact, packDecision, Reason, Verdict } from '../model/verdict.ts';
 import { endpointOf, type Place, type Placer } from './place.ts';
 
 /** A connection as it is judged: from the initiator to the responder. */
@@ -55,7 +55,9 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
     },
     explain(question) {
       const explanations = explainAll(question);
-      return explanations.length === 0 ? undefined : combineExplanations(explanations, MissingFact.SomePods);
+      return explanations.length === 0
+        ? undefined
+        : soften(combineExplanations(explanations, MissingFact.SomePods), question);
     },
   };
 
@@ -74,7 +76,7 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
         icmp,
       );
     }
-    const decisions = explainAll(question).map(packExplanation);
+    const decisions = explainAll(question).map((each) => packExplanation(soften(each, question)));
     return decisions.length === 0
       ? undecidable(MissingFact.TranslatedAddress)
       : decisions.reduce((first, next) => agree(first, next, MissingFact.SomePods));
@@ -93,6 +95,23 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
     const destinations = placer.facts(program, destination);
     return sources.flatMap((from) => destinations.map((to) => explainFacts(program, from, to, flow)));
   }
+}
+
+/** Addresses that may be a node's: what an outside address would be denied, the pod's own node need not be. */
+function soften(explanation: Explanation, { source, destination }: Question): Explanation {
+  const mayBeNode = source.kind === 'network' || destination.kind === 'network';
+  if (!mayBeNode || explanation.verdict !== Verdict.Deny) return explanation;
+  const doubt = (side: SideExplanation): SideExplanation =>
+    side.verdict === Verdict.Deny
+      ? { ...side, verdict: Verdict.Undecidable, reason: Reason.Undecidable, missing: MissingFact.NoAddress }
+      : side;
+  return {
+    ...explanation,
+    verdict: Verdict.Undecidable,
+    missing: explanation.missing | MissingFact.NoAddress,
+    egress: doubt(explanation.egress),
+    ingress: doubt(explanation.ingress),
+  };
 }
 
 function isVague(place: Place): place is Extract<Place, { kind: 'service' | 'nobody' }> {

@@ -24,7 +24,8 @@ export type Place =
   | { readonly kind: 'pods'; readonly pods: readonly number[]; readonly family: number; readonly word: number }
   /** Somebody whom only the record knows. */
   | { readonly kind: 'described'; readonly fact: EndpointFact; readonly family: number; readonly word: number }
-  | { readonly kind: 'outside' | 'node' }
+  /** `network`: judged as outside, but where that is denied it may be the pod's own node. */
+  | { readonly kind: 'outside' | 'node' | 'network' }
   | { readonly kind: 'service'; readonly index: number }
   /** Neither address nor name. */
   | { readonly kind: 'nobody' };
@@ -105,8 +106,10 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
               addressText(place.family, place.word, dictionary.addresses.words),
             ),
           ];
-        default:
-          return [factsOfEndpoint(inProgram, endpointWithoutAddress(inProgram, place.kind), undefined)];
+        default: {
+          const kind = place.kind === 'node' ? 'node' : 'outside';
+          return [factsOfEndpoint(inProgram, endpointWithoutAddress(inProgram, kind), undefined)];
+        }
       }
     },
   };
@@ -116,7 +119,8 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
       case 'world':
         return { kind: 'outside' };
       case 'node':
-        return { kind: 'node' };
+      case 'network':
+        return { kind: fact.kind };
       case 'service': {
         const index = snapshot.services.findIndex(
           ({ namespace, name }) => namespace === fact.namespace && name === fact.name,
@@ -158,6 +162,20 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
         if (!(error instanceof UnknownName)) throw error;
       }
     }
-    return undefined;
+    return name === undefined && workload !== undefined ? podsOfPrefix(namespace, `${workload}-`) : undefined;
+  }
+
+  /** Live pods by what their owner generates their names from: some sources name a ReplicaSet, which no snapshot holds. */
+  function podsOfPrefix(namespace: string, prefix: string): readonly number[] | undefined {
+    const pods = snapshot.pods.flatMap((pod, index) =>
+      pod.namespace === namespace &&
+      pod.phase !== 'Succeeded' &&
+      pod.phase !== 'Failed' &&
+      pod.name.startsWith(prefix) &&
+      !pod.name.slice(prefix.length).includes('-')
+        ? [index]
+        : [],
+    );
+    return pods.length === 0 ? undefined : pods;
   }
 }

@@ -22,6 +22,7 @@ import {
 } from '../model/flow.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import { formatProtocol, Protocol } from '../model/port.ts';
+import { pendingVerdict } from '../model/recorded-policy.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
@@ -71,13 +72,14 @@ export function createReplay(options: ReplayOptions): Replay {
   return new Replaying(options);
 }
 
-/** What the tracker keeps for us with each connection: (group + 1) << 4 | what was recorded; 0 = not judged yet. */
+/** What the tracker keeps for us with each connection: (group + 1) << 6 | what was recorded; 0 = not judged yet. */
 const enum Data {
-  GroupShift = 4,
-  RecordedMask = 15,
-  /** `Recorded`, and in the two bits above it 1 = a cloud firewall accepted, 2 = one rejected. */
+  GroupShift = 6,
+  RecordedMask = 63,
+  /** `Recorded`, and above it twice two bits: 1 = a cloud firewall accepted, 2 = rejected; the same of staged policies. */
   PolicyMask = 3,
   FirewallShift = 2,
+  PendingShift = 4,
 }
 
 /** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
@@ -121,6 +123,10 @@ class Replaying implements Replay {
   private readonly baseline: Judge | undefined;
   private readonly parties: PartyTable;
   private readonly samples: Sample[] = [];
+  /** Verdict of the staged policies of a policy trace, by its id. */
+  private readonly pendingVerdicts: RecordedVerdict[] = [];
+  /** Group -> the first policy trace whose staged policies see it otherwise than the forecast. */
+  private readonly contradictions = new Map<number, number>();
   /** Connections without addresses: their ends and ports -> tracker data. */
   private readonly nameless = new Map<string, number>();
   /** `TCP/31000` -> the Service whose node port it is. */
@@ -154,6 +160,8 @@ class Replaying implements Replay {
     const { mode } = this.options;
     for (let row = from; row < to; row++) {
       if (mode === 'stateless') this.addStateless(batch, row, account);
+      else if (batch.kind[row] === RecordKind.Aggregate)
+        this.openAlone(batch, row, account, this.orientRecord(batch, row));
       else if (batch.family[row] === 0) this.addNameless(batch, row, account);
       else if (batch.kind[row] === RecordKind.Packet) this.addPacket(batch, row, account);
       else this.addRecord(batch, row, account);
@@ -162,8 +170,20 @@ class Replaying implements Replay {
   }
 
   finish(accounts: readonly TraceAccount[]): ReplayResult {
-    const { options, groups, samples, parties, placer, judge, baseline, tracker, counters } = this;
-    return summarize({ options, groups, samples, parties, placer, judge, baseline, tracker, counters, accounts });
+    const { options, groups, samples, contradictions, parties, placer, judge, baseline, tracker, counters } = this;
+    return summarize({
+      options,
+      groups,
+      samples,
+      contradictions,
+      parties,
+      placer,
+      judge,
+      baseline,
+      tracker,
+      counters,
+      accounts,
+    });
   }
 
   /** A packet: connection tracking says what it is. */
@@ -221,10 +241,10 @@ class Replaying implements Replay {
     this.open(batch, row, account, guess);
   }
 
-  /** A record that cannot be told from others of its ends: a connection of its own. */
+  /** A record that cannot be told from others of its ends: connections of its own. */
   private openAlone(batch: FlowBatch, row: number, account: TraceAccount, guess: Guess): void {
     const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply);
-    if (group >= 0) this.countRecorded(group, Recorded.None, batch, row);
+    if (group >= 0) this.countSummed(group, batch, row);
   }
 
   /** A record without addresses: its ends' names and its ports are its connection. */
@@ -256,8 +276,8 @@ class Replaying implements Replay {
   private addStateless(batch: FlowBatch, row: number, account: TraceAccount): void {
     const group = this.groupOf(batch, row, account, Orientation.Original, 0);
     if (group < 0) return this.count(this.counters.unplaced, batch, row);
-    this.countConnection(group);
-    this.countRecorded(group, Recorded.None, batch, row);
+    this.countConnection(group, batch, row);
+    this.countSummed(group, batch, row);
     this.addSums(group, batch, row);
   }
 
@@ -319,7 +339,9 @@ class Replaying implements Replay {
     const { tracker } = this;
     const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply, partial);
     if (group < 0) return;
-    const recorded = this.countRecorded(group, Recorded.None, batch, row);
+    // What an earlier row has counted is not counted again, and nothing that follows moves it.
+    const isCounted = batch.connections[row] === 0;
+    const recorded = isCounted ? Data.RecordedMask : this.countRecorded(group, Recorded.None, batch, row);
     if (tracker.entry < 0) return;
     if (this.options.mode === 'packets' && this.isDenied(group)) {
       if (tracker.created === 1) tracker.drop();
@@ -341,16 +363,17 @@ class Replaying implements Replay {
       this.count(this.counters.unplaced, batch, row);
       return -1;
     }
-    this.counters.oriented[guess.by]! += 1;
-    this.countConnection(group);
+    this.counters.oriented[guess.by]! += batch.connections[row]!;
+    this.countConnection(group, batch, row);
     this.addSums(group, batch, row);
     return group;
   }
 
-  /** One connection more for the group that `groupOf` gave last. */
-  private countConnection(group: number): void {
-    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += 1;
-    if (this.isDisputed) this.counters.disagreements += 1;
+  /** The connections that a row opens, for the group that `groupOf` gave last. */
+  private countConnection(group: number, { connections }: FlowBatch, row: number): void {
+    const count = connections[row]!;
+    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += count;
+    if (this.isDisputed) this.counters.disagreements += count;
   }
 
   /** 1 where the opening is missing. Packet by packet there are no openings to miss: the kernel takes what comes. */
@@ -498,7 +521,10 @@ class Replaying implements Replay {
       case 'service':
         return parties.ofService(place.index, undefined);
       default:
-        return parties.ofDescription(undefined, place.kind === 'node' ? 'a node' : 'outside');
+        return parties.ofDescription(
+          undefined,
+          place.kind === 'node' ? 'a node' : place.kind === 'network' ? 'outside or a node' : 'outside',
+        );
     }
   }
 
@@ -561,7 +587,7 @@ class Replaying implements Replay {
   private addToData(data: number, batch: FlowBatch, row: number): number {
     const group = groupOfData(data);
     this.addSums(group, batch, row);
-    if (batch.recordedVerdict[row] === RecordedVerdict.None) return data;
+    if (batch.recordedVerdict[row] === RecordedVerdict.None && batch.policies[row] === 0) return data;
     return dataOf(group, this.countRecorded(group, data & Data.RecordedMask, batch, row));
   }
 
@@ -580,7 +606,18 @@ class Replaying implements Replay {
   /** Keeps one recorded verdict a connection: a denial outweighs what other observers let through. */
   private countRecorded(group: number, known: number, batch: FlowBatch, row: number): number {
     const verdict = batch.recordedVerdict[row]!;
-    if (verdict >= RecordedVerdict.FirewallAllow) return this.countFirewall(group, known, verdict);
+    const trace = batch.policies[row]!;
+    const next = verdict === RecordedVerdict.None ? known : this.countVerdict(group, known, verdict);
+    if (trace === 0) return next;
+    const pending = this.pendingOf(group, trace);
+    return this.countGraver(group, next, Data.PendingShift, GroupSum.PendingAllow, pending);
+  }
+
+  private countVerdict(group: number, known: number, verdict: RecordedVerdict): number {
+    if (verdict >= RecordedVerdict.FirewallAllow) {
+      const said = verdict - RecordedVerdict.FirewallAllow + 1;
+      return this.countGraver(group, known, Data.FirewallShift, GroupSum.FirewallAllow, said);
+    }
     const had = known & Data.PolicyMask;
     const said = recordedOf(verdict);
     if (said === Recorded.None || said === had || had === Recorded.Deny) return known;
@@ -592,16 +629,53 @@ class Replaying implements Replay {
     return known - had + said;
   }
 
-  /** The same for a cloud firewall: a rejection outweighs what the other end let through. */
-  private countFirewall(group: number, known: number, verdict: RecordedVerdict): number {
-    const had = known >> Data.FirewallShift;
-    const said = verdict - RecordedVerdict.FirewallAllow + 1;
+  /** Of two sums, "let through" (1) and "denied" (2), that a connection counts in: a denial outweighs the other end. */
+  private countGraver(group: number, known: number, shift: number, firstSum: GroupSum, said: number): number {
+    const had = (known >> shift) & 3;
     if (said <= had) return known;
     const { sums } = this.groups;
-    const base = group * GroupSum.Stride + GroupSum.FirewallAllow - 1;
+    const base = group * GroupSum.Stride + firstSum - 1;
     if (had !== 0) sums[base + had]! -= 1;
     sums[base + said]! += 1;
-    return (known & Data.PolicyMask) | (said << Data.FirewallShift);
+    return known + ((said - had) << shift);
+  }
+
+  /** The same for a row that stands for many connections: its own, and denials of what another end let through. */
+  private countSummed(group: number, batch: FlowBatch, row: number): void {
+    const verdict = batch.recordedVerdict[row]!;
+    const trace = batch.policies[row]!;
+    const connections = batch.connections[row]!;
+    const repeats = batch.repeats[row]!;
+    const said = recordedOf(verdict);
+    if (verdict >= RecordedVerdict.FirewallAllow) {
+      const isDenied = verdict === RecordedVerdict.FirewallDeny;
+      this.addGraver(group, GroupSum.FirewallAllow, isDenied ? 2 : 1, connections, repeats);
+    } else if (said === Recorded.Other)
+      this.groups.sums[group * GroupSum.Stride + GroupSum.RecordedOther]! += connections;
+    else if (said !== Recorded.None) this.addGraver(group, GroupSum.RecordedAllow, said, connections, repeats);
+    if (trace !== 0) this.addGraver(group, GroupSum.PendingAllow, this.pendingOf(group, trace), connections, repeats);
+  }
+
+  private addGraver(group: number, firstSum: GroupSum, said: number, connections: number, repeats: number): void {
+    if (said === 0) return;
+    const { sums } = this.groups;
+    const base = group * GroupSum.Stride + firstSum;
+    sums[base + said - 1]! += connections;
+    if (said !== 2) return;
+    const moved = Math.min(repeats, sums[base]!);
+    sums[base]! -= moved;
+    sums[base + 1]! += moved;
+  }
+
+  /** 0 where the trace does not say, 1 where its staged policies would let through, 2 where they would deny. */
+  private pendingOf(group: number, trace: number): number {
+    const verdict = (this.pendingVerdicts[trace] ??= pendingVerdict(this.dictionary.policyTraces[trace]!));
+    if (verdict === RecordedVerdict.None) return 0;
+    const forecast = this.groups.keys[group * GroupKey.Stride + GroupKey.Decision]! & 3;
+    const isDenied = verdict === RecordedVerdict.Deny;
+    if (forecast !== Verdict.Undecidable && isDenied !== (forecast === Verdict.Deny) && !this.contradictions.has(group))
+      this.contradictions.set(group, trace);
+    return isDenied ? 2 : 1;
   }
 
   private countInvalid(cause: InvalidCause, batch: FlowBatch, row: number): void {

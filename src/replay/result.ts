@@ -2,6 +2,7 @@
 import type { AddressText } from '../model/address.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { Service, Workload } from '../model/cluster.ts';
+import type { PolicyHit } from '../model/recorded-policy.ts';
 import type { Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 
@@ -65,6 +66,13 @@ export interface FlowGroup {
     readonly firewallAllow: number;
     readonly firewallDeny: number;
   };
+  /** Connections by what staged policies would have done; present where the source says. */
+  readonly pending?: {
+    readonly allow: number;
+    readonly deny: number;
+    /** Where some of them contradict the forecast: the rules that the first of those records names, in order. */
+    readonly contradiction?: readonly PolicyHit[];
+  };
   /** The first record of the group. */
   readonly sample: { readonly file: string; readonly line: number };
 }
@@ -100,6 +108,15 @@ export interface RecordedComparison {
   /** By a cloud firewall, which is no NetworkPolicy: counted, and not compared. */
   readonly firewallAllow: number;
   readonly firewallDeny: number;
+}
+
+/** What staged policies would have done by the record, against the forecast, in connections whose source says. */
+export interface PendingComparison {
+  readonly allowAllow: number;
+  readonly allowDeny: number;
+  readonly denyAllow: number;
+  readonly denyDeny: number;
+  readonly undecidable: number;
 }
 
 /** What connection tracking went through. */
@@ -141,6 +158,8 @@ export interface ReplayResult {
   readonly unplaced: Tally;
   readonly comparison?: Comparison;
   readonly recorded: RecordedComparison;
+  /** Present where a source records what staged policies would do. */
+  readonly pending?: PendingComparison;
   /** Connections by how the initiator came to be known: stated, flags, paired, ports, assumed. */
   readonly oriented: {
     readonly stated: number;

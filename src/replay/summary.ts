@@ -17,6 +17,7 @@ import type {
   FlowGroup,
   GroupDecision,
   GroupEndpoint,
+  PendingComparison,
   RecordedComparison,
   ReplayResult,
   Tally,
@@ -36,6 +37,8 @@ export interface SummaryInput {
   readonly options: ReplayOptions;
   readonly groups: GroupTable;
   readonly samples: readonly Sample[];
+  /** Group -> id of a policy trace whose staged policies contradict the forecast. */
+  readonly contradictions: ReadonlyMap<number, number>;
   readonly parties: PartyTable;
   readonly placer: Placer;
   readonly judge: Judge;
@@ -63,12 +66,14 @@ export function summarize(input: SummaryInput): ReplayResult {
     firewallAllow: 0,
     firewallDeny: 0,
   };
+  const pending = { allowAllow: 0, allowDeny: 0, denyAllow: 0, denyDeny: 0, undecidable: 0 };
   for (let group = 0; group < groups.count; group++) {
     const verdict = verdictAt(groups, group, GroupKey.Decision);
     (isPartialGroup(groups, group) ? partial : totals).add(verdict, groups, group);
     if (group < OVERFLOW_GROUPS) overflow.add(verdict, groups, group);
     if (isCompared) compared.add(compareVerdicts(verdictAt(groups, group, GroupKey.Baseline), verdict), groups, group);
     addRecorded(recorded, verdict, groups, group);
+    addCompared(pending, verdict, groups, group, GroupSum.PendingAllow);
   }
   const [stated, flags, paired, ports, assumed] = counters.oriented as unknown as [
     number,
@@ -88,6 +93,7 @@ export function summarize(input: SummaryInput): ReplayResult {
     unplaced: tallyOf(counters.unplaced),
     ...(isCompared && { comparison: comparisonOf(compared) }),
     recorded,
+    ...(Object.values(pending).some((count) => count > 0) && { pending }),
     oriented: { stated, flags, paired, ports, assumed },
     groups: listGroups(input),
     ungrouped: overflow.verdicts(),
@@ -166,22 +172,34 @@ function compareVerdicts(baseline: Verdict, candidate: Verdict): Change {
 function addRecorded(
   recorded: { -readonly [K in keyof RecordedComparison]: number },
   verdict: Verdict,
-  { sums }: GroupTable,
+  groups: GroupTable,
   group: number,
 ): void {
+  const { sums } = groups;
   const at = group * GroupSum.Stride;
-  const allowed = sums[at + GroupSum.RecordedAllow]!;
-  const denied = sums[at + GroupSum.RecordedDeny]!;
   recorded.otherDrop += sums[at + GroupSum.RecordedOther]!;
   recorded.firewallAllow += sums[at + GroupSum.FirewallAllow]!;
   recorded.firewallDeny += sums[at + GroupSum.FirewallDeny]!;
-  if (verdict === Verdict.Undecidable) recorded.undecidable += allowed + denied;
+  addCompared(recorded, verdict, groups, group, GroupSum.RecordedAllow);
+}
+
+/** Adds a group's two sums, allowed and denied, to the cells of its forecast. */
+function addCompared(
+  compared: { -readonly [K in keyof PendingComparison]: number },
+  verdict: Verdict,
+  { sums }: GroupTable,
+  group: number,
+  allowedSum: GroupSum,
+): void {
+  const allowed = sums[group * GroupSum.Stride + allowedSum]!;
+  const denied = sums[group * GroupSum.Stride + allowedSum + 1]!;
+  if (verdict === Verdict.Undecidable) compared.undecidable += allowed + denied;
   else if (verdict === Verdict.Allow) {
-    recorded.allowAllow += allowed;
-    recorded.denyAllow += denied;
+    compared.allowAllow += allowed;
+    compared.denyAllow += denied;
   } else {
-    recorded.allowDeny += allowed;
-    recorded.denyDeny += denied;
+    compared.allowDeny += allowed;
+    compared.denyDeny += denied;
   }
 }
 
@@ -238,8 +256,19 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
       firewallAllow: sums[from + GroupSum.FirewallAllow]!,
       firewallDeny: sums[from + GroupSum.FirewallDeny]!,
     },
+    ...pendingOf(input, group),
     sample: { file: sample.file, line: sample.line },
   };
+}
+
+function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): Pick<FlowGroup, 'pending'> {
+  const at = group * GroupSum.Stride;
+  const allow = groups.sums[at + GroupSum.PendingAllow]!;
+  const deny = groups.sums[at + GroupSum.PendingDeny]!;
+  if (allow + deny === 0) return {};
+  const trace = contradictions.get(group);
+  const contradiction = trace === undefined ? undefined : options.dictionary.policyTraces[trace]!.pending;
+  return { pending: { allow, deny, ...(contradiction !== undefined && { contradiction }) } };
 }
 
 function makeDecision(packed: number, explain: () => Explanation | undefined): GroupDecision {

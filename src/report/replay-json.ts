@@ -43,6 +43,7 @@ function summaryJson(result: ReplayResult, names: Names): object {
     unplaced: result.unplaced,
     comparison: result.comparison,
     recorded: result.recorded,
+    pending: result.pending,
     oriented: result.oriented,
     disagreements: result.disagreements,
     tracking: result.tracking,
@@ -89,8 +90,22 @@ function groupJson(group: FlowGroup, names: Names): object {
     first: formatTime(group.firstUs),
     last: formatTime(group.lastUs),
     recorded: group.recorded,
+    pending: group.pending && pendingJson(group.pending, names),
     sample: { file: names.show('file', group.sample.file), line: group.sample.line },
   };
+}
+
+function pendingJson({ allow, deny, contradiction }: NonNullable<FlowGroup['pending']>, names: Names): object {
+  const policies = contradiction?.map((hit) => ({
+    kind: hit.kind,
+    tier: hit.tier,
+    namespace: hit.namespace === undefined ? undefined : names.show('namespace', hit.namespace),
+    name: names.show('policy', hit.name),
+    action: hit.action,
+    rule: hit.rule,
+    isStaged: hit.isStaged,
+  }));
+  return { allow, deny, contradiction: policies };
 }
 
 function decisionJson(decision: GroupDecision, names: Names): object {

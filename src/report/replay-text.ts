@@ -3,6 +3,7 @@
  * decided, then what the trace cannot show, and last the accounting that the rest stands on.
  */
 import type { FlowGroup, GroupDecision, ReplayResult, Tally, VerdictTallies } from '../replay/result.ts';
+import type { PolicyHit } from '../model/recorded-policy.ts';
 import { REASONS, Verdict } from '../model/verdict.ts';
 import { accountLines, completenessLine } from './account-text.ts';
 import { type SideCause, decidingSides, splitBackendsText } from './cause.ts';
@@ -41,6 +42,7 @@ export function replayTextLines(result: ReplayResult, options: ReplayTextOptions
     undecidableLines(page),
     partialLines(page),
     recordedLines(page),
+    pendingLines(page),
     apartLines(page),
     blindLines(page),
     [...accountLines(result, options.names, options.style), '', completenessLine(result, options.style)],
@@ -236,6 +238,45 @@ function recordedLines(page: Page): string[] {
     ...alignColumns(rows, 'lrr'),
     ...undecidable,
   ];
+}
+
+/** What staged policies would have done, as the trace recorded it: where they and the forecast differ, one is mistaken. */
+function pendingLines(page: Page): string[] {
+  const { result, style, names } = page;
+  const { pending } = result;
+  if (pending === undefined) return [];
+  const table = alignColumns(
+    [
+      ['', 'forecast: allowed', 'forecast: dropped'],
+      ['  staged would allow', formatCount(pending.allowAllow), formatCount(pending.allowDeny)],
+      ['  staged would deny', formatCount(pending.denyAllow), formatCount(pending.denyDeny)],
+    ],
+    'lrr',
+  );
+  const contradicted = result.groups.filter((group) => group.pending?.contradiction !== undefined);
+  const lines = contradicted.slice(0, page.top).flatMap((group) => {
+    const { allow, deny, contradiction } = group.pending!;
+    const isDenied = group.decision.verdict === Verdict.Deny;
+    const who = `${endpointsText([group.source], names)} -> ${endpointsText([group.destination], names)}  ${serviceText(group.protocol, group.port, group.icmp)}`;
+    const said = isDenied
+      ? `the forecast drops, and the staged policies would allow ${formatCount(allow)}`
+      : `the forecast allows, and the staged policies would deny ${formatCount(deny)}`;
+    const by = contradiction!.map((hit) => hitText(hit, names)).join(', then ');
+    return [...hang('  ', who).map((line) => style.bold(line)), ...hang('      ', `${said}: ${by}`)];
+  });
+  const hidden = contradicted.length - Math.min(contradicted.length, page.top);
+  return [
+    style.bold('What staged policies would have done by the trace, against the forecast (connections)'),
+    ...table,
+    ...(pending.undecidable === 0 ? [] : [`  ${formatCount(pending.undecidable)} more with an undecidable forecast`]),
+    ...lines,
+    ...(hidden === 0 ? [] : [style.dim(`  and ${formatCounted(hidden, 'more group')} where they differ`)]),
+  ];
+}
+
+function hitText({ kind, namespace, name, action }: PolicyHit, names: Names): string {
+  const scope = namespace === undefined ? '' : `${names.show('namespace', namespace)}/`;
+  return `${kind === undefined ? '' : `${kind} `}${scope}${names.show('policy', name)} (${action})`;
 }
 
 function apartLines(page: Page): string[] {

@@ -8,7 +8,7 @@ import { addQuote, type Dictionary, type FlowBatch, type QuoteColumns } from '..
 import { addMalformed } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { startsWith } from './head.ts';
-import { endpointToJson, internEndpointJson } from './ndjson.ts';
+import { endpointToJson, internEndpointJson, internPoliciesJson, policiesToJson } from './ndjson.ts';
 
 /** The columnar trace. */
 export const BINARY: TraceFormat = {
@@ -20,7 +20,7 @@ export const BINARY: TraceFormat = {
   open: openBinary,
 };
 
-/** The version that is written; version 1, which has no verdicts of cloud firewalls, is read too. */
+/** The version that is written; version 1 is read too. */
 export const BINARY_VERSION = 2;
 /** Rows of a group, at most. */
 export const GROUP_ROWS = 65_536;
@@ -67,12 +67,17 @@ const COLUMNS = [
   'sctpChunks',
   'sctpTag',
   'sctpInitTag',
+  'connections',
+  'repeats',
+  'policies',
 ] as const;
+/** Columns of version 1: without the last three, and its verdicts without those of cloud firewalls. */
+const COLUMNS_1 = 26;
 const QUOTE_SIZE = 22;
 
 /** The first value that a closed set does not have. */
 const BOUNDS: readonly (readonly ['kind' | 'orientation' | 'orientedBy' | 'recordedVerdict', number])[] = [
-  ['kind', 4],
+  ['kind', 5],
   ['orientation', 3],
   ['orientedBy', 5],
   ['recordedVerdict', 8],
@@ -84,6 +89,7 @@ type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array
 export function createBinaryWriter(dictionary: Dictionary): BinaryWriter {
   const addressIds = new Map<number, number>();
   const endpointIds = new Map<number, number>([[0, 0]]);
+  const policyIds = new Map<number, number>([[0, 0]]);
   let isStarted = false;
   const start = (): Uint8Array[] => {
     if (isStarted) return [];
@@ -95,7 +101,11 @@ export function createBinaryWriter(dictionary: Dictionary): BinaryWriter {
       const parts = start();
       for (let from = 0; from < batch.count; from += GROUP_ROWS)
         parts.push(
-          encodeGroup(batch, from, Math.min(batch.count, from + GROUP_ROWS), dictionary, addressIds, endpointIds),
+          encodeGroup(batch, from, Math.min(batch.count, from + GROUP_ROWS), dictionary, {
+            addressIds,
+            endpointIds,
+            policyIds,
+          }),
         );
       return join(parts);
     },
@@ -111,28 +121,36 @@ function fileHeader(): Uint8Array {
   return header;
 }
 
+/** Ids of the dictionary -> ids of the file. */
+interface FileIds {
+  readonly addressIds: Map<number, number>;
+  readonly endpointIds: Map<number, number>;
+  readonly policyIds: Map<number, number>;
+}
+
 function encodeGroup(
   batch: FlowBatch,
   from: number,
   to: number,
   dictionary: Dictionary,
-  addressIds: Map<number, number>,
-  endpointIds: Map<number, number>,
+  { addressIds, endpointIds, policyIds }: FileIds,
 ): Uint8Array {
   const rows = to - from;
   const newAddresses: number[] = [];
   const newEndpoints: number[] = [];
+  const newPolicies: number[] = [];
   const columns = new Map<string, Column>();
   for (const name of COLUMNS) columns.set(name, (batch[name] as Column).slice(from, to));
-  const idOf = (ids: Map<number, number>, value: number): number => {
+  const idOf = (ids: Map<number, number>, added: number[], value: number): number => {
     let id = ids.get(value);
     if (id === undefined) {
       id = ids.size;
       ids.set(value, id);
-      (ids === addressIds ? newAddresses : newEndpoints).push(value);
+      added.push(value);
     }
     return id;
   };
+  const addressId = (value: number): number => idOf(addressIds, newAddresses, value);
   const family = columns.get('family')!;
   const src = columns.get('src')!;
   const dst = columns.get('dst')!;
@@ -140,20 +158,25 @@ function encodeGroup(
   const preDstPort = columns.get('preDstPort')!;
   const srcEndpoint = columns.get('srcEndpoint')!;
   const dstEndpoint = columns.get('dstEndpoint')!;
+  const policies = columns.get('policies')!;
   for (let row = 0; row < rows; row++) {
     if (family[row] === 6) {
-      src[row] = idOf(addressIds, src[row]!);
-      dst[row] = idOf(addressIds, dst[row]!);
-      preDst[row] = preDstPort[row]! >= 0 ? idOf(addressIds, preDst[row]!) : 0;
+      src[row] = addressId(src[row]!);
+      dst[row] = addressId(dst[row]!);
+      preDst[row] = preDstPort[row]! >= 0 ? addressId(preDst[row]!) : 0;
     }
-    srcEndpoint[row] = idOf(endpointIds, srcEndpoint[row]!);
-    dstEndpoint[row] = idOf(endpointIds, dstEndpoint[row]!);
+    srcEndpoint[row] = idOf(endpointIds, newEndpoints, srcEndpoint[row]!);
+    dstEndpoint[row] = idOf(endpointIds, newEndpoints, dstEndpoint[row]!);
+    policies[row] = idOf(policyIds, newPolicies, policies[row]!);
   }
-  const quotes = encodeQuotes(batch, columns.get('quote')!, (value) => idOf(addressIds, value));
+  const quotes = encodeQuotes(batch, columns.get('quote')!, addressId);
   const addresses = new Uint32Array(newAddresses.length * 4);
   newAddresses.forEach((value, index) => addresses.set(dictionary.addresses.get(value), index * 4));
-  const endpoints = newEndpoints.map((id) => endpointToJson(dictionary.endpoints[id]!));
-  const endpointText = new TextEncoder().encode(JSON.stringify(endpoints));
+  const facts = {
+    endpoints: newEndpoints.map((id) => endpointToJson(dictionary.endpoints[id]!)),
+    policies: newPolicies.map((id) => policiesToJson(dictionary.policyTraces[id]!)),
+  };
+  const endpointText = new TextEncoder().encode(JSON.stringify(facts));
 
   const header = new Uint8Array(GROUP_HEADER_SIZE);
   const parts: Uint8Array[] = [header, toBytes(addresses), endpointText, quotes];
@@ -229,6 +252,10 @@ class BinaryDecoder implements TraceDecoder {
   private addressCount = 0;
   private endpointIds = new Uint32Array(1024);
   private endpointCount = 1;
+  private policyIds = new Uint32Array(256);
+  private policyCount = 1;
+  /** Those that the file's version has. */
+  private columns: readonly (typeof COLUMNS)[number][] = COLUMNS;
   /** True while ids of the file are ids of the dictionary. */
   private areIdsEqual = true;
 
@@ -244,7 +271,10 @@ class BinaryDecoder implements TraceDecoder {
       if (end - at < HEADER_SIZE) return at;
       const version = view.getUint32(at + 8, true);
       const isKnown = startsWith(bytes.subarray(at, end), ...MAGIC);
-      if (!isKnown || version < 1 || version > BINARY_VERSION || view.getUint32(at + 12, true) !== COLUMNS.length) {
+      if (version === 1) this.columns = COLUMNS.slice(0, COLUMNS_1);
+      const isUnknown =
+        version < 1 || version > BINARY_VERSION || view.getUint32(at + 12, true) !== this.columns.length;
+      if (!isKnown || isUnknown) {
         this.isStopped = true;
         account.diagnostics.push({
           severity: 'error',
@@ -308,7 +338,7 @@ class BinaryDecoder implements TraceDecoder {
     let at = quotesOffset + quotes * QUOTE_SIZE;
     const offsets: number[] = [];
     const isConstant: boolean[] = [];
-    for (const name of COLUMNS) {
+    for (const name of this.columns) {
       const width = (batch[name] as Column).BYTES_PER_ELEMENT;
       if (at + 1 + width > size) return 'its columns are longer than the group';
       const encoding = bytes[start + at]!;
@@ -329,7 +359,7 @@ class BinaryDecoder implements TraceDecoder {
       this.addressIds = push(this.addressIds, this.addressCount, id);
       if (id !== this.addressCount++) this.areIdsEqual = false;
     }
-    const complaint = this.readEndpoints(bytes.subarray(start + endpointOffset, start + quotesOffset));
+    const complaint = this.readFacts(bytes.subarray(start + endpointOffset, start + quotesOffset));
     if (complaint !== '') return complaint;
     for (let index = 0; index < quotes; index++) {
       const quote = start + quotesOffset + index * QUOTE_SIZE;
@@ -346,19 +376,30 @@ class BinaryDecoder implements TraceDecoder {
     return '';
   }
 
-  private readEndpoints(text: Uint8Array): string {
-    let endpoints: unknown;
+  /** Endpoints and policy traces; version 1 has a list of endpoints alone. */
+  private readFacts(text: Uint8Array): string {
+    let facts: unknown;
     try {
-      endpoints = JSON.parse(new TextDecoder().decode(text));
+      facts = JSON.parse(new TextDecoder().decode(text));
     } catch {
       return 'its endpoints are no JSON';
     }
-    if (!Array.isArray(endpoints)) return 'its endpoints are no list';
+    const { dictionary } = this.context;
+    const lists = Array.isArray(facts) ? { endpoints: facts as unknown, policies: [] } : facts;
+    if (typeof lists !== 'object' || lists === null) return 'its endpoints are no list';
+    const { endpoints, policies } = lists as Record<string, unknown>;
+    if (!Array.isArray(endpoints) || !Array.isArray(policies)) return 'its endpoints are no list';
     for (const endpoint of endpoints as unknown[]) {
       if (typeof endpoint !== 'object' || endpoint === null) return 'an endpoint is no object';
-      const id = internEndpointJson(this.context.dictionary, endpoint as Record<string, unknown>);
+      const id = internEndpointJson(dictionary, endpoint as Record<string, unknown>);
       this.endpointIds = push(this.endpointIds, this.endpointCount, id);
       if (id !== this.endpointCount++) this.areIdsEqual = false;
+    }
+    for (const trace of policies as unknown[]) {
+      if (typeof trace !== 'object' || trace === null) return 'a policy trace is no object';
+      const id = internPoliciesJson(dictionary, trace as Record<string, unknown>);
+      this.policyIds = push(this.policyIds, this.policyCount, id);
+      if (id !== this.policyCount++) this.areIdsEqual = false;
     }
     return '';
   }
@@ -368,8 +409,13 @@ class BinaryDecoder implements TraceDecoder {
     const { batch, account } = this.context;
     const from = batch.count;
     const count = Math.min(batch.capacity - from, group.rows - group.next);
-    for (let index = 0; index < COLUMNS.length; index++) {
-      const column = batch[COLUMNS[index]!] as Column;
+    if (this.columns.length === COLUMNS_1) {
+      batch.connections.fill(1, from, from + count);
+      batch.repeats.fill(0, from, from + count);
+      batch.policies.fill(0, from, from + count);
+    }
+    for (let index = 0; index < this.columns.length; index++) {
+      const column = batch[this.columns[index]!] as Column;
       const width = column.BYTES_PER_ELEMENT;
       const at = start + group.offsets[index]!;
       if (group.isConstant[index]!) {
@@ -406,14 +452,16 @@ class BinaryDecoder implements TraceDecoder {
   private areRowsValid(from: number, count: number, quotes: number): boolean {
     const { batch } = this.context;
     const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, quote, srcPort, dstPort, icmp } = batch;
+    const { connections, repeats, policies } = batch;
     const to = from + count;
     for (const [name, bound] of BOUNDS) {
       const column = batch[name];
       for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
     }
-    const { addressCount, endpointCount } = this;
+    const { addressCount, endpointCount, policyCount } = this;
     for (let row = from; row < to; row++) {
       if (srcEndpoint[row]! >= endpointCount || dstEndpoint[row]! >= endpointCount) return false;
+      if (policies[row]! >= policyCount || !isCount(connections[row]!) || !isCount(repeats[row]!)) return false;
       if (quote[row]! >= quotes || quote[row]! < -1) return false;
       const ports = (srcPort[row]! + 1) | (dstPort[row]! + 1) | (preDstPort[row]! + 1) | (icmp[row]! + 1);
       if (ports < 0 || ports >= 131_072) return false;
@@ -428,8 +476,8 @@ class BinaryDecoder implements TraceDecoder {
   }
 
   private translateIds(from: number, count: number): void {
-    const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint } = this.context.batch;
-    const { addressIds, endpointIds } = this;
+    const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, policies } = this.context.batch;
+    const { addressIds, endpointIds, policyIds } = this;
     for (let row = from; row < from + count; row++) {
       if (family[row] === 6) {
         src[row] = addressIds[src[row]!]!;
@@ -438,6 +486,7 @@ class BinaryDecoder implements TraceDecoder {
       }
       srcEndpoint[row] = endpointIds[srcEndpoint[row]!]!;
       dstEndpoint[row] = endpointIds[dstEndpoint[row]!]!;
+      policies[row] = policyIds[policies[row]!]!;
     }
   }
 
@@ -462,6 +511,11 @@ class BinaryDecoder implements TraceDecoder {
       batch.quote[row] = index;
     }
   }
+}
+
+/** A number of connections, which sums of them stay exact with. */
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }
 
 function readElement(view: DataView, at: number, column: Column): number {

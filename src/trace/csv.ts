@@ -54,6 +54,8 @@ export const CSV_FIELDS = [
   'preDstPort',
   'srcPod',
   'dstPod',
+  'connections',
+  'repeats',
 ] as const;
 
 /** The name of a field. */
@@ -66,7 +68,7 @@ export interface CsvMapping {
   /** Unit of a numeric time; by default told by its size. */
   readonly timeUnit?: 's' | 'ms' | 'us' | 'ns';
   /** What a record stands for; by default a whole connection, or one direction where the columns say nothing of replies. */
-  readonly kind?: 'packet' | 'flow' | 'conn' | 'decision';
+  readonly kind?: 'packet' | 'flow' | 'conn' | 'decision' | 'aggregate';
 }
 
 /** Separated values with a header. */
@@ -147,6 +149,8 @@ const ALIASES: Readonly<Record<CsvField, readonly string[]>> = {
   preDstPort: ['predstport', 'predport', 'serviceport', 'destinationserviceport'],
   srcPod: ['srcpod', 'sourcepod'],
   dstPod: ['dstpod', 'destpod', 'destinationpod'],
+  connections: ['connections'],
+  repeats: ['repeats'],
 };
 
 const DELIMITERS = [',', '\t', ';'] as const;
@@ -212,6 +216,10 @@ function cellOf(batch: FlowBatch, row: number, field: CsvField, dictionary: Dict
       return podName(dictionary.endpoints[batch.srcEndpoint[row]!]);
     case 'dstPod':
       return podName(dictionary.endpoints[batch.dstEndpoint[row]!]);
+    case 'connections':
+      return String(batch.connections[row]!);
+    case 'repeats':
+      return String(batch.repeats[row]!);
   }
 }
 
@@ -460,12 +468,12 @@ function fillRow(
   const defaultKind = mapping?.kind === undefined ? RecordKind.Connection : indexOfWord(KIND_WORDS, mapping.kind);
   const kind = word('kind', KIND_WORDS, defaultKind);
   batch.kind[at] = kind;
-  const isConnection = kind === RecordKind.Connection;
+  const isConnection = kind === RecordKind.Connection || kind === RecordKind.Aggregate;
   const replyBytes = number('replyBytes', Number.MAX_SAFE_INTEGER);
   const replyPackets = number('replyPackets', Number.MAX_SAFE_INTEGER);
   batch.replyBytes[at] = isConnection ? replyBytes : Math.max(0, replyBytes);
   batch.replyPackets[at] = isConnection ? replyPackets : Math.max(0, replyPackets);
-  const namesInitiator = isConnection || kind === RecordKind.Decision;
+  const namesInitiator = kind >= RecordKind.Connection;
   const orientation = word(
     'orientation',
     ORIENTATION_WORDS,
@@ -483,6 +491,9 @@ function fillRow(
     if (parsed === undefined) addUnknownValue(account, 'verdict', verdict);
     else batch.recordedVerdict[at] = parsed;
   }
+  const connections = number('connections', Number.MAX_SAFE_INTEGER);
+  if (connections >= 0) batch.connections[at] = connections;
+  batch.repeats[at] = Math.max(0, number('repeats', Number.MAX_SAFE_INTEGER));
   const preFamily = address('preDst');
   if (preFamily !== 0 && preFamily === family) {
     batch.preDst[at] = keep(preFamily);

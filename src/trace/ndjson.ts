@@ -15,6 +15,7 @@ import {
   type FlowBatch,
 } from '../model/flow.ts';
 import { parseProtocol } from '../model/port.ts';
+import type { PolicyAction, PolicyHit, PolicyTrace } from '../model/recorded-policy.ts';
 import { addMalformed, addUnknownValue } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createJsonDecoder, type Place } from './line.ts';
@@ -58,7 +59,16 @@ const NOTES: readonly (readonly [string, number])[] = [
   ['fragment', RecordFlag.Fragment],
 ];
 
-const ENDPOINT_KINDS: readonly EndpointFact['kind'][] = ['pod', 'workload', 'node', 'service', 'world', 'unknown'];
+const ENDPOINT_KINDS: readonly EndpointFact['kind'][] = [
+  'pod',
+  'workload',
+  'node',
+  'service',
+  'world',
+  'network',
+  'unknown',
+];
+const ACTIONS: readonly PolicyAction[] = ['allow', 'deny', 'pass'];
 
 const words = new Uint32Array(4);
 
@@ -98,6 +108,9 @@ function toRecord(batch: FlowBatch, row: number, dictionary: Dictionary): Json {
     dstEndpoint: endpointRecord(dictionary, batch.dstEndpoint[row]!),
     notes: notes.length === 0 ? undefined : notes,
     sctp: sctp.every((value) => value === 0) ? undefined : sctp,
+    n: batch.connections[row] === 1 ? undefined : batch.connections[row]!,
+    again: batch.repeats[row] === 0 ? undefined : batch.repeats[row]!,
+    policies: batch.policies[row] === 0 ? undefined : policiesToJson(dictionary.policyTraces[batch.policies[row]!]!),
     quote: quote < 0 ? undefined : quoteRecord(batch, quote, dictionary),
   };
 }
@@ -141,6 +154,42 @@ export function endpointToJson(fact: EndpointFact): Record<string, unknown> {
     namespaceLabels: fact.namespaceLabels === undefined ? undefined : Object.fromEntries(fact.namespaceLabels),
     labelsComplete: fact.areLabelsComplete ? true : undefined,
   };
+}
+
+/** A policy trace as plain JSON; the binary format keeps the same shape. */
+export function policiesToJson({ enforced, pending }: PolicyTrace): Record<string, unknown> {
+  const plain = ({ isStaged, ...hit }: PolicyHit): object => ({ ...hit, staged: isStaged ? true : undefined });
+  return { enforced: enforced.map(plain), pending: pending.length === 0 ? undefined : pending.map(plain) };
+}
+
+/** The id of the policy trace that `policiesToJson` makes; what is no rule is dropped. */
+export function internPoliciesJson(dictionary: Dictionary, value: Readonly<Record<string, unknown>>): number {
+  const trace = { enforced: readHits(value['enforced']), pending: readHits(value['pending']) };
+  if (trace.enforced.length + trace.pending.length === 0) return 0;
+  return dictionary.internPolicies(JSON.stringify(['own', trace.enforced, trace.pending]), () => trace);
+}
+
+function readHits(value: unknown): PolicyHit[] {
+  if (!Array.isArray(value)) return [];
+  return (value as unknown[]).flatMap((item): PolicyHit[] => {
+    if (typeof item !== 'object' || item === null) return [];
+    const hit = item as Json;
+    const action = ACTIONS.find((candidate) => candidate === hit['action']);
+    if (action === undefined || typeof hit['name'] !== 'string') return [];
+    const texts = Object.fromEntries(
+      ['kind', 'tier', 'namespace'].flatMap((key) => (typeof hit[key] === 'string' ? [[key, hit[key]]] : [])),
+    );
+    const { rule } = hit;
+    return [
+      {
+        ...texts,
+        name: hit['name'],
+        action,
+        ...(Number.isInteger(rule) ? { rule: rule as number } : {}),
+        isStaged: hit['staged'] === true,
+      },
+    ];
+  });
 }
 
 function quoteRecord(batch: FlowBatch, index: number, dictionary: Dictionary): Json {
@@ -218,6 +267,11 @@ function takeRecord({ batch, dictionary, account }: ReadContext, record: Json, p
     batch.sctpTag[row] = Number(sctp[1]);
     batch.sctpInitTag[row] = Number(sctp[2]);
   }
+  batch.connections[row] = record['n'] === undefined ? 1 : readNumber(record, 'n', Number.MAX_SAFE_INTEGER, complaint);
+  batch.repeats[row] = Math.max(0, readNumber(record, 'again', Number.MAX_SAFE_INTEGER, complaint));
+  const { policies } = record;
+  if (typeof policies === 'object' && policies !== null)
+    batch.policies[row] = internPoliciesJson(dictionary, policies as Json);
   readPreDestination(batch, row, record, family, dictionary, complaint);
   if (family === 0 && batch.srcEndpoint[row] === 0 && batch.dstEndpoint[row] === 0 && complaint.text === '')
     complaint.text = 'expected src and dst, or endpoints';
@@ -292,7 +346,7 @@ function readOrientation(
   kind: number,
   note: (value: unknown) => void,
 ): void {
-  const namesInitiator = kind === RecordKind.Connection || kind === RecordKind.Decision;
+  const namesInitiator = kind >= RecordKind.Connection;
   let orientation = namesInitiator ? Orientation.Original : Orientation.Unknown;
   let orientedBy = namesInitiator ? OrientedBy.Stated : OrientedBy.Assumed;
   const { orient, orientBy } = record;

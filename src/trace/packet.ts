@@ -566,6 +566,9 @@ function writeRow(
   batch.flags[row] = flags;
   batch.line[row] = number;
   batch.quote[row] = -1;
+  batch.connections[row] = 1;
+  batch.repeats[row] = 0;
+  batch.policies[row] = 0;
 }
 
 function readU32(bytes: Uint8Array, at: number): number {

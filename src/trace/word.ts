@@ -2,7 +2,7 @@
 import { RecordedVerdict, TcpFlag } from '../model/flow.ts';
 
 /** Indexed by `RecordKind`. */
-export const KIND_WORDS: readonly string[] = ['packet', 'flow', 'conn', 'decision'];
+export const KIND_WORDS: readonly string[] = ['packet', 'flow', 'conn', 'decision', 'aggregate'];
 /** Indexed by `Orientation`. */
 export const ORIENTATION_WORDS: readonly string[] = ['original', 'reply', 'unknown'];
 /** Indexed by `OrientedBy`. */

@@ -21,6 +21,7 @@ import {
 import type { Selector } from '../../src/model/label.ts';
 import type { Peer, Policy, Rule } from '../../src/model/policy.ts';
 import type { PortMatch } from '../../src/model/port.ts';
+import type { PolicyTrace } from '../../src/model/recorded-policy.ts';
 import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
 import type { ReplayResult, Tally, VerdictTallies } from '../../src/replay/result.ts';
 import { createAccount, type TraceAccount } from '../../src/trace/account.ts';
@@ -165,6 +166,9 @@ export interface TraceRecord {
   readonly tag?: number;
   readonly initTag?: number;
   readonly quote?: TraceRecord;
+  readonly connections?: number;
+  readonly repeats?: number;
+  readonly policies?: PolicyTrace;
 }
 
 /** A pod that a record names. */
@@ -288,6 +292,10 @@ function fill(batch: FlowBatch, row: number, record: TraceRecord, dictionary: Di
   batch.sctpChunks[row] = (record.chunks ?? []).reduce((bits, type) => bits | (1 << type), 0);
   batch.sctpTag[row] = record.tag ?? 0;
   batch.sctpInitTag[row] = record.initTag ?? 0;
+  batch.connections[row] = record.connections ?? 1;
+  batch.repeats[row] = record.repeats ?? 0;
+  if (record.policies !== undefined)
+    batch.policies[row] = dictionary.internPolicies(JSON.stringify(record.policies), () => record.policies!);
   batch.line[row] = line;
   if (record.quote !== undefined) batch.quote[row] = quote(batch, record.quote, dictionary);
 }

@@ -284,6 +284,21 @@ export function result(change: Partial<ReplayResult> = {}): ReplayResult {
   };
 }
 
+/** A trace that records what staged policies would do; in one group they and the forecast differ. */
+export function pendingResult(name = 'next-policy'): ReplayResult {
+  const hit = { kind: 'StagedNetworkPolicy', tier: 'default', namespace: 'app1', rule: 0, isStaged: true } as const;
+  const contradiction = [
+    { ...hit, name: 'first', action: 'pass' as const },
+    { ...hit, name, action: 'allow' as const },
+  ];
+  return result({
+    pending: { allowAllow: 140, allowDeny: 48, denyAllow: 0, denyDeny: 4, undecidable: 12 },
+    groups: result().groups.map((one, index) =>
+      index === 0 ? { ...one, pending: { allow: 48, deny: 0, contradiction } } : one,
+    ),
+  });
+}
+
 /** The same traffic with a baseline that had allowed the frontend. */
 export function comparedResult(): ReplayResult {
   const base = result();

@@ -9,7 +9,18 @@ import { formatExpectations } from '../../src/report/expectation.ts';
 import { formatExplanation } from '../../src/report/explanation.ts';
 import { formatBytes, formatCount, formatDuration, formatPercent, formatTime } from '../../src/report/quantity.ts';
 import { REPLAY_FORMATS, formatReplay } from '../../src/report/replay.ts';
-import { ALLOWED, DENIED, HOSTILE, SPLIT, comparedResult, group, hostileResult, result, tally } from './fixture.ts';
+import {
+  ALLOWED,
+  DENIED,
+  HOSTILE,
+  SPLIT,
+  comparedResult,
+  group,
+  hostileResult,
+  pendingResult,
+  result,
+  tally,
+} from './fixture.ts';
 import { assertGolden } from './golden.ts';
 
 const TEXT = { format: 'text', color: 'never' } as const;
@@ -23,6 +34,23 @@ describe('report: replay in text', () => {
 
   it('compares with a baseline: newly dropped, dropped by both, newly allowed, and recorded verdicts', () => {
     assertGolden('compared.txt', formatReplay(comparedResult(), { ...TEXT, policyCount: 3, baselinePolicyCount: 2 }));
+  });
+
+  it('says where staged policies that the trace recorded and the forecast differ, and by which of their rules', () => {
+    const text = formatReplay(pendingResult(), TEXT);
+    for (const part of [
+      'What staged policies would have done by the trace, against the forecast (connections)',
+      '  staged would allow                140                 48',
+      '  staged would deny                   0                  4',
+      '  12 more with an undecidable forecast',
+      'the forecast drops, and the staged policies would allow 48: StagedNetworkPolicy',
+      'app1/next-policy (allow)',
+    ])
+      assert.ok(text.includes(part), `${part}\n${text}`);
+    assert.doesNotMatch(formatReplay(pendingResult(HOSTILE), TEXT), DANGEROUS);
+    assert.ok(!formatReplay(result(), TEXT).includes('staged'));
+    const redacted = formatReplay(pendingResult(), { ...TEXT, redact: () => 'x' });
+    assert.ok(!redacted.includes('next-policy'));
   });
 
   it('names policy, rule, place and nearest miss of a drop', () => {

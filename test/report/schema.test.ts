@@ -11,7 +11,17 @@ import type { Redact } from '../../src/report/name.ts';
 import { formatReplay } from '../../src/report/replay.ts';
 import { SCHEMA_VERSION } from '../../src/report/replay-json.ts';
 import { formatScenario } from '../../src/report/scenario.ts';
-import { ALLOWED, DENIED, SPLIT, comparedResult, group, hostileResult, result, tally } from './fixture.ts';
+import {
+  ALLOWED,
+  DENIED,
+  SPLIT,
+  comparedResult,
+  group,
+  hostileResult,
+  pendingResult,
+  result,
+  tally,
+} from './fixture.ts';
 
 const redact: Redact = (kind, value) => `${kind}-${value.length}`;
 
@@ -19,6 +29,7 @@ describe('report: json follows docs/schema', () => {
   for (const [name, make] of [
     ['a usual result', () => result()],
     ['a result with a baseline', comparedResult],
+    ['a result with staged policies', () => pendingResult()],
     ['hostile names', hostileResult],
     [
       'a packet replay with a limit',

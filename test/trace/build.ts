@@ -62,6 +62,7 @@ export function toRow(batch: FlowBatch, row: number, dictionary: Dictionary): Ro
     preDst: batch.preDstPort[row]! < 0 ? '' : text(family, batch.preDst[row]!),
     srcEndpoint: batch.srcEndpoint[row] === 0 ? undefined : dictionary.endpoints[batch.srcEndpoint[row]!],
     dstEndpoint: batch.dstEndpoint[row] === 0 ? undefined : dictionary.endpoints[batch.dstEndpoint[row]!],
+    policies: batch.policies[row] === 0 ? undefined : dictionary.policyTraces[batch.policies[row]!],
     quote:
       quote < 0
         ? undefined

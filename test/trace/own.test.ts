@@ -43,7 +43,7 @@ const draft: fc.Arbitrary<Draft> = fc.record({
   tcpFlags: fc.oneof(fc.constant(0xffff), fc.nat(255)),
   timeUs: fc.oneof(fc.constant(NaN), fc.integer({ min: 0, max: 4e15 })),
   counts: fc.array(fc.oneof(fc.constant(-1), fc.nat(2 ** 48)), { minLength: 4, maxLength: 4 }),
-  sets: fc.tuple(fc.nat(3), fc.nat(2), fc.nat(4), fc.nat(7), fc.nat(15)),
+  sets: fc.tuple(fc.nat(4), fc.nat(2), fc.nat(4), fc.nat(7), fc.nat(15)),
   label: fc.string({ maxLength: 8 }),
   hasPre: fc.boolean(),
   hasQuote: fc.boolean(),
@@ -79,6 +79,15 @@ function fill(batch: FlowBatch, dictionary: Dictionary, value: Draft): void {
   [batch.kind[row], batch.orientation[row], batch.orientedBy[row], batch.recordedVerdict[row], batch.flags[row]] =
     value.sets as [number, number, number, number, number];
   batch.sctpChunks[row] = value.sctp;
+  batch.connections[row] = value.sctp;
+  batch.repeats[row] = value.words[9]!;
+  if (value.hasPre)
+    batch.policies[row] = dictionary.internPolicies(`p${value.label}`, () => ({
+      enforced: [
+        { kind: 'NetworkPolicy', namespace: 'ns', name: value.label, action: 'pass', rule: -1, isStaged: false },
+      ],
+      pending: value.hasQuote ? [{ tier: 't', name: value.label, action: 'deny', isStaged: true }] : [],
+    }));
   batch.sctpTag[row] = value.words[8]!;
   if (value.hasPre && value.family !== 0) {
     batch.preDst[row] = address(2);
@@ -104,6 +113,26 @@ function fill(batch: FlowBatch, dictionary: Dictionary, value: Draft): void {
     quotes.dstPort[quote] = value.ports[0]!;
     quotes.icmp[quote] = value.icmp;
   }
+}
+
+/** The one-row file as version 1 had it: three columns less, and a list of endpoints where now are two lists. */
+function asVersion1(file: Uint8Array): Uint8Array {
+  const view = new DataView(file.buffer, file.byteOffset);
+  const group = 16;
+  const addresses = view.getUint32(group + 12, true) * 16;
+  const size = view.getUint32(group + 16, true);
+  const start = group + 24 + addresses;
+  const { endpoints } = JSON.parse(Buffer.from(file.subarray(start, start + size)).toString()) as {
+    endpoints: unknown;
+  };
+  const text = Buffer.from(JSON.stringify(endpoints));
+  const rest = file.subarray(start + size, file.length - (1 + 8) - (1 + 8) - (1 + 4));
+  const bytes = Buffer.concat([file.subarray(0, start), text, rest]);
+  bytes.writeUInt32LE(1, 8);
+  bytes.writeUInt32LE(26, 12);
+  bytes.writeUInt32LE(bytes.length - group, group + 4);
+  bytes.writeUInt32LE(text.length, group + 16);
+  return bytes;
 }
 
 function withoutLine(rows: readonly Row[]): unknown[] {
@@ -269,8 +298,13 @@ test('binary: another version, and bytes that were changed, are refused without 
   });
   const file = createWriter('binary' satisfies WritableFormat, dictionary).write(batch);
   const other = file.slice();
-  other[8] = 1;
-  assert.equal((await readAll(other)).rows.length, 1, 'version 1 is read');
+  const first = asVersion1(file);
+  const old = await readAll(first);
+  assert.deepEqual(
+    old.rows.map(({ src, connections, repeats, policies }) => [src, connections, repeats, policies]),
+    [['0.0.0.5', 1, 0, undefined]],
+    'version 1 is read',
+  );
   other[8] = 3;
   const refused = await readAll(other);
   assert.equal(refused.account.diagnostics[0]!.code, 'unsupported-format');
