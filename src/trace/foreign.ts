@@ -48,8 +48,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   ),
   json('calico-flowlog', 'a Calico flow log', (h) => hasAll(h, 'source_name_aggr')),
   json('calico-whisker', 'Calico Whisker flows', (h) => hasAll(h, 'source_name', 'dest_name', 'reporter')),
-  json('azure-vnet', 'an Azure VNet flow log', (h) => hasAll(h, 'flowRecords')),
-  json('azure-nsg', 'an Azure NSG flow log', (h) => hasAll(h, 'properties', 'flows') || hasAll(h, 'flowTuples')),
   json(
     'netobserv',
     'NetObserv flows',

@@ -6,6 +6,7 @@ import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type 
 import { increment, type TraceAccount } from './account.ts';
 import { AWS_CLOUDWATCH } from './aws-cloudwatch.ts';
 import { AWS_VPC } from './aws-vpc.ts';
+import { AZURE_NSG, AZURE_VNET } from './azure.ts';
 import { BINARY } from './binary.ts';
 import { openContainers, type Peekable } from './container.ts';
 import { CONNTRACK_SAVE } from './conntrack-save.ts';
@@ -49,6 +50,8 @@ export const FORMATS: readonly TraceFormat[] = [
   HUBBLE,
   NDJSON,
   AWS_CLOUDWATCH,
+  AZURE_VNET,
+  AZURE_NSG,
   GKE_POLICY,
   GCP_VPC,
   ZEEK_JSON,

@@ -203,6 +203,8 @@ test('names of formats that have a reader are unique', () => {
   assert.deepEqual([...names].sort(), [
     'aws-vpc',
     'aws-vpc-cloudwatch',
+    'azure-nsg',
+    'azure-vnet',
     'binary',
     'conntrack',
     'conntrack-save',
