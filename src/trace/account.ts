@@ -75,6 +75,27 @@ export function isBalanced(account: TraceAccount): boolean {
   return account.read === account.used + total(account.skipped) + total(account.malformed);
 }
 
+/** Where the records of an account come from, where that is not the file itself: a member of an archive, lines behind wrappers. */
+export interface Origin {
+  /** Name within an archive. */
+  readonly member?: string;
+  /** The line of the file for a line that the reader counts; absent: the same. */
+  readonly lineOf?: (line: number) => number;
+}
+
+/** Beside the accounts, which are plain data and travel between threads. */
+const origins = new WeakMap<TraceAccount, Origin>();
+
+/** Says where the records that are read from now on come from. */
+export function setOrigin(account: TraceAccount, origin: Origin): void {
+  origins.set(account, origin);
+}
+
+/** Where the records come from that are being read. */
+export function originOf(account: TraceAccount): Origin | undefined {
+  return origins.get(account);
+}
+
 /**
  * Counts one malformed record and keeps the first ones as diagnostics. `place` says where: the 1-based line or packet number
  * and the byte offset after decompression. The excerpt is cut to 120 characters; whoever prints it escapes it.
@@ -86,14 +107,32 @@ export function addMalformed(
   detail: string,
   excerpt?: string,
 ): void {
+  const lineOf = place.unit === 'line' ? originOf(account)?.lineOf : undefined;
+  const number = lineOf?.(place.number) ?? place.number;
+  // Offsets are those of unwrapped lines, which are no place in the file.
+  const offset = lineOf === undefined ? `, byte ${place.offset}` : '';
+  addMalformedAt(account, reason, `${place.unit} ${number}${offset}: ${detail}`, {
+    ...(place.unit === 'line' ? { line: number } : {}),
+    ...(excerpt === undefined ? {} : { excerpt }),
+  });
+}
+
+/** The same with a message that says the place, and a line of the file. */
+export function addMalformedAt(
+  account: TraceAccount,
+  reason: string,
+  message: string,
+  { line, excerpt }: { readonly line?: number; readonly excerpt?: string },
+): void {
   increment(account.malformed, reason);
   if (total(account.malformed) > MALFORMED_SHOWN) return;
+  const member = originOf(account)?.member;
   account.diagnostics.push({
     severity: 'warning',
     code: reason === 'truncated' ? 'truncated-input' : 'malformed-record',
-    message: `${place.unit} ${place.number}, byte ${place.offset}: ${detail}`,
+    message: member === undefined ? message : `${member}: ${message}`,
     file: account.file,
-    ...(place.unit === 'line' ? { line: place.number } : {}),
+    ...(line === undefined ? {} : { line }),
     ...(excerpt === undefined ? {} : { excerpt: excerpt.slice(0, 120) }),
   });
 }

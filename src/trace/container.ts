@@ -1,6 +1,7 @@
 /**
- * What wraps a trace: gzip, zstd and UTF-16, peeled off until bytes of a format are left. Everything streams; a damaged or
- * truncated container ends the stream with a diagnostic and keeps what came out of it before.
+ * What wraps the bytes of a trace: gzip, zstd, UTF-16 and a byte order mark, peeled off until text, packets or an archive are
+ * left. Everything streams; a damaged or truncated container ends the stream with a diagnostic and keeps what came out of it
+ * before.
  */
 import { createGunzip } from 'node:zlib';
 import { Decompress } from 'fzstd';
@@ -51,20 +52,57 @@ export class Peekable {
   }
 }
 
-/** Peels containers off a source and notes them, and the bytes taken, in the account. */
-export async function openContainers(source: AsyncIterable<Uint8Array>, account: TraceAccount): Promise<Peekable> {
-  let stream = new Peekable(countBytes(source, account));
-  for (let depth = 0; ; depth++) {
+/** Peels containers off a source and notes them in the account. `depth`: how many there are around the source already. */
+export async function openContainers(
+  source: AsyncIterable<Uint8Array>,
+  account: TraceAccount,
+  outerDepth = 0,
+): Promise<Peekable> {
+  let stream = new Peekable(source);
+  for (let depth = outerDepth; ; depth++) {
     while (stream.head.length < 4 && !stream.isWhole) await stream.more();
     const container = recogniseContainer(stream.head);
-    if (container === undefined) return stream;
+    if (container === undefined) {
+      // Only text begins with a byte order mark, and no reader wants it.
+      if (!startsWith(stream.head, 0xef, 0xbb, 0xbf)) return stream;
+      stream = new Peekable(stream.read(3));
+      while (stream.head.length < 4 && !stream.isWhole) await stream.more();
+      return stream;
+    }
     if (depth === CONTAINER_DEPTH) {
       addFailure(account, 'limit-exceeded', `more than ${CONTAINER_DEPTH} containers around each other`);
       return new Peekable(nothing());
     }
-    account.containers.push(container);
+    noteContainer(account, container, outerDepth);
     stream = new Peekable(unwrap(container, stream.read(), account));
   }
+}
+
+/** Passes chunks on and counts them as taken from the file. */
+export async function* countBytes(
+  source: AsyncIterable<Uint8Array>,
+  account: TraceAccount,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    if (chunk.length === 0) continue;
+    account.bytes += chunk.length;
+    yield chunk;
+  }
+}
+
+/** Adds a container to the account; those in an archive, where members repeat them, once. */
+export function noteContainer(account: TraceAccount, name: string, depth: number): void {
+  if (depth === 0 || !account.containers.includes(name)) account.containers.push(name);
+}
+
+/** Ends what can be read of a file, with the reason. */
+export function addFailure(account: TraceAccount, code: 'truncated-input' | 'limit-exceeded', message: string): void {
+  account.diagnostics.push({
+    severity: 'error',
+    code,
+    message: `${message} (after ${account.bytes} bytes of the file); what was read before counts`,
+    file: account.file,
+  });
 }
 
 function recogniseContainer(head: Uint8Array): string | undefined {
@@ -97,13 +135,16 @@ async function* gunzip(source: AsyncIterable<Uint8Array>, account: TraceAccount)
   const ended = new Promise<void>((resolve) => {
     stream.on('end', resolve);
     stream.on('close', resolve);
+    stream.on('error', () => resolve());
   });
   try {
     for await (const chunk of source) {
       for (let start = 0; start < chunk.length; start += 1 << 16) {
-        await new Promise<void>((resolve) => {
-          stream.write(chunk.subarray(start, start + (1 << 16)), () => resolve());
-        });
+        // Damaged input ends the stream without an answer to the write.
+        await Promise.race([
+          ended,
+          new Promise<void>((resolve) => stream.write(chunk.subarray(start, start + (1 << 16)), () => resolve())),
+        ]);
         const taken = output;
         output = [];
         yield* taken;
@@ -174,24 +215,7 @@ async function* limitRatio(source: AsyncGenerator<Uint8Array>, account: TraceAcc
   }
 }
 
-async function* countBytes(source: AsyncIterable<Uint8Array>, account: TraceAccount): AsyncGenerator<Uint8Array> {
-  for await (const chunk of source) {
-    if (chunk.length === 0) continue;
-    account.bytes += chunk.length;
-    yield chunk;
-  }
-}
-
 async function* nothing(): AsyncGenerator<Uint8Array> {}
-
-function addFailure(account: TraceAccount, code: 'truncated-input' | 'limit-exceeded', message: string): void {
-  account.diagnostics.push({
-    severity: 'error',
-    code,
-    message: `${message} (after ${account.bytes} bytes of the file); what was read before counts`,
-    file: account.file,
-  });
-}
 
 function concat(left: Uint8Array, right: Uint8Array): Uint8Array {
   const both = new Uint8Array(left.length + right.length);

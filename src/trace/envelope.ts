@@ -11,45 +11,80 @@ import type { Layer, Unwrapper, Wrapper } from './wrapper.ts';
 
 /** Envelopes that are certain, in the order in which they are asked. */
 export const ENVELOPES: readonly Wrapper[] = [
-  envelope('docker-json', 'log', keys({ log: { take: 'text' }, stream: { take: 'stream' } }), ({ top }) => hasAll(top, 'log', 'stream', 'time') && top.size <= 4),
+  envelope(
+    'docker-json',
+    'log',
+    keys({ log: { take: 'text' }, stream: { take: 'stream' } }),
+    ({ top }) => hasAll(top, 'log', 'stream', 'time') && top.size <= 4,
+  ),
   envelope('fluent-bit', 'log', member('log'), ({ top }) => top.has('log') && hasSome(top, 'stream', 'kubernetes')),
-  envelope('elasticsearch', 'log', keys({ hits: keys({ hits: each(member('_source')) }) }), ({ top, all }) =>
-    top.has('hits') && all.has('_source'),
+  envelope(
+    'elasticsearch',
+    'log',
+    keys({ hits: keys({ hits: each(member('_source')) }) }),
+    ({ top, all }) => top.has('hits') && all.has('_source'),
   ),
   envelope('elasticsearch', 'log', member('_source'), ({ top }) => top.has('_source')),
-  envelope('elasticsearch-bulk', 'log', { take: 'bulk' }, ({ top, all }) =>
-    top.size === 1 && hasSome(top, 'index', 'create') && (all.size === 1 || hasSome(all, '_index', '_id')),
+  envelope(
+    'elasticsearch-bulk',
+    'log',
+    { take: 'bulk' },
+    ({ top, all }) =>
+      top.size === 1 && hasSome(top, 'index', 'create') && (all.size === 1 || hasSome(all, '_index', '_id')),
   ),
   envelope(
     'loki',
     'log',
     keys({ data: keys({ result: each(lokiStream()) }) }),
-    ({ top, all, pairs }) => top.has('data') && (pairs.has('resultType=streams') || (all.has('stream') && all.has('values'))),
+    ({ top, all, pairs }) =>
+      top.has('data') && (pairs.has('resultType=streams') || (all.has('stream') && all.has('values'))),
   ),
-  envelope('loki', 'log', keys({ streams: each(lokiStream()) }), ({ top, all }) =>
-    top.has('streams') && all.has('stream') && all.has('values'),
+  envelope(
+    'loki',
+    'log',
+    keys({ streams: each(lokiStream()) }),
+    ({ top, all }) => top.has('streams') && all.has('stream') && all.has('values'),
   ),
   envelope('loki', 'log', keys({ labels: { take: 'labels' }, line: { take: 'text' } }), ({ top }) =>
     hasAll(top, 'labels', 'line'),
   ),
   envelope('cloudwatch', 'log', keys({ logEvents: each(member('message')) }), ({ top }) => top.has('logEvents')),
-  envelope('cloudwatch', 'log', keys({ events: each(member('message')) }), ({ top, all }) =>
-    top.has('events') && hasSome(all, 'nextForwardToken', 'searchedLogStreams', 'ingestionTime'),
+  envelope(
+    'cloudwatch',
+    'log',
+    keys({ events: each(member('message')) }),
+    ({ top, all }) => top.has('events') && hasSome(all, 'nextForwardToken', 'searchedLogStreams', 'ingestionTime'),
   ),
-  envelope('firehose', 'records', keys({ records: each(keys({ data: { take: 'base64' } })) }), ({ top, all }) =>
-    top.has('records') && all.has('data') && hasSome(all, 'recordId', 'requestId'),
+  envelope(
+    'firehose',
+    'records',
+    keys({ records: each(keys({ data: { take: 'base64' } })) }),
+    ({ top, all }) => top.has('records') && all.has('data') && hasSome(all, 'recordId', 'requestId'),
   ),
   envelope('journald', 'log', member('MESSAGE'), ({ top }) => hasAll(top, 'MESSAGE', '__CURSOR')),
-  envelope('gcp-log-entry', 'log', member('textPayload'), ({ top }) => top.has('textPayload') && hasSome(top, 'logName', 'insertId')),
+  envelope(
+    'gcp-log-entry',
+    'log',
+    member('textPayload'),
+    ({ top }) => top.has('textPayload') && hasSome(top, 'logName', 'insertId'),
+  ),
   envelope(
     'filebeat',
     'log',
     member('message'),
     ({ top }) => hasAll(top, '@timestamp', 'message') && hasSome(top, 'agent', 'ecs', 'input', 'kubernetes', 'host'),
   ),
-  envelope('records', 'records', keys({ records: each({ take: 'record' }) }), ({ top }) => top.has('records') && top.size === 1),
-  envelope('items', 'records', keys({ items: each({ take: 'record' }) }), ({ top, all }) =>
-    top.has('items') && !hasSome(top, 'apiVersion', 'kind') && hasSome(all, 'policies', 'flow'),
+  envelope(
+    'records',
+    'records',
+    keys({ records: each({ take: 'record' }) }),
+    ({ top }) => top.has('records') && top.size === 1,
+  ),
+  envelope(
+    'items',
+    'records',
+    keys({ items: each({ take: 'record' }) }),
+    ({ top, all }) => top.has('items') && !hasSome(top, 'apiVersion', 'kind') && hasSome(all, 'policies', 'flow'),
   ),
   {
     name: 'json-array',
@@ -64,6 +99,9 @@ export const ENVELOPES: readonly Wrapper[] = [
     open: (layer, head) => openEnvelope('pretty-json', { take: 'record' }, layer, head),
   },
 ];
+
+/** Keys of envelopes that are one document with many records. */
+export const DOCUMENT_KEYS: readonly string[] = ['records', 'items', 'hits', 'data', 'events', 'logEvents', 'streams'];
 
 /** Text or an object; which of them shows in the value. */
 function member(name: string): ScanNode {
@@ -98,7 +136,9 @@ function envelope(
 }
 
 function openEnvelope(name: string, root: ScanNode, layer: Layer, { json, text }: Head): Unwrapper {
-  const isLineWise = json !== undefined && !json.isInArray && !json.isMultiLine;
+  // A document holds many records and may come in any layout, the next one in another.
+  const isDocument = DOCUMENT_KEYS.some((key) => root.keys?.[key] !== undefined);
+  const isLineWise = json !== undefined && !json.isInArray && !json.isMultiLine && !isDocument;
   const isPlain = name === 'json-array' || name === 'pretty-json';
   // Docker cuts lines at 16 KiB: only the last part ends with the line end. Shippers that drop it drop it everywhere.
   const joinsParts = name === 'docker-json' && text.includes('\\n"');
@@ -121,7 +161,10 @@ function openEnvelope(name: string, root: ScanNode, layer: Layer, { json, text }
     }
     if (isBlank(content)) return layer.skip('empty-message');
     // What CloudWatch sends to see whether anyone listens.
-    if (name === 'cloudwatch' && decodeText(content, 0, Math.min(content.length, 24)).trim().startsWith('CWL CONTROL MESSAGE'))
+    if (
+      name === 'cloudwatch' &&
+      decodeText(content, 0, Math.min(content.length, 24)).trim().startsWith('CWL CONTROL MESSAGE')
+    )
       return layer.skip('control-message');
     if (labels !== '' && content[0] === 123) writeRecord(content, 0, content.length, line);
     else layer.writeText(content, 0, content.length, line);
@@ -152,7 +195,8 @@ function openEnvelope(name: string, root: ScanNode, layer: Layer, { json, text }
     },
     object(count) {
       if (count === 0 && isLineWise && !isPlain) layer.skip('other-line');
-      if (pending !== undefined) parts.add(stream, pending.text, 0, pending.text.length, pending.line, endsLine(pending.text));
+      if (pending !== undefined)
+        parts.add(stream, pending.text, 0, pending.text.length, pending.line, endsLine(pending.text));
       pending = undefined;
       stream = '';
     },

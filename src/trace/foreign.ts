@@ -10,7 +10,6 @@ export const FOREIGN_BINARY: readonly TraceFormat[] = [
   binary('parquet', 'a Parquet file', (b) => startsWith(b, 0x50, 0x41, 0x52, 0x31), 'export it as CSV'),
   binary('arrow', 'an Arrow file', (b) => startsWith(b, 0x41, 0x52, 0x52, 0x4f, 0x57, 0x31), 'export it as CSV'),
   binary('zip', 'a zip archive', (b) => startsWith(b, 0x50, 0x4b, 3, 4), 'unpack it first'),
-  binary('tar', 'a tar archive', isTar, 'unpack it first: dropcast reads the files in it'),
   binary(
     'bzip2',
     'a bzip2 file',
@@ -53,7 +52,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     'NetObserv flows',
     (h) => hasAll(h, 'SrcAddr', 'DstAddr') || hasAll(h, 'streams') || hasEscaped(h, 'SrcAddr', 'DstAddr'),
   ),
-  json('loki', 'a Loki query result', (h) => hasAll(h, 'resultType') || hasTop(h, 'labels', 'line')),
   json(
     'zeek-other',
     'a Zeek log of another kind',
@@ -77,8 +75,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => hasAny(h, 'src4_addr', 'src6_addr') || h.json!.pairs.has('type=FLOW'),
   ),
   json('inspektor-gadget', 'Inspektor Gadget events', (h) => hasTop(h, 'src', 'dst') && hasAll(h, 'addr')),
-  json('elasticsearch', 'an Elasticsearch export', (h) => hasAll(h, '_source'), 'unwrap it first: jq -c ._source'),
-  json('docker-json', 'a Docker JSON log', (h) => hasTop(h, 'log', 'stream'), 'unwrap it first: jq -rj .log'),
   text(
     'zeek-other',
     'a Zeek log of another kind',
@@ -107,7 +103,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   ),
   text('hubble-text', 'hubble observe output for people', isHubbleText, 'record it with: hubble observe -o jsonpb'),
   text('tcpdump-text', 'tcpdump text output', isTcpdumpText, 'record packets instead: tcpdump -w FILE'),
-  lines('cri-log', 'a container log with CRI prefixes', isCriLine, 'cut the prefix off: cut -d" " -f4-'),
   lines(
     'envoy-text',
     'an Envoy or Istio access log',
@@ -150,10 +145,6 @@ function hasEscaped(head: Head, ...keys: string[]): boolean {
   return keys.every((key) => head.text.includes(`\\"${key}\\"`));
 }
 
-function isTar(bytes: Uint8Array): boolean {
-  return bytes.length >= 262 && startsWith(bytes.subarray(257), 0x75, 0x73, 0x74, 0x61, 0x72);
-}
-
 /** Version 5, 9 or 10 as two bytes; IPFIX says its length, the others a count of records that one datagram can hold. */
 function isRawFlowExport(bytes: Uint8Array): boolean {
   if (bytes.length < 16 || bytes[0] !== 0) return false;
@@ -194,9 +185,4 @@ function isTcpdumpText(head: Head): boolean {
 
 function startsWithTime(line: string): boolean {
   return /^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d/.test(line) || /^\d{9,11}\.\d{6}/.test(line) || line.startsWith('IP ');
-}
-
-function isCriLine(line: string): boolean {
-  const first = line.indexOf(' ');
-  return first > 19 && line[10] === 'T' && / (stdout|stderr) [FP] /.test(line.slice(first, first + 11));
 }

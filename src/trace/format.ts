@@ -20,6 +20,11 @@ export interface TraceFormat {
   readonly limits: readonly string[];
   /** True where the bytes are text: a byte order mark is dropped and UTF-16 is decoded before the decoder sees them. */
   readonly isText: boolean;
+  /**
+   * True where the reader itself wants the RFC 3339 time or the syslog header before a line, as the time of its record; elsewhere
+   * such a prefix is a shipper's and is cut off before the reader sees the line.
+   */
+  readonly isPrefixed?: true;
   /** Makes the reader; absent: recognised, and refused by name. */
   readonly open?: (context: ReadContext) => TraceDecoder;
   /** For a format without a reader: what the user can do instead. */

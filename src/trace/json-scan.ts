@@ -51,6 +51,7 @@ export function createJsonScan(root: ScanNode, lines: 'one' | 'any', events: Sca
   let isKey = false;
   let expectsKey = false;
   let isGarbage = false;
+  let isBroken = false;
   let taken = 0;
   const keyBytes = new Uint8Array(KEY_SIZE);
   let keySize = 0;
@@ -119,11 +120,15 @@ export function createJsonScan(root: ScanNode, lines: 'one' | 'any', events: Sca
             expectsKey = byte === 123;
           }
         }
-        if (depth === 0) taken = 0;
+        if (depth === 0) {
+          taken = 0;
+          isBroken = false;
+        }
         depth++;
       } else if (byte === 125 || byte === 93) {
         if (depth === 0) {
-          if (byte === 125) beginGarbage();
+          // What is left of an object that failed needs no complaint of its own.
+          if (byte === 125 && !isBroken) beginGarbage();
           continue;
         }
         depth--;
@@ -209,7 +214,12 @@ export function createJsonScan(root: ScanNode, lines: 'one' | 'any', events: Sca
     takeDepth = -1;
     nodes.length = isArray.length = index.length = 0;
     scan.isStopped = isLost;
-    events.malformed('invalid-json', isLost ? `${detail}; what follows in this document is not read` : detail, line - 1);
+    isBroken = true;
+    events.malformed(
+      'invalid-json',
+      isLost ? `${detail}; what follows in this document is not read` : detail,
+      line - 1,
+    );
   }
 
   return scan;

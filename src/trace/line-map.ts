@@ -21,7 +21,7 @@ export class LineMap {
     if (run >= 0) {
       const steps = inner - this.inner[run]!;
       if (steps === 1) this.step[run] = outer - this.outer[run]!;
-      if (this.outer[run]! + steps * this.step[run]! === outer) return;
+      if (outer === this.outer[run]! + steps * this.step[run]!) return;
     }
     if (this.count === this.inner.length) this.makeRoom();
     this.inner[this.count] = inner;

@@ -1,6 +1,6 @@
 /**
- * Cutting text into records: lines, and JSON values that may span lines or sit in one array. Every record that is cut here
- * is counted as read here; the handler decides its fate and appends at most one row.
+ * Cutting text into records: lines, and JSON objects one a line. Every record that is cut here is counted as read here; the
+ * handler decides its fate and appends at most one row.
  */
 import { addMalformed } from './account.ts';
 import type { ReadContext, TraceDecoder } from './format.ts';
@@ -19,8 +19,6 @@ export interface Place {
 export type RecordHandler<T> = (record: T, place: Place) => void;
 
 const NEWLINE = 10;
-const QUOTE = 34;
-const BACKSLASH = 92;
 
 /** Takes one line, `bytes[start, end)` without its line end; the bytes are the reader's and change after the call. */
 export type ByteLineHandler = (bytes: Uint8Array, start: number, end: number, line: number, offset: number) => void;
@@ -76,13 +74,10 @@ export function createByteLineDecoder(context: ReadContext, handle: ByteLineHand
   };
 }
 
-/**
- * Hands every JSON object to `handle`: one a line where the input begins so, else by counting braces (pretty-printed objects,
- * or the elements of an array). A broken line costs that line only.
- */
+/** Hands every JSON object to `handle`, one a line: arrays and pretty-printed objects are cut to lines before a reader sees them. */
 export function createJsonDecoder(context: ReadContext, handle: RecordHandler<Record<string, unknown>>): TraceDecoder {
-  const { account, head } = context;
-  const parse: RecordHandler<string> = (text, place) => {
+  const { account } = context;
+  return createLineDecoder(context, (text, place) => {
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -93,75 +88,7 @@ export function createJsonDecoder(context: ReadContext, handle: RecordHandler<Re
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       handle(value as Record<string, unknown>, place);
     else addMalformed(account, 'not-an-object', place, 'expected a JSON object', text);
-  };
-  const spansLines = head.json !== undefined && (head.json.isInArray || head.json.isMultiLine);
-  return spansLines ? createValueDecoder(context, parse) : createLineDecoder(context, parse);
-}
-
-/** Objects wherever they stand; commas, brackets and blanks between them are no records, other bytes are one malformed one. */
-function createValueDecoder(context: ReadContext, handle: RecordHandler<string>): TraceDecoder {
-  const { batch, account } = context;
-  let line = 1;
-  let offset = 0;
-  let isInGarbage = false;
-
-  const pass = (bytes: Uint8Array, start: number, end: number): void => {
-    for (let at = start; at < end; at++) if (bytes[at] === NEWLINE) line++;
-    offset += end - start;
-  };
-  const reject = (reason: string, detail: string): void => {
-    account.read++;
-    addMalformed(account, reason, { unit: 'line', number: line, offset }, detail);
-  };
-
-  return {
-    decode(bytes, start, end) {
-      let at = start;
-      while (at < end && batch.count < batch.capacity) {
-        const byte = bytes[at]!;
-        if (byte !== 123) {
-          if (byte > 32 && byte !== 44 && byte !== 91 && byte !== 93 && !isInGarbage) {
-            isInGarbage = true;
-            reject('invalid-json', 'expected a JSON object');
-          }
-          pass(bytes, at, at + 1);
-          at++;
-          continue;
-        }
-        isInGarbage = false;
-        const stop = endOfObject(bytes, at, end);
-        if (stop < 0) {
-          if (end - at <= RECORD_SIZE_LIMIT) break;
-          reject('too-long', `object longer than ${RECORD_SIZE_LIMIT} bytes`);
-          isInGarbage = true;
-          pass(bytes, at, at + 1);
-          at++;
-          continue;
-        }
-        account.read++;
-        handle(decodeText(bytes, at, stop), { unit: 'line', number: line, offset });
-        pass(bytes, at, stop);
-        at = stop;
-      }
-      return at;
-    },
-    finish(_bytes, start, end) {
-      if (end > start) reject('truncated', `the input ends inside an object, ${end - start} bytes after its beginning`);
-    },
-  };
-}
-
-/** The position behind the object that begins at `start`, or -1. */
-function endOfObject(bytes: Uint8Array, start: number, end: number): number {
-  let depth = 0;
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === QUOTE) {
-      for (at++; at < end && bytes[at] !== QUOTE; at++) if (bytes[at] === BACKSLASH) at++;
-    } else if (byte === 123 || byte === 91) depth++;
-    else if ((byte === 125 || byte === 93) && --depth === 0) return at + 1;
-  }
-  return -1;
+  });
 }
 
 /** UTF-8 of `bytes[start, end)`; broken sequences become replacement characters. */

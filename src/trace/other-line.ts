@@ -59,7 +59,8 @@ function shapeOf(bytes: Uint8Array, start: number, end: number): number {
   let count = 0;
   for (let at = start; at < end && count < SHAPE_SIZE; at++) {
     const byte = bytes[at]!;
-    const isWord = (byte >= 48 && byte <= 57) || (byte >= 97 && byte <= 122) || (byte >= 65 && byte <= 90) || byte === 95;
+    const isWord =
+      (byte >= 48 && byte <= 57) || (byte >= 97 && byte <= 122) || (byte >= 65 && byte <= 90) || byte === 95;
     const group = isWord ? 1 : byte;
     if (group === last) continue;
     last = group;

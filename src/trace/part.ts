@@ -40,4 +40,3 @@ export class PartJoiner {
     if (whole.length > 0) this.layer.writeText(whole, 0, whole.length, held.line);
   }
 }
-

@@ -3,24 +3,24 @@
  * handing out of rows; what a record is belongs to the formats, one file each, listed below in the order of recognition.
  */
 import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
-import { increment, type TraceAccount } from './account.ts';
-import { AWS_CLOUDWATCH } from './aws-cloudwatch.ts';
+import { increment, MALFORMED_SHOWN, originOf, type TraceAccount } from './account.ts';
 import { AWS_VPC } from './aws-vpc.ts';
 import { AZURE_NSG, AZURE_VNET } from './azure.ts';
 import { BINARY } from './binary.ts';
-import { openContainers, type Peekable } from './container.ts';
+import { addFailure, CONTAINER_DEPTH, countBytes, noteContainer, openContainers, type Peekable } from './container.ts';
 import { CONNTRACK_SAVE } from './conntrack-save.ts';
 import { CONNTRACK_XML } from './conntrack-xml.ts';
 import { CONNTRACK } from './conntrack.ts';
 import { CSV, type CsvMapping } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
 import type { TraceDecoder, TraceFormat } from './format.ts';
-import { createHead, HEAD_SIZE, type Head } from './head.ts';
 import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
 import { NDJSON } from './ndjson.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
+import { readableNames as readableFormatNames, recogniseTrace } from './recognise.ts';
+import { isTar, mayBeTar, readTar } from './tar.ts';
 import { ZEEK, ZEEK_JSON } from './zeek.ts';
 
 /** What a caller says about one input. */
@@ -49,7 +49,6 @@ export const FORMATS: readonly TraceFormat[] = [
   ...FOREIGN_BINARY,
   HUBBLE,
   NDJSON,
-  AWS_CLOUDWATCH,
   AZURE_VNET,
   AZURE_NSG,
   GKE_POLICY,
@@ -71,77 +70,103 @@ export const FORMATS: readonly TraceFormat[] = [
  * that how the bytes arrive changes nothing.
  */
 export async function* readTrace(source: AsyncIterable<Uint8Array>, options: ReadOptions): AsyncGenerator<FlowBatch> {
-  const { account, dictionary } = options;
-  const stream = await openContainers(source, account);
-  const found = await chooseFormat(stream, options);
-  if (found === undefined) return;
-  const { format, head } = found;
-  account.format = format.name;
-  if (format.open === undefined) {
-    account.diagnostics.push({
-      severity: 'error',
-      code: 'unsupported-format',
-      message: `this is ${format.description} (${format.name}), which dropcast does not read yet`,
-      file: account.file,
-      hint: format.hint ?? `dropcast reads ${readableNames()} today`,
-    });
-    return;
-  }
-  account.limits.push(...format.limits);
-  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
-  const decoder = format.open({ batch, dictionary, account, head, mapping: options.mapping, fields: options.fields });
-  const bomLength = format.isText && hasByteOrderMark(stream.head) ? 3 : 0;
-  yield* pump(stream.read(bomLength), decoder, batch, account);
+  yield* readInput(countBytes(source, options.account), options, undefined, 0);
 }
 
 /** The names of the formats that have a reader. */
 export function readableNames(): string {
-  return FORMATS.filter(({ open }) => open !== undefined)
-    .map(({ name }) => name)
-    .join(', ');
+  return readableFormatNames(FORMATS);
 }
 
-async function chooseFormat(
-  stream: Peekable,
-  { format: asked, mapping, account }: ReadOptions,
-): Promise<{ format: TraceFormat; head: Head } | undefined> {
+/** One file, or one member of an archive. `depth`: archives around it. */
+async function* readInput(
+  source: AsyncIterable<Uint8Array>,
+  options: ReadOptions,
+  member: string | undefined,
+  depth: number,
+): AsyncGenerator<FlowBatch> {
+  const { account, dictionary, mapping } = options;
+  const bytes = await openContainers(source, account, depth);
+  while (mayBeTar(bytes.head) && !bytes.isWhole) await bytes.more();
+  if (isTar(bytes.head)) {
+    noteContainer(account, 'tar', depth);
+    if (depth === CONTAINER_DEPTH)
+      addFailure(account, 'limit-exceeded', `more than ${CONTAINER_DEPTH} archives in each other`);
+    else yield* readMembers(bytes, options, member, depth);
+    return;
+  }
   // Whoever maps columns says that it is a table.
-  const name = asked ?? (mapping === undefined ? undefined : CSV.name);
-  if (name !== undefined) {
-    const format = FORMATS.find((candidate) => candidate.name === name);
-    if (format === undefined) {
-      addUnknown(account, `no trace format is called "${name}"`, `dropcast reads ${readableNames()}`);
-      return undefined;
-    }
-    while (!stream.isWhole && (stream.head.length < 16 || (format.isText && !stream.head.includes(10))))
-      if (stream.head.length > HEAD_SIZE) break;
-      else await stream.more();
-    return { format, head: createHead(withoutByteOrderMark(stream.head), stream.isWhole) };
+  const asked = options.format ?? (mapping === undefined ? undefined : CSV.name);
+  const found = await recogniseTrace(bytes, { formats: FORMATS, asked, account, member }, (message, hint, severity) =>
+    addUnrecognised(account, member, 'unknown-format', message, hint, severity),
+  );
+  if (found === undefined) return;
+  const { format, head, stream } = found;
+  if (format.open === undefined) {
+    const message = `this is ${format.description} (${format.name}), which dropcast does not read yet`;
+    const hint = format.hint ?? `dropcast reads ${readableNames()} today`;
+    if (account.format === 'unknown') account.format = format.name;
+    addUnrecognised(account, member, 'unsupported-format', message, hint);
+    return;
   }
-  for (;;) {
-    // Magic numbers need 12 bytes, text its first line; more is waited for only where that does not tell.
-    while (stream.head.length < 12 && !stream.isWhole) await stream.more();
-    const head = createHead(withoutByteOrderMark(stream.head), stream.isWhole);
-    const format = FORMATS.find(({ recognise }) => recognise(head));
-    if (format !== undefined) return { format, head };
-    const isOpenJson = head.json !== undefined && !head.json.isWhole;
-    if (stream.isWhole || stream.head.length >= (isOpenJson ? 16 * HEAD_SIZE : HEAD_SIZE)) {
-      if (stream.head.length === 0) addUnknown(account, 'the input is empty', `dropcast reads ${readableNames()}`);
-      else addUnknown(account, 'no known trace format begins like this', describeUnknown(head));
-      return undefined;
-    }
-    await stream.more();
-  }
+  noteFormat(account, format, member);
+  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+  const decoder = format.open({ batch, dictionary, account, head, mapping, fields: options.fields });
+  yield* pump(stream.read(), decoder, batch, account);
 }
 
-function describeUnknown({ json }: Head): string {
-  const override = `dropcast reads ${readableNames()}; --format NAME overrides recognition`;
-  if (json === undefined) return override;
-  return `its JSON objects have the keys ${[...json.top].slice(0, 12).join(', ')}; ${override}`;
+/** The members of an archive, each recognised by itself; those that are no traces are named and passed over. */
+async function* readMembers(
+  bytes: Peekable,
+  options: ReadOptions,
+  outer: string | undefined,
+  depth: number,
+): AsyncGenerator<FlowBatch> {
+  const { account } = options;
+  let count = 0;
+  for await (const { name, size, bytes: content } of readTar(bytes.read(), (message) =>
+    addFailure(account, 'truncated-input', message),
+  )) {
+    if (size === 0) continue;
+    count++;
+    yield* readInput(content, options, outer === undefined ? name : `${outer}/${name}`, depth + 1);
+  }
+  if (count === 0) addUnrecognised(account, undefined, 'unknown-format', 'the archive holds no files', '');
+  else if (depth === 0 && account.read === 0 && !account.diagnostics.some(({ severity }) => severity === 'error'))
+    addUnrecognised(
+      account,
+      undefined,
+      'unknown-format',
+      'no file in the archive is a trace with records',
+      `dropcast reads ${readableNames()}`,
+    );
 }
 
-function addUnknown(account: TraceAccount, message: string, hint: string): void {
-  account.diagnostics.push({ severity: 'error', code: 'unknown-format', message, file: account.file, hint });
+/** Refuses an input; in an archive only the member, and only the first few by name. */
+function addUnrecognised(
+  account: TraceAccount,
+  member: string | undefined,
+  code: 'unknown-format' | 'unsupported-format',
+  message: string,
+  hint: string,
+  severity: 'error' | 'warning' = 'error',
+): void {
+  const told = account.diagnostics.filter((one) => one.code === code).length;
+  if (member !== undefined && told >= MALFORMED_SHOWN) return;
+  account.diagnostics.push({
+    severity: member === undefined ? severity : 'warning',
+    code,
+    message: member === undefined ? message : `${member}: ${message}; not read`,
+    file: account.file,
+    ...(hint !== '' && { hint }),
+  });
+}
+
+/** An archive may hold several formats: all are named, each with what it cannot show. */
+function noteFormat(account: TraceAccount, { name, limits }: TraceFormat, member: string | undefined): void {
+  const names = member === undefined || account.format === 'unknown' ? [] : account.format.split(' + ');
+  if (!names.includes(name)) account.format = [...names, name].join(' + ');
+  for (const limit of limits) if (!account.limits.includes(limit)) account.limits.push(limit);
 }
 
 async function* pump(
@@ -223,6 +248,7 @@ function* handOut(
   batch.count = count;
   account.used += count;
   noteTimes(batch, account);
+  noteLines(batch, account);
   decoder.willHandOut?.(count);
   try {
     yield batch;
@@ -244,6 +270,12 @@ function noteTimes({ timeUs, count }: FlowBatch, account: TraceAccount): void {
     account.firstUs = first;
     account.lastUs = last;
   }
+}
+
+/** Rows say lines of the file, whatever was unwrapped on the way. */
+function noteLines({ line, count }: FlowBatch, account: TraceAccount): void {
+  const lineOf = originOf(account)?.lineOf;
+  if (lineOf !== undefined) for (let row = 0; row < count; row++) line[row] = lineOf(line[row]!);
 }
 
 function moveToFront(batch: FlowBatch, from: number, count: number): void {
@@ -272,12 +304,4 @@ function grow(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer> {
   const grown = new Uint8Array(Math.max(size, bytes.length * 2));
   grown.set(bytes);
   return grown;
-}
-
-function hasByteOrderMark(bytes: Uint8Array): boolean {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-}
-
-function withoutByteOrderMark(bytes: Uint8Array): Uint8Array {
-  return hasByteOrderMark(bytes) ? bytes.subarray(3) : bytes;
 }

@@ -202,7 +202,6 @@ test('names of formats that have a reader are unique', () => {
   const names = FORMATS.filter(({ open }) => open !== undefined).map(({ name }) => name);
   assert.deepEqual([...names].sort(), [
     'aws-vpc',
-    'aws-vpc-cloudwatch',
     'azure-nsg',
     'azure-vnet',
     'binary',
