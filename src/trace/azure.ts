@@ -25,6 +25,7 @@ export const AZURE_NSG: TraceFormat = {
   recognise: ({ json }) =>
     json !== undefined && ((json.all.has('properties') && json.all.has('flows')) || json.all.has('flowTuples')),
   isText: true,
+  isDocument: true,
   limits: LIMITS,
   open: openAzure,
 };
@@ -35,6 +36,7 @@ export const AZURE_VNET: TraceFormat = {
   description: 'Azure VNet flow logs',
   recognise: ({ json }) => json !== undefined && json.all.has('flowRecords'),
   isText: true,
+  isDocument: true,
   limits: LIMITS,
   open: openAzure,
 };

@@ -89,12 +89,14 @@ export const ENVELOPES: readonly Wrapper[] = [
   {
     name: 'json-array',
     isLog: false,
+    isLayout: true,
     recognise: ({ json }) => json !== undefined && json.isInArray,
     open: (layer, head) => openEnvelope('json-array', { take: 'record' }, layer, head),
   },
   {
     name: 'pretty-json',
     isLog: false,
+    isLayout: true,
     recognise: ({ json }) => json !== undefined && json.isMultiLine,
     open: (layer, head) => openEnvelope('pretty-json', { take: 'record' }, layer, head),
   },
@@ -130,6 +132,7 @@ function envelope(
   return {
     name,
     isLog: content === 'log',
+    ...(name === 'records' && { isLayout: true }),
     recognise: ({ json }) => json !== undefined && test(json),
     open: (layer, head) => openEnvelope(name, root, layer, head),
   };

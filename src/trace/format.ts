@@ -25,6 +25,8 @@ export interface TraceFormat {
    * such a prefix is a shipper's and is cut off before the reader sees the line.
    */
   readonly isPrefixed?: true;
+  /** True where the reader takes whole JSON documents of any layout: they are not cut into their records for it. */
+  readonly isDocument?: true;
   /** Makes the reader; absent: recognised, and refused by name. */
   readonly open?: (context: ReadContext) => TraceDecoder;
   /** For a format without a reader: what the user can do instead. */

@@ -122,7 +122,10 @@ function choose(head: Head, asked: TraceFormat | undefined, formats: readonly Tr
   if (isOpenJson && !isEnough && mayBeEnvelope(head.json!)) return 'more';
   if (asked?.isText !== false) {
     const wrapper = WRAPPERS.find(({ recognise }) => recognise(head));
-    if (wrapper !== undefined) return { wrapper };
+    const takesDocument = (one: TraceFormat): boolean => one.isDocument === true && one.recognise(head);
+    const isTaken =
+      wrapper?.isLayout === true && (asked === undefined ? formats.some(takesDocument) : takesDocument(asked));
+    if (wrapper !== undefined && !isTaken) return { wrapper };
   }
   if (asked !== undefined) {
     const hasEnough = head.isWhole || size > HEAD_SIZE || (size >= 16 && (!asked.isText || head.bytes.includes(10)));

@@ -15,6 +15,8 @@ export interface Wrapper {
   readonly recognise: (head: Head) => boolean;
   /** True where other lines of the same program are to be expected between the records. */
   readonly isLog: boolean;
+  /** True where it is JSON's own layout and no shipper's: a reader of documents takes it as it is. */
+  readonly isLayout?: true;
   readonly open: (layer: Layer, head: Head) => Unwrapper;
 }
 

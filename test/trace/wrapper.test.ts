@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { gzipSync } from 'node:zlib';
 import { isBalanced, total } from '../../src/trace/account.ts';
+import { FORMATS } from '../../src/trace/read.ts';
 import { readAll, type Result } from './build.ts';
 import {
   AWS_VPC_TEXT,
@@ -72,7 +73,12 @@ async function checkShippings(name: string, bytes: Uint8Array): Promise<number> 
     const text = Buffer.from(bytes).toString(shipping.carries === 'bytes' ? 'latin1' : 'utf8');
     const shipped = await readAll(shipping.wrap(text));
     const label = `${name} by ${shipping.name}`;
-    assert.deepEqual(shipped.account.containers.slice(0, shipping.containers.length), shipping.containers, label);
+    // A reader of documents takes JSON in any layout.
+    const takesLayout = FORMATS.find(({ name: one }) => one === plain.account.format)?.isDocument === true;
+    const containers = shipping.containers.filter(
+      (one) => !takesLayout || !['json-array', 'pretty-json'].includes(one),
+    );
+    assert.deepEqual(shipped.account.containers.slice(0, containers.length), containers, label);
     assert.equal(shipped.account.format, plain.account.format, label);
     assert.ok(isBalanced(shipped.account), label);
     assert.deepEqual(factsOf(shipped), factsOf(plain), label);
