@@ -13,7 +13,7 @@ import { formatIpv4 } from '../src/model/address.ts';
 import type { Flow } from '../src/model/flow.ts';
 import { Verdict } from '../src/model/verdict.ts';
 import { formatEnvironment, readEnvironment } from './environment.ts';
-import { createNaive } from './naive.ts';
+import { createNaive } from './peers/naive.ts';
 import { makeData, makeFlows, makeHandshakes } from './traffic.ts';
 
 interface Row {

@@ -66,7 +66,23 @@ export function makeData(connections: number, count: number, seed: number): Flow
   return batch;
 }
 
-function setPacket(
+/** The five-tuple of a connection by its number: 4,096 servers and as many clients as it takes, no two alike. */
+export function tupleOf(connection: number): {
+  client: number;
+  server: number;
+  clientPort: number;
+  serverPort: number;
+} {
+  return {
+    client: 0x0a400000 + (Math.imul(connection, 0x9e3779b1) >>> 12),
+    server: 0x0a800000 + (connection & 4095),
+    clientPort: 32_768 + Math.floor(connection / 4096),
+    serverPort: 8080,
+  };
+}
+
+/** One TCP packet of a connection; times advance with rows. */
+export function setPacket(
   batch: FlowBatch,
   row: number,
   connection: number,
@@ -74,17 +90,14 @@ function setPacket(
   flags: number,
 ): void {
   clearRow(batch, row);
-  // 4,096 servers and as many clients as it takes: no two connections share a five-tuple.
-  const client = 0x0a400000 + (Math.imul(connection, 0x9e3779b1) >>> 12);
-  const server = 0x0a800000 + (connection & 4095);
-  const clientPort = 32_768 + Math.floor(connection / 4096);
+  const { client, server, clientPort, serverPort } = tupleOf(connection);
   const isReply = direction === 'reply';
   batch.family[row] = 4;
   batch.protocol[row] = Protocol.Tcp;
   batch.src[row] = isReply ? server : client;
   batch.dst[row] = isReply ? client : server;
-  batch.srcPort[row] = isReply ? 8080 : clientPort;
-  batch.dstPort[row] = isReply ? clientPort : 8080;
+  batch.srcPort[row] = isReply ? serverPort : clientPort;
+  batch.dstPort[row] = isReply ? clientPort : serverPort;
   batch.tcpFlags[row] = flags;
   batch.timeUs[row] = 1.79e15 + row;
   batch.bytes[row] = 100;

@@ -1,33 +1,24 @@
 // Builds what is shipped: the library, the browser's door and the CLI as esbuild bundles, and the type declarations.
-// Checks inside hot loops are written `if (verify) ...`; `verify` is defined away here and on in tests.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
-
-const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-const shared = {
-  bundle: true,
-  target: 'node20',
-  logLevel: 'warning',
-  legalComments: 'none',
-  define: { 'globalThis.DROPCAST_VERIFY': 'false', 'globalThis.DROPCAST_VERSION': JSON.stringify(version) },
-};
+import { BUNDLE } from './bundle.mjs';
 
 rmSync('dist', { recursive: true, force: true });
 mkdirSync('dist', { recursive: true });
 await Promise.all([
   build({
-    ...shared,
+    ...BUNDLE,
     entryPoints: ['src/index.ts'],
     outfile: 'dist/index.js',
     platform: 'node',
     format: 'esm',
     banner: { js: requireBanner() },
   }),
-  build({ ...shared, entryPoints: ['src/engine.ts'], outfile: 'dist/engine.js', platform: 'neutral', format: 'esm' }),
+  build({ ...BUNDLE, entryPoints: ['src/engine.ts'], outfile: 'dist/engine.js', platform: 'neutral', format: 'esm' }),
   build({
-    ...shared,
+    ...BUNDLE,
     entryPoints: ['src/cli/bin.ts'],
     outfile: 'dist/cli.cjs',
     platform: 'node',

@@ -1,14 +1,14 @@
 /**
- * The evaluator that one writes first, as the alternative that bench/main.ts names: pods in a Map by address, and then, for every flow,
+ * The evaluator that one writes first, as the alternative that bench/main.ts and bench/limit name: pods in a Map by address, and then, for every flow,
  * every policy, rule and peer in turn, labels compared as strings and CIDRs read from their text. It covers what the flows of the
  * benchmark ask (IPv4, pods and outside addresses, NetworkPolicy); on those its verdicts must be those of the engine.
  */
-import { parseAddress } from '../src/model/address.ts';
-import { parseCidr } from '../src/model/cidr.ts';
-import type { Pod, Snapshot } from '../src/model/cluster.ts';
-import type { Labels, Selector } from '../src/model/label.ts';
-import type { Direction, Peer, PodSet, Policy, Rule } from '../src/model/policy.ts';
-import { PORT_PROTOCOLS, type PortMatch } from '../src/model/port.ts';
+import { parseAddress } from '../../src/model/address.ts';
+import { parseCidr } from '../../src/model/cidr.ts';
+import type { Pod, Snapshot } from '../../src/model/cluster.ts';
+import type { Labels, Selector } from '../../src/model/label.ts';
+import type { Direction, Peer, PodSet, Policy, Rule } from '../../src/model/policy.ts';
+import { PORT_PROTOCOLS, type PortMatch } from '../../src/model/port.ts';
 
 /** True where the flow is allowed; addresses as unsigned 32-bit numbers, `protocol` an IANA number. */
 export type NaiveEvaluator = (source: number, destination: number, protocol: number, port: number) => boolean;

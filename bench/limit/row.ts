@@ -1,0 +1,82 @@
+/** What a benchmark's row is: data that is prepared once, contenders that each run in fresh processes, and goals over their figures. */
+import type { JobResult } from './job.ts';
+
+/** Prepared data; the key names its folder, so that equal data is made once. */
+export interface Data {
+  readonly key: string;
+  readonly prepare: (folder: string) => void | Promise<void>;
+}
+
+/** One side of a row. */
+export interface Contender {
+  /** Within its row: `plain`, `wasm`, `C`, ... */
+  readonly name: string;
+  readonly data: Data;
+  /** Passes of a process; the first half warms up. */
+  readonly passes: number;
+  /** Elements that slow contenders are held to. */
+  readonly sample: number;
+  readonly values: Readonly<Record<string, number>>;
+  /** How its process is started. */
+  readonly start:
+    | { readonly kind: 'job'; readonly job: string }
+    | { readonly kind: 'c'; readonly source: string; readonly options: readonly string[] }
+    | { readonly kind: 'command'; readonly run: (folder: string) => Promise<JobResult> };
+  /** Does not take part where this gives a reason. */
+  readonly absent?: () => string | undefined;
+}
+
+/** What one process of a contender gave: elements a second, and seconds of the median pass. */
+export interface Measured {
+  readonly rate: number;
+  readonly seconds: number;
+  readonly bytes: number | undefined;
+}
+
+/** Looks a contender's figure of one round up; undefined where it did not take part. */
+export type Look = (contender: string) => Measured | undefined;
+
+/** A figure that is asked of every round, and what it must reach. */
+export interface Goal {
+  /** What the figure is, with its unit: `x C`, `MiB`, `s`. */
+  readonly text: string;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  readonly figure: (look: Look) => number | undefined;
+}
+
+/** One row of the table. */
+export interface Row {
+  readonly name: string;
+  readonly title: string;
+  readonly contenders: readonly Contender[];
+  /** Those without a bound are shown, not judged. */
+  readonly goals: readonly Goal[];
+  /** What a reader must know about the figures. */
+  readonly note?: string;
+}
+
+/** A goal's outcome over all rounds. */
+export interface Outcome {
+  readonly goal: Goal;
+  readonly median: number | undefined;
+  readonly low: number;
+  readonly high: number;
+  readonly state: 'reached' | 'missed' | 'not measured' | 'shown';
+}
+
+/** A row's outcome. */
+export interface RowResult {
+  readonly row: Row;
+  readonly outcomes: readonly Outcome[];
+  /** Median rate of each contender that took part. */
+  readonly rates: readonly {
+    readonly name: string;
+    readonly rate: number;
+    readonly seconds: number;
+    readonly bytes: number | undefined;
+  }[];
+  /** Why contenders are missing, or hashes differ. */
+  readonly problems: readonly string[];
+  readonly isRight: boolean;
+}

@@ -1,0 +1,277 @@
+/** The rows: every ratio that the project has set itself, the data it is taken on, and who takes part. */
+import { prepareAddresses4, prepareAddresses6 } from './address.ts';
+import { prepareConnections, spanUs } from './connection.ts';
+import { prepareDecision } from './decision.ts';
+import { prepareReplay } from './replay.ts';
+import type { Contender, Data, Goal, Look, Row } from './row.ts';
+import { findCompiler } from './run.ts';
+
+/** How large everything is: `full` for figures, `quick` for a look, `test` for a test that looks at hashes alone. */
+export type Scale = 'full' | 'quick' | 'test';
+
+/** Raise it when what a `prepare` writes changes, so that old data is not taken for new. */
+const DATA_VERSION = 1;
+
+/** All rows at a scale. */
+export function makeRows(scale: Scale): Row[] {
+  const pick = (full: number, quick: number, test: number): number =>
+    scale === 'full' ? full : scale === 'quick' ? quick : test;
+  return [
+    addressRow4(
+      'ipv4-100',
+      'IPv4 look-up, 100 CIDRs, Zipf',
+      100,
+      pick(1 << 20, 1 << 18, 4096),
+      pick(65_536, 16_384, 512),
+      30,
+      150,
+    ),
+    addressRow4(
+      'ipv4-10k',
+      'IPv4 look-up, 10,000 CIDRs, Zipf',
+      pick(10_000, 10_000, 500),
+      pick(1 << 20, 1 << 18, 4096),
+      pick(4096, 1024, 256),
+      3000,
+      undefined,
+    ),
+    addressRowMillion(pick(1_000_000, 100_000, 2000), pick(1 << 20, 1 << 18, 4096)),
+    addressRow6(pick(10_000, 2_000, 200), pick(1 << 20, 1 << 17, 4096), pick(2048, 1024, 256)),
+    decisionRow(
+      pick(1000, 1000, 60),
+      pick(1000, 200, 40),
+      pick(10, 10, 4),
+      pick(1 << 20, 1 << 18, 4096),
+      pick(4096, 1024, 256),
+    ),
+    connectionRow(
+      'connections-1e4',
+      pick(10_000, 10_000, 500),
+      pick(1 << 20, 1 << 18, 4096),
+      pick(1 << 18, 1 << 16, 1024),
+      0.7,
+    ),
+    ...(scale === 'test'
+      ? []
+      : [
+          connectionRow(
+            'connections-1e6',
+            pick(1_000_000, 200_000, 0),
+            pick(1 << 20, 1 << 18, 0),
+            pick(1 << 18, 1 << 16, 0),
+            0.7,
+          ),
+        ]),
+    ...(scale === 'full' ? [connectionRow('connections-1e7', 10_000_000, 1 << 21, 0, 0.35)] : []),
+    replayRow(pick(1000, 1000, 60), pick(1000, 200, 40), pick(200_000, 40_000, 300), pick(4_000_000, 800_000, 6000)),
+  ];
+}
+
+function addressRow4(
+  name: string,
+  title: string,
+  prefixes: number,
+  addresses: number,
+  sample: number,
+  blockListGoal: number,
+  anchorGoal: number | undefined,
+): Row {
+  const data: Data = {
+    key: `ipv4-${prefixes}-${addresses}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareAddresses4(folder, { prefixes, addresses }),
+  };
+  return {
+    name,
+    title,
+    contenders: [
+      reference('C', data, 'lookup4.c', 40, sample, ['SAMPLE', 'trie']),
+      job('plain', data, 'plain ipv4', 40, sample),
+      job('BlockList', data, 'BlockList ipv4', 4, sample),
+      job('ipaddr.js', data, 'ipaddr.js ipv4', 4, Math.min(sample, 1024)),
+      job('ip-num', data, 'ip-num ipv4', 4, Math.min(sample, 256)),
+    ],
+    goals: [
+      ratio('bulk', 'C', 0.45),
+      ratio('plain', 'C', 0.17),
+      ratio('bulk', 'BlockList', blockListGoal),
+      ...(anchorGoal === undefined ? [] : [ratio('C', 'BlockList', anchorGoal)]),
+      ratio('bulk', 'ipaddr.js'),
+      ratio('bulk', 'ip-num'),
+    ],
+    note: 'Every prefix has a value of its own. Peers are given parsed addresses and say only whether one is in the set.',
+  };
+}
+
+function addressRowMillion(prefixes: number, addresses: number): Row {
+  const data: Data = {
+    key: `ipv4-${prefixes}-${addresses}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareAddresses4(folder, { prefixes, addresses }),
+  };
+  return {
+    name: 'ipv4-1m',
+    title: 'IPv4 look-up, 1,000,000 prefixes, Zipf',
+    contenders: [
+      reference('C', data, 'lookup4.c', 20, addresses, ['SAMPLE', 'dxr']),
+      reference('C trie', data, 'lookup4.c', 20, addresses, ['SAMPLE', 'trie']),
+      job('plain', data, 'plain ipv4', 20, addresses),
+    ],
+    goals: [ratio('bulk', 'C', 0.4), size('bulk', 16), ratio('C trie', 'C')],
+    note: 'C is DXR; C trie is 16-8-8, fast and large.',
+  };
+}
+
+function addressRow6(prefixes: number, addresses: number, sample: number): Row {
+  const data: Data = {
+    key: `ipv6-${prefixes}-${addresses}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareAddresses6(folder, { prefixes, addresses }),
+  };
+  return {
+    name: 'ipv6',
+    title: `IPv6 look-up, ${prefixes.toLocaleString('en')} prefixes, Zipf`,
+    contenders: [
+      reference('C', data, 'lookup6.c', 20, addresses, ['SAMPLE']),
+      job('plain', data, 'plain ipv6', 20, addresses),
+      job('BigInt', data, 'BigInt ipv6', 4, addresses),
+      job('BlockList', data, 'BlockList ipv6', 4, sample),
+    ],
+    goals: [ratio('bulk', 'C', 0.4), ratio('bulk', 'BigInt', 5), ratio('bulk', 'BlockList')],
+  };
+}
+
+function decisionRow(pods: number, policies: number, few: number, flows: number, sample: number): Row {
+  const world = (count: number): Data => ({
+    key: `decision-${pods}-${count}-${flows}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareDecision(folder, { pods, policies: count, flows }),
+  });
+  const data = world(policies);
+  return {
+    name: 'decision',
+    title: `decision, ${pods.toLocaleString('en')} pods x ${policies.toLocaleString('en')} policies`,
+    contenders: [
+      reference('C', data, 'decide.c', 20, sample, ['SAMPLE']),
+      job('plain', data, 'plain decision', 20, sample),
+      job(`plain, ${few} policies`, world(few), 'plain decision', 20, sample),
+      job('naive', data, 'naive decision', 4, sample, { pods, policies }),
+      job('oracle', data, 'oracle decision', 2, Math.min(64, sample), { pods, policies }),
+    ],
+    goals: [
+      ratio('bulk', 'C', 0.7),
+      ratio('plain', 'C', 0.4),
+      ratio('bulk', 'naive', 1000),
+      {
+        text: `x the time at ${few} policies`,
+        atMost: 2,
+        figure: (look) => divide(rateOf(look, `plain, ${few} policies`), rateOf(look, 'plain')),
+      },
+      ratio('bulk', 'oracle'),
+    ],
+    note: 'C reads the very buffer that the engine compiled.',
+  };
+}
+
+function connectionRow(name: string, live: number, packets: number, sample: number, goal: number): Row {
+  const data: Data = {
+    key: `connections-${live}-${packets}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareConnections(folder, { live, packets }),
+  };
+  const values = { live };
+  return {
+    name,
+    title: `connection table, ${live.toLocaleString('en')} live`,
+    contenders: [
+      reference('C', data, 'track.c', 8, sample, ['SAMPLE', String(live), String(spanUs(packets))]),
+      job('plain', data, 'plain connections', 8, sample, values),
+      ...(sample === 0 ? [] : [job('Map', data, 'Map connections', 4, sample, values)]),
+    ],
+    goals: [
+      ratio('bulk', 'C', goal),
+      {
+        text: 'bytes a connection',
+        atMost: 40,
+        figure: (look) => divide(bulkOf(look)?.bytes, live),
+      },
+      ...(sample === 0 ? [] : [ratio('bulk', 'Map', 20)]),
+    ],
+    note: 'Packets of connections drawn evenly, all TCP states passed; a Map of ten million strings does not fit a heap of 8 GB.',
+  };
+}
+
+function replayRow(pods: number, policies: number, connections: number, records: number): Row {
+  const data: Data = {
+    key: `replay-${pods}-${policies}-${connections}-${records}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareReplay(folder, { pods, policies, connections, records }),
+  };
+  return {
+    name: 'replay',
+    title: `stateful replay of a binary trace, ${pods.toLocaleString('en')} x ${policies.toLocaleString('en')}`,
+    contenders: [
+      reference('C', data, 'replay.c', 6, 0, []),
+      job('plain', data, 'plain replay', 6, 0, { pods, policies, records }),
+    ],
+    goals: [
+      ratio('bulk', 'C', 0.6),
+      { text: 'million records/s', atLeast: 25, figure: (look) => divide(bulkOf(look)?.rate, 1e6) },
+    ],
+    note: 'From the bytes of the trace to the sums of each group, on one thread.',
+  };
+}
+
+function reference(
+  name: string,
+  data: Data,
+  source: string,
+  passes: number,
+  sample: number,
+  options: readonly string[],
+): Contender {
+  return {
+    name,
+    data,
+    passes,
+    sample,
+    values: {},
+    start: { kind: 'c', source, options },
+    absent: () => (findCompiler() === undefined ? 'there is no C compiler (cc)' : undefined),
+  };
+}
+
+function job(
+  name: string,
+  data: Data,
+  own: string,
+  passes: number,
+  sample: number,
+  values: Contender['values'] = {},
+): Contender {
+  return { name, data, passes, sample, values, start: { kind: 'job', job: own } };
+}
+
+/** How many times as fast `who` is as `other`; `bulk` is what replay uses by default. */
+function ratio(who: string, other: string, atLeast?: number): Goal {
+  return {
+    text: who === 'bulk' ? `x ${other}` : `${who} x ${other}`,
+    ...(atLeast !== undefined && { atLeast }),
+    figure: (look) => divide(rateOf(look, who), rateOf(look, other)),
+  };
+}
+
+function size(who: string, atMost: number): Goal {
+  return {
+    text: 'MiB',
+    atMost,
+    figure: (look) => divide((who === 'bulk' ? bulkOf(look) : look(who))?.bytes, 2 ** 20),
+  };
+}
+
+/** WASM where a row has it, else plain TypeScript. */
+function bulkOf(look: Look): ReturnType<Look> {
+  return look('wasm') ?? look('plain');
+}
+
+function rateOf(look: Look, name: string): number | undefined {
+  return (name === 'bulk' ? bulkOf(look) : look(name))?.rate;
+}
+
+function divide(value: number | undefined, by: number | undefined): number | undefined {
+  return value === undefined || by === undefined ? undefined : value / by;
+}
