@@ -2,7 +2,9 @@
  * Address look-up: sets of random prefixes, each with a value of its own (the worst case; the blocks of real policies fall into few
  * classes), flattened to disjoint intervals, and addresses with Zipf's popularity over 65,536 hosts, four in five of them inside.
  */
-import { buildSearch6, buildTrie4 } from '../../src/compile/trie.ts';
+import { Header } from '../../src/compile/layout.ts';
+import { buildLookup6 } from '../../src/compile/search6.ts';
+import { buildLookup4 } from '../../src/compile/trie.ts';
 import type { Program } from '../../src/compile/program.ts';
 import { findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
 import { createRandom, type Random } from '../../src/generate/random.ts';
@@ -52,20 +54,30 @@ export function prepareAddresses6(folder: string, { prefixes: count, addresses }
     const words = [0x20000000 + (random.next() >>> 4), random.next(), random.next(), random.next()];
     return { words: words.map((word, index) => maskTo(word, Math.min(32, length - 32 * index))), length };
   });
-  const { starts, values } = flatten(prefixes, 128);
-  const words = new Uint32Array(starts.length * 4);
-  starts.forEach((start, index) => words.set(wordsOf(start, 4), index * 4));
-  writeColumn(folder, 'starts6.u32', words);
-  writeColumn(folder, 'values6.u32', Uint32Array.from(values));
+  const whole = flatten(prefixes, 128);
+  writeColumn(folder, 'starts6.u32', wordsOf(whole.starts));
+  writeColumn(folder, 'values6.u32', Uint32Array.from(whole.values));
+  // The engine keeps single addresses in a table of their own. The longest prefix wins, so they lie over everything else.
+  const hosts = new Map(
+    prefixes.flatMap(({ words, length }, index) => (length === 128 ? [[keyOf(words), index + 1] as const] : [])),
+  );
+  const others = flatten(
+    prefixes.map((prefix) => (prefix.length === 128 ? undefined : prefix)),
+    128,
+  );
+  writeColumn(folder, 'starts6-without-hosts.u32', wordsOf(others.starts));
+  writeColumn(folder, 'values6-without-hosts.u32', Uint32Array.from(others.values));
+  writeColumn(folder, 'hosts6.u32', wordsOf([...hosts.keys()]));
+  writeColumn(folder, 'hostvalues6.u32', Uint32Array.from(hosts.values()));
   writeColumn(
     folder,
     'prefixes6.u32',
     Uint32Array.from(prefixes.flatMap(({ words: own, length }) => [...own, length])),
   );
-  const hosts = Array.from({ length: HOSTS }, () => addressNear(random, prefixes, 4));
+  const clients = Array.from({ length: HOSTS }, () => addressNear(random, prefixes, 4));
   const draw = createZipf(random, HOSTS);
   const out = new Uint32Array(addresses * 4);
-  for (let row = 0; row < addresses; row++) out.set(hosts[draw()]!, row * 4);
+  for (let row = 0; row < addresses; row++) out.set(clients[draw()]!, row * 4);
   writeColumn(folder, 'addresses6.u32', out);
 }
 
@@ -73,24 +85,31 @@ export function prepareAddresses6(folder: string, { prefixes: count, addresses }
 export const openPlain4: OpenJob = (folder, options) => {
   const starts = [...readColumn(folder, 'starts.u32')];
   const values = [...readColumn(folder, 'values.u32')];
-  const trie = buildTrie4({ starts, values });
-  const program = trie as unknown as Program;
+  const lookup = buildLookup4({ starts, values });
+  const program = lookup as unknown as Program;
   const addresses = readColumn(folder, 'addresses.u32');
   const out = new Uint32Array(addresses.length);
-  return lookUpJob(out, options, trie.root4.byteLength + trie.mid4.byteLength + trie.leaf4.byteLength, () => {
+  return lookUpJob(out, options, bytesOf(lookup), () => {
     for (let row = 0; row < addresses.length; row++) out[row] = findEndpoint4(program, addresses[row]!);
   });
 };
 
 /** The engine's look-up of IPv6 in plain TypeScript. */
 export const openPlain6: OpenJob = (folder, options) => {
-  const starts6 = readColumn(folder, 'starts6.u32');
-  const starts = Array.from({ length: starts6.length / 4 }, (_, at) => keyOf(starts6.subarray(at * 4, at * 4 + 4)));
-  const search = buildSearch6({ starts, values: [...readColumn(folder, 'values6.u32')] });
-  const program = search as unknown as Program;
+  const hostValues = readColumn(folder, 'hostvalues6.u32');
+  const lookup = buildLookup6(
+    {
+      starts: readKeys(folder, 'starts6-without-hosts.u32'),
+      values: [...readColumn(folder, 'values6-without-hosts.u32')],
+    },
+    readKeys(folder, 'hosts6.u32').map((key, index) => [key, hostValues[index]!] as const),
+  );
+  const header = new Uint32Array(Header.Size);
+  for (const [word, value] of lookup.scalars) header[word] = value;
+  const program = { ...lookup, header } as unknown as Program;
   const addresses = readColumn(folder, 'addresses6.u32');
   const out = new Uint32Array(addresses.length / 4);
-  return lookUpJob(out, options, search.starts6.byteLength + search.values6.byteLength, () => {
+  return lookUpJob(out, options, bytesOf(lookup), () => {
     for (let row = 0; row < out.length; row++) {
       const at = row * 4;
       out[row] = findEndpoint6(program, addresses[at]!, addresses[at + 1]!, addresses[at + 2]!, addresses[at + 3]!);
@@ -113,13 +132,18 @@ function lookUpJob(out: Uint32Array, { sample }: JobOptions, bytes: number, run:
 }
 
 /** Disjoint intervals: the most specific prefix that contains an address gives its value, the last of equal ones. */
-function flatten(prefixes: readonly Prefix[], bits: number): { starts: bigint[] | number[]; values: number[] } {
+function flatten(
+  prefixes: readonly (Prefix | undefined)[],
+  bits: number,
+): { starts: bigint[] | number[]; values: number[] } {
   const isWide = bits === 128;
-  const keyed = prefixes.map(({ words, length }, index) => {
+  const keyed = prefixes.flatMap((prefix, index) => {
+    if (prefix === undefined) return [];
+    const { words, length } = prefix;
     const first = isWide ? keyOf(words) : words[0]!;
     const size = isWide ? 1n << BigInt(bits - length) : 2 ** (bits - length);
     const end = isWide ? (first as bigint) + (size as bigint) : (first as number) + (size as number);
-    return { first, end, length, value: index + 1 };
+    return [{ first, end, length, value: index + 1 }];
   });
   keyed.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : a.length - b.length || a.value - b.value));
   const limit = isWide ? 1n << 128n : 2 ** 32;
@@ -174,8 +198,21 @@ function keyOf(words: ArrayLike<number>): bigint {
   return key;
 }
 
-function wordsOf(key: bigint | number, width: number): number[] {
-  return Array.from({ length: width }, (_, index) =>
-    Number((BigInt(key) >> BigInt(32 * (width - 1 - index))) & 0xffffffffn),
+function readKeys(folder: string, name: 'starts6-without-hosts.u32' | 'hosts6.u32'): bigint[] {
+  const words = readColumn(folder, name);
+  return Array.from({ length: words.length / 4 }, (_, at) => keyOf(words.subarray(at * 4, at * 4 + 4)));
+}
+
+/** Four words each. */
+function wordsOf(keys: readonly (bigint | number)[]): Uint32Array {
+  return Uint32Array.from(
+    keys.flatMap((key) => [96n, 64n, 32n, 0n].map((shift) => Number((BigInt(key) >> shift) & 0xffffffffn))),
+  );
+}
+
+function bytesOf(tables: object): number {
+  return Object.values(tables).reduce<number>(
+    (sum, table) => sum + (ArrayBuffer.isView(table) ? table.byteLength : 0),
+    0,
   );
 }

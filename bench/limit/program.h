@@ -7,8 +7,8 @@
 
 #include "reference.h"
 
-enum { MAGIC = 0x31504344, LAYOUT_VERSION = 1, HEADER_WORDS = 16 };
-enum { HEADER_BYTES = 2, EGRESS_PAGES_PER_ROW = 4, INGRESS_PAGES_PER_ROW = 5, PAGES_PER_VECTOR = 6, DIALECT = 11 };
+enum { MAGIC = 0x31504344, LAYOUT_VERSION = 2, HEADER_WORDS = 24 };
+enum { HEADER_BYTES = 2, EGRESS_PAGES_PER_ROW = 4, INGRESS_PAGES_PER_ROW = 5, PAGES_PER_VECTOR = 6, DIALECT = 11, CELL_BYTES = 12 };
 enum { OWN_NODE_INGRESS = 1, OWN_NODE_EGRESS = 2 };
 enum { EGRESS_ROW, EGRESS_COLUMN, INGRESS_ROW, INGRESS_COLUMN, SELF, KIND, OBJECT, NODE_NUMBER, STRIDE };
 enum { OUTSIDE = 0, POD = 1, NODE = 3, SERVICE = 4, KIND_MASK = 7 };
@@ -17,14 +17,15 @@ enum { EXEMPT_CLASS = 0 };
 enum { DENY = 0, UNDECIDABLE = 1, ALLOW = 2 };
 enum { SAME_POD = 5, OWN_NODE = 6, DIALECT_EXEMPT = 7 };
 enum {
-  ROOT4 = 0, MID4 = 1, LEAF4 = 2, ENDPOINTS = 5, EGRESS_PAGE_INDEX = 6, EGRESS_PAGES = 7, INGRESS_PAGE_INDEX = 8,
-  INGRESS_PAGES = 9, PORT_CLASSES = 10, VECTOR_PAGE_INDEX = 11, VECTOR_PAGES = 12, OUTCOMES = 13, SECTIONS = 18
+  ROOT4 = 0, MID4 = 1, LEAF4 = 2, ENDPOINTS = 10, EGRESS_PAGE_INDEX = 11, EGRESS_PAGES = 12, INGRESS_PAGE_INDEX = 13,
+  INGRESS_PAGES = 14, PORT_CLASSES = 15, VECTOR_PAGE_INDEX = 16, VECTOR_PAGES = 17, OUTCOMES = 18, SECTIONS = 23
 };
 
 typedef struct {
-  uint32_t egressPagesPerRow, ingressPagesPerRow, pagesPerVector, dialect;
+  uint32_t egressPagesPerRow, ingressPagesPerRow, pagesPerVector, dialect, cellBytes;
   const int32_t *root4, *mid4, *leaf4, *endpoints;
-  const uint32_t *egressPageIndex, *egressPages, *ingressPageIndex, *ingressPages, *vectorPageIndex, *outcomes;
+  const uint32_t *egressPageIndex, *ingressPageIndex, *vectorPageIndex, *outcomes;
+  const void *egressPages, *ingressPages; /* cells of two or four bytes */
   const uint16_t *portClasses, *vectorPages;
   size_t bytes;
 } Program;
@@ -34,12 +35,14 @@ static Program readProgram(const char *folder) {
   const uint32_t *header = file.data;
   if (header[0] != MAGIC || header[1] != LAYOUT_VERSION || header[3] != SECTIONS)
     fail("the Program has another layout than this reference knows:", folder);
+  if (header[HEADER_WORDS + 3 * MID4 + 2] == 0) fail("IPv4 is in the form of fragments, which this reference does not read:", folder);
   const void *sections[SECTIONS];
   for (int section = 0; section < SECTIONS; section++)
     sections[section] = (char *)file.data + header[HEADER_WORDS + 3 * section + 1];
   return (Program){
       .egressPagesPerRow = header[EGRESS_PAGES_PER_ROW], .ingressPagesPerRow = header[INGRESS_PAGES_PER_ROW],
       .pagesPerVector = header[PAGES_PER_VECTOR], .dialect = header[DIALECT],
+      .cellBytes = header[CELL_BYTES],
       .root4 = sections[ROOT4], .mid4 = sections[MID4], .leaf4 = sections[LEAF4], .endpoints = sections[ENDPOINTS],
       .egressPageIndex = sections[EGRESS_PAGE_INDEX], .egressPages = sections[EGRESS_PAGES],
       .ingressPageIndex = sections[INGRESS_PAGE_INDEX], .ingressPages = sections[INGRESS_PAGES],
@@ -71,17 +74,22 @@ static uint32_t exemptOwnNode(const Program *program, const int32_t *node, const
   return isExempt ? OWN_NODE | ALLOW << 6 : outcome;
 }
 
-/* Verdict (bits 0-1), egress reason (2-7), ingress reason (8-13), missing facts (14-29). */
-static inline int32_t decide(const Program *program, int32_t source, int32_t destination, uint32_t portIndex) {
+static inline uint32_t cellAt(const void *pages, uint32_t page, uint32_t column, int isShort) {
+  uint32_t cell = page << 6 | (column & 63);
+  return isShort ? ((const uint16_t *)pages)[cell] : ((const uint32_t *)pages)[cell];
+}
+
+/* `isShort`, a constant where it is called: cells of two bytes. Verdict (bits 0-1), egress reason (2-7), ingress reason (8-13), missing facts (14-29). */
+static inline __attribute__((always_inline)) int32_t decide(const Program *program, int isShort, int32_t source, int32_t destination, uint32_t portIndex) {
   const int32_t *src = program->endpoints + source * STRIDE, *dst = program->endpoints + destination * STRIDE;
   uint32_t class = program->portClasses[portIndex];
   if (__builtin_expect(class == EXEMPT_CLASS, 0)) return ALLOW | DIALECT_EXEMPT << 2 | DIALECT_EXEMPT << 8;
   if (__builtin_expect((dst[KIND] & KIND_MASK) == SERVICE, 0)) fail("a Service is asked for, which this reference", "does not translate");
   if (__builtin_expect(src[SELF] >= 0 && src[SELF] == dst[SELF], 0)) return ALLOW | SAME_POD << 2 | SAME_POD << 8;
   uint32_t egressPage = program->egressPageIndex[(uint32_t)src[EGRESS_ROW] * program->egressPagesPerRow + ((uint32_t)dst[EGRESS_COLUMN] >> 6)];
-  uint32_t egress = outcomeAt(program, program->egressPages[egressPage << 6 | (dst[EGRESS_COLUMN] & 63)], class);
+  uint32_t egress = outcomeAt(program, cellAt(program->egressPages, egressPage, (uint32_t)dst[EGRESS_COLUMN], isShort), class);
   uint32_t ingressPage = program->ingressPageIndex[(uint32_t)dst[INGRESS_ROW] * program->ingressPagesPerRow + ((uint32_t)src[INGRESS_COLUMN] >> 6)];
-  uint32_t ingress = outcomeAt(program, program->ingressPages[ingressPage << 6 | (src[INGRESS_COLUMN] & 63)], class);
+  uint32_t ingress = outcomeAt(program, cellAt(program->ingressPages, ingressPage, (uint32_t)src[INGRESS_COLUMN], isShort), class);
   if (__builtin_expect((src[KIND] & KIND_MASK) == NODE, 0)) ingress = exemptOwnNode(program, src, dst, OWN_NODE_INGRESS, ingress);
   if (__builtin_expect((dst[KIND] & KIND_MASK) == NODE, 0)) egress = exemptOwnNode(program, dst, src, OWN_NODE_EGRESS, egress);
   uint32_t egressVerdict = egress >> 6 & 3, ingressVerdict = ingress >> 6 & 3;

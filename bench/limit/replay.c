@@ -5,15 +5,15 @@
  *
  *   replay FOLDER PASSES
  *
- * FOLDER has trace.bin, program.bin, party.i32 (a number for the workload of each endpoint, -1 outside) and listen.u32 (two words an
+ * FOLDER has trace.bin, widths.u8 (bytes an element of each of its columns), program.bin, party.i32 (a number for the workload of each endpoint, -1 outside) and listen.u32 (two words an
  * endpoint: protocol << 16 | port on which its pod listens).
  */
 #include "program.h"
 #include "track.h"
 
-enum { GROUP_MAGIC = 0x50555247, FILE_HEADER = 16, GROUP_HEADER = 24, QUOTE_SIZE = 22, COLUMNS = 26 };
+enum { GROUP_MAGIC = 0x50555247, FILE_HEADER = 16, GROUP_HEADER = 24, QUOTE_SIZE = 22, MOST_COLUMNS = 64 };
 enum { C_KIND, C_FAMILY, C_PROTOCOL, C_SRC, C_DST, C_SRC_PORT, C_DST_PORT, C_ICMP, C_FLAGS, C_TIME, C_BYTES, C_PACKETS, C_REPLY_BYTES };
-static const uint8_t WIDTHS[COLUMNS] = {1, 1, 1, 4, 4, 4, 4, 4, 2, 8, 8, 8, 8, 8, 1, 1, 1, 4, 4, 4, 4, 2, 4, 2, 4, 4};
+static const uint8_t *widths;
 
 typedef struct {
   uint32_t source, destination, port;
@@ -34,7 +34,7 @@ typedef struct {
 static uint32_t hashGroup(GroupKey key) {
   uint64_t hash = ((uint64_t)key.source << 32 | key.destination) * 0x9e3779b97f4a7c15u;
   hash = (hash ^ hash >> 32 ^ ((uint64_t)key.port << 32 | (uint32_t)key.decision)) * 0xd6e8feb86659fd93u;
-  return (uint32_t)(hash >> 32);
+  return (uint32_t)(hash >> 40);
 }
 
 static Groups createGroups(void) {
@@ -83,17 +83,26 @@ static int listens(const Program *program, int32_t endpoint, uint32_t protocol, 
   return listening[2 * endpoint] == asked || listening[2 * endpoint + 1] == asked;
 }
 
-/* A column of a group, aligned; one value stands for all rows. */
-static char *columnData[COLUMNS];
+/* A column of a group, aligned; one value stands for all rows. Columns that nobody reads are passed over. */
+static char *columnData[MOST_COLUMNS];
+
+#define FILL(type)                                                      \
+  for (uint32_t row = 0; row < rows; row++) ((type *)into)[row] = *(type *)value;
 
 static const char *readColumn(const char *at, int column, uint32_t rows) {
-  size_t width = WIDTHS[column];
+  size_t width = widths[column];
   int isPlain = *at++;
   size_t bytes = isPlain ? rows * width : width;
+  if (column > C_REPLY_BYTES) return at + bytes;
   if (columnData[column] == NULL) columnData[column] = allocate(65536, 8);
-  if (isPlain) memcpy(columnData[column], at, bytes);
-  else
-    for (uint32_t row = 0; row < rows; row++) memcpy(columnData[column] + row * width, at, width);
+  void *into = columnData[column];
+  char value[8] __attribute__((aligned(8)));
+  memcpy(value, at, width);
+  if (isPlain) memcpy(into, at, bytes);
+  else if (width == 1) memset(into, value[0], rows);
+  else if (width == 2) { FILL(uint16_t) }
+  else if (width == 4) { FILL(uint32_t) }
+  else { FILL(uint64_t) }
   return at + bytes;
 }
 
@@ -106,8 +115,11 @@ int main(int argumentCount, char **arguments) {
   const int32_t *party = readFile(folder, "party.i32").data;
   listening = readFile(folder, "listen.u32").data;
   buildTables();
+  File columns = readFile(folder, "widths.u8");
+  widths = columns.data;
   const char *file = trace.data, *fileEnd = file + trace.bytes;
-  if (trace.bytes < FILE_HEADER || memcmp(file, "DROPTRC", 7) != 0 || *(uint32_t *)(file + 8) != 1 || *(uint32_t *)(file + 12) != COLUMNS)
+  if (trace.bytes < FILE_HEADER || memcmp(file, "DROPTRC", 7) != 0 || columns.bytes > MOST_COLUMNS ||
+      *(uint32_t *)(file + 12) != columns.bytes)
     fail("the trace has another layout than this reference knows:", folder);
   double seconds[MOST_PASSES];
   uint32_t hash = 0;
@@ -124,7 +136,7 @@ int main(int argumentCount, char **arguments) {
       if (head[0] != GROUP_MAGIC) fail("a group is missing in", folder);
       uint32_t rows = head[2];
       const char *at = group + GROUP_HEADER + head[3] * 16 + head[4] + head[5] * QUOTE_SIZE;
-      for (int column = 0; column < COLUMNS; column++) at = readColumn(at, column, rows);
+      for (int column = 0; column < (int)columns.bytes; column++) at = readColumn(at, column, rows);
       const uint8_t *kind = (uint8_t *)columnData[C_KIND], *family = (uint8_t *)columnData[C_FAMILY], *protocol = (uint8_t *)columnData[C_PROTOCOL];
       const uint32_t *src = (uint32_t *)columnData[C_SRC], *dst = (uint32_t *)columnData[C_DST];
       const int32_t *srcPort = (int32_t *)columnData[C_SRC_PORT], *dstPort = (int32_t *)columnData[C_DST_PORT];
@@ -155,7 +167,7 @@ int main(int argumentCount, char **arguments) {
         int32_t source = findEndpoint4(&program, src[row]), destination = findEndpoint4(&program, dst[row]);
         if (protocol[row] == 17 && (!listens(&program, destination, 17, to) || listens(&program, source, 17, from)))
           fail("a connection that a reply opens in", folder);
-        int32_t decision = decide(&program, source, destination, portIndexOf(protocol[row], dstPort[row], -1));
+        int32_t decision = decide(&program, program.cellBytes == 2, source, destination, portIndexOf(protocol[row], dstPort[row], -1));
         GroupKey key = {party[source] < 0 ? src[row] : (uint32_t)party[source], party[destination] < 0 ? dst[row] : (uint32_t)party[destination],
                         (uint32_t)protocol[row] << 17 | (to + 1), decision};
         uint32_t own = internGroup(&groups, key);

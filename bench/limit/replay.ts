@@ -15,7 +15,7 @@ import { clearRow, createBatch, createDictionary, type FlowBatch, Orientation, T
 import { PORT_PROTOCOLS } from '../../src/model/port.ts';
 import { createReplay } from '../../src/replay/replay.ts';
 import type { ReplayResult } from '../../src/replay/result.ts';
-import { createBinaryWriter, GROUP_ROWS } from '../../src/trace/binary.ts';
+import { BINARY_COLUMNS, createBinaryWriter, GROUP_ROWS } from '../../src/trace/binary.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import { readTrace } from '../../src/trace/read.ts';
 import { writeColumn } from './column.ts';
@@ -30,11 +30,15 @@ export interface ReplaySize {
   readonly records: number;
 }
 
+/** The columns that replay.c reads, at their places in the file. */
+const READ_IN_C = 'kind,family,protocol,src,dst,srcPort,dstPort,icmp,tcpFlags,timeUs,bytes,packets,replyBytes'.split(
+  ',',
+);
 const START_US = 1.79e15;
 const CONCURRENT = 20_000;
 const OUTSIDE = 2_000;
 
-/** Leaves trace.bin, program.bin, party.i32 (workload of each endpoint, -1 outside) and listen.u32 (ports of each endpoint, two words). */
+/** Leaves trace.bin, widths.u8, program.bin, party.i32 (workload of each endpoint, -1 outside) and listen.u32 (ports of each endpoint, two words). */
 export function prepareReplay(folder: string, size: ReplaySize): void {
   const { snapshot, policies } = makeWorld(size);
   const program = compile(snapshot, policies);
@@ -63,6 +67,13 @@ export function prepareReplay(folder: string, size: ReplaySize): void {
     }
   writeColumn(folder, 'party.i32', party);
   writeColumn(folder, 'listen.u32', listen);
+  if (READ_IN_C.some((name, at) => BINARY_COLUMNS[at] !== name)) throw new Error('replay.c reads other columns');
+  const sample = createBatch(1);
+  writeColumn(
+    folder,
+    'widths.u8',
+    Uint8Array.from(BINARY_COLUMNS, (name) => sample[name].BYTES_PER_ELEMENT),
+  );
   writeTrace(join(folder, 'trace.bin'), pods, size);
 }
 

@@ -26,7 +26,7 @@ export interface Contender {
   readonly absent?: () => string | undefined;
 }
 
-/** What one process of a contender gave: elements a second, and seconds of the median pass. */
+/** What one process of a contender gave: elements a second, and seconds of the fastest pass. */
 export interface Measured {
   readonly rate: number;
   readonly seconds: number;

@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
   Entry *entries;
-  uint32_t mask, used, usedMost, count;
+  uint32_t mask, shift, used, usedMost, count;
   int32_t tick;
   double epochUs, fromUs, toUs;
   int looseState;
@@ -55,6 +55,7 @@ static void buildTables(void) {
 static void setCapacity(Tracker *tracker, uint32_t capacity) {
   tracker->entries = allocate(capacity, sizeof(Entry));
   tracker->mask = capacity - 1;
+  tracker->shift = 64 - (uint32_t)__builtin_ctz(capacity);
   tracker->usedMost = (uint32_t)((double)capacity * 0.7);
 }
 
@@ -93,7 +94,8 @@ static inline Key keyOf(uint32_t src, uint32_t dst, uint32_t srcPort, uint32_t d
 static inline Entry *findEntry(const Tracker *tracker, const Key *key, Entry **place) {
   uint64_t hash = ((uint64_t)key->first << 32 | key->second) * 0x9e3779b97f4a7c15u;
   hash = (hash ^ hash >> 32 ^ ((uint64_t)key->ports << 32 | key->meta)) * 0xd6e8feb86659fd93u;
-  uint32_t slot = (uint32_t)(hash >> 32) & tracker->mask;
+  /* The high bits: everything in the key has a say in them. */
+  uint32_t slot = (uint32_t)(hash >> tracker->shift);
   Entry *free = NULL;
   for (;; slot = (slot + 1) & tracker->mask) {
     Entry *entry = tracker->entries + slot;

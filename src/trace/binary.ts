@@ -39,8 +39,40 @@ const GROUP_HEADER_SIZE = 24;
 /** A group with every column plain and generous tables stays far below this. */
 const GROUP_SIZE_LIMIT = 256 * 1024 * 1024;
 
+/** A column of a batch that the file keeps. */
+export type BinaryColumn =
+  | 'kind'
+  | 'family'
+  | 'protocol'
+  | 'src'
+  | 'dst'
+  | 'srcPort'
+  | 'dstPort'
+  | 'icmp'
+  | 'tcpFlags'
+  | 'timeUs'
+  | 'bytes'
+  | 'packets'
+  | 'replyBytes'
+  | 'replyPackets'
+  | 'orientation'
+  | 'orientedBy'
+  | 'recordedVerdict'
+  | 'srcEndpoint'
+  | 'dstEndpoint'
+  | 'preDst'
+  | 'preDstPort'
+  | 'flags'
+  | 'quote'
+  | 'sctpChunks'
+  | 'sctpTag'
+  | 'sctpInitTag'
+  | 'connections'
+  | 'repeats'
+  | 'policies';
+
 /** The columns in file order; `line` is not kept: a row's line is its number in this file. */
-const COLUMNS = [
+export const BINARY_COLUMNS: readonly BinaryColumn[] = [
   'kind',
   'family',
   'protocol',
@@ -70,7 +102,7 @@ const COLUMNS = [
   'connections',
   'repeats',
   'policies',
-] as const;
+];
 /** Columns of version 1: without the last three, and its verdicts without those of cloud firewalls. */
 const COLUMNS_1 = 26;
 const QUOTE_SIZE = 22;
@@ -117,7 +149,7 @@ function fileHeader(): Uint8Array {
   const header = new Uint8Array(HEADER_SIZE);
   header.set(MAGIC);
   new DataView(header.buffer).setUint32(8, BINARY_VERSION, true);
-  new DataView(header.buffer).setUint32(12, COLUMNS.length, true);
+  new DataView(header.buffer).setUint32(12, BINARY_COLUMNS.length, true);
   return header;
 }
 
@@ -140,7 +172,7 @@ function encodeGroup(
   const newEndpoints: number[] = [];
   const newPolicies: number[] = [];
   const columns = new Map<string, Column>();
-  for (const name of COLUMNS) columns.set(name, (batch[name] as Column).slice(from, to));
+  for (const name of BINARY_COLUMNS) columns.set(name, (batch[name] as Column).slice(from, to));
   const idOf = (ids: Map<number, number>, added: number[], value: number): number => {
     let id = ids.get(value);
     if (id === undefined) {
@@ -180,7 +212,7 @@ function encodeGroup(
 
   const header = new Uint8Array(GROUP_HEADER_SIZE);
   const parts: Uint8Array[] = [header, toBytes(addresses), endpointText, quotes];
-  for (const name of COLUMNS) {
+  for (const name of BINARY_COLUMNS) {
     const column = columns.get(name)!;
     const isConstant = isEverywhereEqual(column);
     parts.push(Uint8Array.of(isConstant ? 0 : 1), toBytes(isConstant ? column.subarray(0, 1) : column));
@@ -232,7 +264,7 @@ function openBinary(context: ReadContext): TraceDecoder {
 interface OpenGroup {
   readonly rows: number;
   readonly size: number;
-  /** Offsets of the columns from the group's start, in the order of `COLUMNS`, and whether each is one value. */
+  /** Offsets of the columns from the group's start, in the order of `BINARY_COLUMNS`, and whether each is one value. */
   readonly offsets: readonly number[];
   readonly isConstant: readonly boolean[];
   /** File ids -> ids of the dictionary. */
@@ -255,7 +287,7 @@ class BinaryDecoder implements TraceDecoder {
   private policyIds = new Uint32Array(256);
   private policyCount = 1;
   /** Those that the file's version has. */
-  private columns: readonly (typeof COLUMNS)[number][] = COLUMNS;
+  private columns: readonly (typeof BINARY_COLUMNS)[number][] = BINARY_COLUMNS;
   /** True while ids of the file are ids of the dictionary. */
   private areIdsEqual = true;
 
@@ -271,7 +303,7 @@ class BinaryDecoder implements TraceDecoder {
       if (end - at < HEADER_SIZE) return at;
       const version = view.getUint32(at + 8, true);
       const isKnown = startsWith(bytes.subarray(at, end), ...MAGIC);
-      if (version === 1) this.columns = COLUMNS.slice(0, COLUMNS_1);
+      if (version === 1) this.columns = BINARY_COLUMNS.slice(0, COLUMNS_1);
       const isUnknown =
         version < 1 || version > BINARY_VERSION || view.getUint32(at + 12, true) !== this.columns.length;
       if (!isKnown || isUnknown) {

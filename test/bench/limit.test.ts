@@ -1,0 +1,29 @@
+/** The benchmarks do not rot: every row of bench/limit runs on small parameters, and all who take part give the same results. No timing is judged. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { findCompiler, runRow } from '../../bench/limit/run.ts';
+import { makeRows } from '../../bench/limit/table.ts';
+
+test('engine, references in C and peers give the same results on every row, each figure comes out', async (context) => {
+  const compiler = findCompiler();
+  if (compiler === undefined) context.diagnostic('there is no C compiler: the references in C are not compared');
+  const root = mkdtempSync(join(tmpdir(), 'dropcast-bench-'));
+  try {
+    const rows = makeRows('test');
+    assert.ok(rows.length >= 7, `${rows.length} rows`);
+    const results = await Promise.all(rows.map((row) => runRow(row, { rounds: 1, root, log: () => {} })));
+    for (const { row, isRight, problems, outcomes, rates } of results) {
+      const expected = compiler === undefined ? problems.filter((problem) => problem.includes('no C compiler')) : [];
+      assert.deepEqual([row.name, problems, isRight], [row.name, expected, true]);
+      assert.equal(rates.length + expected.length, row.contenders.length, row.name);
+      if (compiler !== undefined)
+        for (const { goal, median } of outcomes)
+          assert.ok(median !== undefined && median > 0, `${row.name}: ${goal.text}`);
+    }
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
