@@ -102,7 +102,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (line) => line.includes('IN=') && line.includes(' SRC=') && line.includes(' DST='),
   ),
   text('hubble-text', 'hubble observe output for people', isHubbleText, 'record it with: hubble observe -o jsonpb'),
-  text('tcpdump-text', 'tcpdump text output', isTcpdumpText, 'record packets instead: tcpdump -w FILE'),
   lines(
     'envoy-text',
     'an Envoy or Istio access log',
@@ -170,19 +169,4 @@ function isHubbleText(head: Head): boolean {
   if (first.startsWith('TIMESTAMP') && first.includes('SOURCE') && first.includes('DESTINATION')) return true;
   if (first.startsWith('  TIMESTAMP: ')) return true;
   return doMostLines(head, (line) => /^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d+: /.test(line));
-}
-
-/** A packet line carries a protocol word behind its time; continuation lines are indented. */
-function isTcpdumpText(head: Head): boolean {
-  if (head.json !== undefined) return false;
-  const packets = head.lines.filter((line) => line.charCodeAt(0) > 32);
-  if (packets.length === 0 || !startsWithTime(packets[0]!)) return false;
-  let count = 0;
-  for (const line of packets)
-    if (startsWithTime(line) && [' IP ', ' IP6 ', ' ARP', 'ethertype '].some((word) => line.includes(word))) count++;
-  return count * 10 >= packets.length * 6;
-}
-
-function startsWithTime(line: string): boolean {
-  return /^(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d/.test(line) || /^\d{9,11}\.\d{6}/.test(line) || line.startsWith('IP ');
 }

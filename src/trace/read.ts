@@ -21,6 +21,7 @@ import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
 import { readableNames as readableFormatNames, recogniseTrace } from './recognise.ts';
 import { isTar, mayBeTar, readTar } from './tar.ts';
+import { TCPDUMP_TEXT } from './tcpdump-text.ts';
 import { ZEEK, ZEEK_JSON } from './zeek.ts';
 
 /** What a caller says about one input. */
@@ -59,6 +60,7 @@ export const FORMATS: readonly TraceFormat[] = [
   CONNTRACK_SAVE,
   CONNTRACK_XML,
   AWS_VPC,
+  TCPDUMP_TEXT,
   ...FOREIGN_TEXT,
   CSV,
 ];

@@ -215,6 +215,7 @@ test('names of formats that have a reader are unique', () => {
     'ndjson',
     'pcap',
     'pcapng',
+    'tcpdump-text',
     'zeek',
     'zeek-json',
   ]);

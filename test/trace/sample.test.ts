@@ -105,7 +105,6 @@ test('each sample without a reader is refused by its name', { skip }, async () =
     netobserv: /^(netobserv|loki)$/,
     nfdump: /^nf(dump|capd)/,
     ovn: /^ovn-acl$/,
-    'tcpdump-text': /^tcpdump-text$/,
   };
   for (const [folder, pattern] of Object.entries(expected))
     for (const name of readdirSync(new URL(`${folder}/`, ROOT))) {
