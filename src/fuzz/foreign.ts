@@ -91,14 +91,14 @@ function addressOf(end: EndpointRef): string {
 function readBatch(reply: Reply, count: number, line: Line): Answer[] {
   const { verdicts } = reply;
   if (!Array.isArray(verdicts) || verdicts.length !== count)
-    line.fail(`expected "verdicts" with ${count} items, found ${shorten(JSON.stringify(verdicts ?? null))}`);
+    line.fail(`expected "verdicts" with ${count} items, found ${describe(verdicts)}`);
   return (verdicts as unknown[]).map((verdict) => readVerdict(verdict, line));
 }
 
 function readVerdict(value: unknown, line: Line): Answer {
   const verdict = VERDICT_NAMES.indexOf(value as VerdictName);
   if (verdict < 0)
-    line.fail(`expected a verdict of allow, deny or undecidable, found ${shorten(JSON.stringify(value ?? null))}`);
+    line.fail(`expected a verdict of allow, deny or undecidable, found ${describe(value)}`);
   return { kind: 'verdict', verdict };
 }
 
@@ -108,6 +108,15 @@ function errorOf(reply: Reply): string | undefined {
 
 function refuseAll({ packets }: Trial, why: string): Answer[] {
   return packets.map(() => ({ kind: 'refused', why }));
+}
+
+/** A value for a message. What nests too deeply for JSON.stringify is only called so. */
+function describe(value: unknown): string {
+  try {
+    return shorten(JSON.stringify(value ?? null));
+  } catch {
+    return 'a value that nests too deeply';
+  }
 }
 
 function shorten(text: string): string {

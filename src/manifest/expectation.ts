@@ -51,6 +51,11 @@ export function readExpectations(
     refuse({ start: 0, end: 1 }, `expected a header with the columns ${COLUMNS.join(', ')}, found no row`);
     return { rows, diagnostics };
   }
+  // Rows that end up inside of the header would be tests that never run.
+  if (!header.isClosed || header.fields.some((field) => /[\r\n]/.test(field))) {
+    refuse(header, 'expected the names of columns on a line of their own: a quote is not closed, or lines end in CR alone');
+    return { rows, diagnostics };
+  }
   const names = header.fields.map((field) => field.trim().toLowerCase());
   const indexes = {} as Record<Column, number>;
   for (const column of COLUMNS) {

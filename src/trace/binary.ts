@@ -4,11 +4,13 @@
  * each column as one value (all rows equal) or as plain elements, so that reading is one copy a column. The layout is in
  * docs/traces.md; a reader refuses a version that it does not know.
  */
-import { addQuote, type Dictionary, type FlowBatch, type QuoteColumns } from '../model/flow.ts';
+import { addQuote, type Dictionary, type FlowBatch, type QuoteColumns, TcpFlag } from '../model/flow.ts';
 import { addMalformed } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { startsWith } from './head.ts';
+import { parseJson } from './line.ts';
 import { endpointToJson, internEndpointJson, internPoliciesJson, policiesToJson } from './ndjson.ts';
+import { TIME_MAX_US } from './time.ts';
 
 /** The columnar trace. */
 export const BINARY: TraceFormat = {
@@ -114,6 +116,9 @@ const BOUNDS: readonly (readonly ['kind' | 'orientation' | 'orientedBy' | 'recor
   ['orientedBy', 5],
   ['recordedVerdict', 8],
 ];
+
+/** Columns whose values are counts, or -1. */
+const AMOUNTS = ['bytes', 'packets', 'replyBytes', 'replyPackets'] as const;
 
 type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
 
@@ -412,7 +417,7 @@ class BinaryDecoder implements TraceDecoder {
   private readFacts(text: Uint8Array): string {
     let facts: unknown;
     try {
-      facts = JSON.parse(new TextDecoder().decode(text));
+      facts = parseJson(new TextDecoder().decode(text));
     } catch {
       return 'its endpoints are no JSON';
     }
@@ -484,19 +489,25 @@ class BinaryDecoder implements TraceDecoder {
   private areRowsValid(from: number, count: number, quotes: number): boolean {
     const { batch } = this.context;
     const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, quote, srcPort, dstPort, icmp } = batch;
-    const { connections, repeats, policies } = batch;
+    const { connections, repeats, policies, tcpFlags, timeUs } = batch;
     const to = from + count;
     for (const [name, bound] of BOUNDS) {
       const column = batch[name];
       for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
     }
+    for (const name of AMOUNTS) {
+      const column = batch[name];
+      for (let row = from; row < to; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
+    }
     const { addressCount, endpointCount, policyCount } = this;
     for (let row = from; row < to; row++) {
+      if (Math.abs(timeUs[row]!) > TIME_MAX_US) return false;
+      if (tcpFlags[row]! > 0x1ff && tcpFlags[row]! !== TcpFlag.Absent) return false;
       if (srcEndpoint[row]! >= endpointCount || dstEndpoint[row]! >= endpointCount) return false;
       if (policies[row]! >= policyCount || !isCount(connections[row]!) || !isCount(repeats[row]!)) return false;
       if (quote[row]! >= quotes || quote[row]! < -1) return false;
-      const ports = (srcPort[row]! + 1) | (dstPort[row]! + 1) | (preDstPort[row]! + 1) | (icmp[row]! + 1);
-      if (ports < 0 || ports >= 131_072) return false;
+      if (!isPort(srcPort[row]!) || !isPort(dstPort[row]!) || !isPort(preDstPort[row]!) || !isPort(icmp[row]!))
+        return false;
       const version = family[row]!;
       if (version === 4) continue;
       if (version === 6) {
@@ -548,6 +559,11 @@ class BinaryDecoder implements TraceDecoder {
 /** A number of connections, which sums of them stay exact with. */
 function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
+}
+
+/** A port, or an ICMP type and code; -1 none. */
+function isPort(value: number): boolean {
+  return (value + 1) >>> 0 <= 65_536;
 }
 
 function readElement(view: DataView, at: number, column: Column): number {

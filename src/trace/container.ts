@@ -14,6 +14,9 @@ export const CONTAINER_DEPTH = 3;
 export const RATIO_FREE_SIZE: number = 1024 ** 3;
 /** Output over input. */
 export const RATIO_LIMIT = 200;
+/** Compressed bytes that are unpacked at once, and the most that may come of them: 4 bytes of zstd can be a run of 128 KiB. */
+const ZSTD_PIECE_SIZE: number = 1 << 14;
+const ZSTD_PIECE_OUTPUT_MAX: number = 1 << 26;
 
 /** A stream whose beginning can be looked at before it is read. */
 export class Peekable {
@@ -165,8 +168,15 @@ async function* gunzip(source: AsyncIterable<Uint8Array>, account: TraceAccount)
 
 async function* unzstd(source: AsyncIterable<Uint8Array>, account: TraceAccount): AsyncGenerator<Uint8Array> {
   let output: Uint8Array[] = [];
+  let outputSize = 0;
+  let code: 'truncated-input' | 'limit-exceeded' = 'truncated-input';
   // fzstd hands out views of its window: they are copied because the window goes on moving.
   const stream = new Decompress((chunk) => {
+    outputSize += chunk.length;
+    if (outputSize > ZSTD_PIECE_OUTPUT_MAX) {
+      code = 'limit-exceeded';
+      throw new Error(`${ZSTD_PIECE_SIZE} bytes give more than ${ZSTD_PIECE_OUTPUT_MAX}; stopped`);
+    }
     if (chunk.length > 0) output.push(chunk.slice());
   });
   const push = (chunk: Uint8Array, isLast: boolean): Error | undefined => {
@@ -179,8 +189,9 @@ async function* unzstd(source: AsyncIterable<Uint8Array>, account: TraceAccount)
   };
   let failure: Error | undefined;
   for await (const chunk of source) {
-    for (let start = 0; start < chunk.length && failure === undefined; start += 1 << 16) {
-      failure = push(chunk.slice(start, start + (1 << 16)), false);
+    for (let start = 0; start < chunk.length && failure === undefined; start += ZSTD_PIECE_SIZE) {
+      outputSize = 0;
+      failure = push(chunk.slice(start, start + ZSTD_PIECE_SIZE), false);
       const taken = output;
       output = [];
       yield* taken;
@@ -189,7 +200,7 @@ async function* unzstd(source: AsyncIterable<Uint8Array>, account: TraceAccount)
   }
   if (failure === undefined) failure = push(new Uint8Array(0), true);
   yield* output;
-  if (failure !== undefined) addFailure(account, 'truncated-input', `zstd: ${failure.message}`);
+  if (failure !== undefined) addFailure(account, code, `zstd: ${failure.message}`);
 }
 
 async function* decodeUtf16(source: AsyncIterable<Uint8Array>, label: string): AsyncGenerator<Uint8Array> {

@@ -19,7 +19,7 @@ import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createLineDecoder, type Place } from './line.ts';
 import { internPod } from './ndjson.ts';
-import { formatTime, parseTime } from './time.ts';
+import { checkTime, formatTime, parseTime } from './time.ts';
 import {
   KIND_WORDS,
   ORIENTATION_WORDS,
@@ -511,12 +511,12 @@ function readTime(text: string, unit: CsvMapping['timeUnit']): number {
   const chosen = unit ?? (size < 1e11 ? 's' : size < 1e14 ? 'ms' : size < 1e17 ? 'us' : 'ns');
   switch (chosen) {
     case 's':
-      return Math.round(number * 1e6);
+      return checkTime(Math.round(number * 1e6));
     case 'ms':
-      return Math.round(number * 1e3);
+      return checkTime(Math.round(number * 1e3));
     case 'us':
-      return Math.floor(number);
+      return checkTime(Math.floor(number));
     case 'ns':
-      return Math.floor(number / 1e3);
+      return checkTime(Math.floor(number / 1e3));
   }
 }

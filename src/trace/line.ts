@@ -8,6 +8,9 @@ import type { ReadContext, TraceDecoder } from './format.ts';
 /** A record longer than this is malformed and dropped. */
 export const RECORD_SIZE_LIMIT: number = 16 * 1024 * 1024;
 
+/** JSON values inside each other beyond this are no record: whoever walks or prints one would need a stack without end. */
+export const JSON_DEPTH_LIMIT = 200;
+
 /** Where a record begins. */
 export interface Place {
   readonly unit: 'line';
@@ -80,7 +83,7 @@ export function createJsonDecoder(context: ReadContext, handle: RecordHandler<Re
   return createLineDecoder(context, (text, place) => {
     let value: unknown;
     try {
-      value = JSON.parse(text);
+      value = parseJson(text);
     } catch (error) {
       addMalformed(account, 'invalid-json', place, `invalid JSON: ${(error as Error).message.slice(0, 200)}`, text);
       return;
@@ -91,6 +94,13 @@ export function createJsonDecoder(context: ReadContext, handle: RecordHandler<Re
   });
 }
 
+/** JSON.parse for what comes from outside. Throws a SyntaxError, also where values are nested deeper than `JSON_DEPTH_LIMIT`. */
+export function parseJson(text: string): unknown {
+  // A level takes two characters at least, and a few thousand levels harm nobody: short texts need no look.
+  if (text.length > 4096 && isDeep(text)) throw new SyntaxError(`values nested deeper than ${JSON_DEPTH_LIMIT}`);
+  return JSON.parse(text);
+}
+
 /** UTF-8 of `bytes[start, end)`; broken sequences become replacement characters. */
 export function decodeText(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
@@ -99,4 +109,17 @@ export function decodeText(bytes: Uint8Array, start: number, end: number): strin
 function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (bytes[at]! > 32) return false;
   return true;
+}
+
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      for (at++; at < text.length && text.charCodeAt(at) !== QUOTE; at++) if (text.charCodeAt(at) === BACKSLASH) at++;
+    } else if (code === 123 || code === 91) {
+      if (++depth > JSON_DEPTH_LIMIT) return true;
+    } else if (code === 125 || code === 93) depth--;
+  }
+  return false;
 }

@@ -19,7 +19,7 @@ import type { PolicyAction, PolicyHit, PolicyTrace } from '../model/recorded-pol
 import { addMalformed, addUnknownValue } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createJsonDecoder, type Place } from './line.ts';
-import { formatTime, parseTime } from './time.ts';
+import { checkTime, formatTime, parseTime } from './time.ts';
 import {
   KIND_WORDS,
   ORIENTATION_WORDS,
@@ -250,7 +250,8 @@ function takeRecord({ batch, dictionary, account }: ReadContext, record: Json, p
   );
   const { t, flags, notes, sctp, quote } = record;
   if (t !== undefined) {
-    batch.timeUs[row] = typeof t === 'string' ? parseTime(t) : typeof t === 'number' ? Math.floor(t * 1e6) : NaN;
+    batch.timeUs[row] =
+      typeof t === 'string' ? parseTime(t) : typeof t === 'number' ? checkTime(Math.floor(t * 1e6)) : NaN;
     if (Number.isNaN(batch.timeUs[row]!))
       complaint.text = `t: expected an RFC 3339 time or seconds, found ${JSON.stringify(t)}`;
   }

@@ -36,6 +36,14 @@ export function parseTime(text: string): number {
   return ms * 1000 + Math.floor(fraction);
 }
 
+/** Beyond this many microseconds from 1970 there are no dates (ECMA-262: 100,000,000 days on either side). */
+export const TIME_MAX_US = 8.64e18;
+
+/** Microseconds as they are where a date can have them, else NaN. */
+export function checkTime(timeUs: number): number {
+  return Math.abs(timeUs) <= TIME_MAX_US ? timeUs : NaN;
+}
+
 /** RFC 3339 in UTC with six fraction digits, empty outside of the years 0 to 9999; `parseTime` gives whole microseconds back. */
 export function formatTime(timeUs: number): string {
   const ms = Math.floor(timeUs / 1000);

@@ -9,7 +9,7 @@ import { type FieldAddress, parseDigitText, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createJsonDecoder, createLineDecoder, type Place } from './line.ts';
-import { parseTime } from './time.ts';
+import { checkTime, parseTime } from './time.ts';
 
 const LIMITS: readonly string[] = [
   'Zeek writes a connection when it has ended: one that was open when the log was cut is missing.',
@@ -239,7 +239,7 @@ function readTime(text: string): number {
   const seconds = Number(text);
   if (Number.isNaN(seconds)) return parseTime(text);
   // A time in seconds has ten digits until the year 2286; writers in milliseconds exist.
-  return Math.round(Math.abs(seconds) < 1e11 ? seconds * 1e6 : seconds * 1e3);
+  return checkTime(Math.round(Math.abs(seconds) < 1e11 ? seconds * 1e6 : seconds * 1e3));
 }
 
 function fieldOf(name: string): Field | undefined {
