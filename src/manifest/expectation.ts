@@ -53,7 +53,10 @@ export function readExpectations(
   }
   // Rows that end up inside of the header would be tests that never run.
   if (!header.isClosed || header.fields.some((field) => /[\r\n]/.test(field))) {
-    refuse(header, 'expected the names of columns on a line of their own: a quote is not closed, or lines end in CR alone');
+    refuse(
+      header,
+      'expected the names of columns on a line of their own: a quote is not closed, or lines end in CR alone',
+    );
     return { rows, diagnostics };
   }
   const names = header.fields.map((field) => field.trim().toLowerCase());
