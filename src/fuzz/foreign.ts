@@ -97,8 +97,7 @@ function readBatch(reply: Reply, count: number, line: Line): Answer[] {
 
 function readVerdict(value: unknown, line: Line): Answer {
   const verdict = VERDICT_NAMES.indexOf(value as VerdictName);
-  if (verdict < 0)
-    line.fail(`expected a verdict of allow, deny or undecidable, found ${describe(value)}`);
+  if (verdict < 0) line.fail(`expected a verdict of allow, deny or undecidable, found ${describe(value)}`);
   return { kind: 'verdict', verdict };
 }
 

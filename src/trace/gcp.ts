@@ -19,7 +19,7 @@ import { type FieldAddress, hasPorts, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';
-import { createJsonDecoder, type Place } from './line.ts';
+import { createJsonDecoder, parseJson, type Place } from './line.ts';
 import { ObserverTable } from './observer.ts';
 import { parseTime } from './time.ts';
 
@@ -221,7 +221,7 @@ function payloadOf(entry: Json): Json {
 
 function parseObject(text: string): Json | undefined {
   try {
-    return asObject(JSON.parse(text));
+    return asObject(parseJson(text));
   } catch {
     return undefined;
   }

@@ -5,21 +5,38 @@
  * stands in byte/fixture.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { INPUT_SIZE_MAX } from './byte/mutation.ts';
+import * as fc from 'fast-check';
+import { ForeignFailure, startForeign } from '../../src/fuzz/foreign.ts';
+import { arbitraryPlainTrial } from '../../src/fuzz/trial.ts';
+import { DEFAULT_DIALECT } from '../../src/model/dialect.ts';
+import type { BombReport } from './byte/bomb.ts';
+import { INPUT_SIZE_MAX, createBelow, mutate } from './byte/mutation.ts';
 import { type ByteEnd, type ByteReport, type ByteTask, State } from './byte/worker.ts';
 import { runs, seed } from './seed.ts';
 
-const BUDGET_MS = runs(100);
+const BUDGET_MS = runs(60);
 const INPUTS_MIN = 40;
 /** A reader that is this long busy with one input of at most 64 KiB hangs. */
 const HANG_MS = 60_000;
 const HEAP_MAX_MB = 1024;
+/** Of the process that reads bombs: its heap, and all of its memory. */
+const BOMB_HEAP_MB = 400;
+const BOMB_MEMORY_MB = 800;
+/** Large, and yet what they say they are. */
+const HARMLESS: readonly string[] = ['pcapng: a million interfaces'];
+const REPLIES = [
+  '{"id":2,"verdicts":["allow","deny","undecidable"]}',
+  '{"id":2,"error":"no batches here"}',
+  ' {"verdicts" : ["allow","allow","deny"], "id":2, "note":"\\u00e9"}',
+].map((text) => Buffer.from(text));
 /** A thread does not inherit the loader of TypeScript. */
 const START = `import('tsx/esm/api').then(({ register }) => {
   register();
@@ -39,6 +56,74 @@ test(`damaged bytes break no reader (seed ${seed})`, async (context) => {
   assert.deepEqual(failures, []);
   assert.ok(reports.length > 15 && reports.every(({ inputs }) => inputs >= INPUTS_MIN));
   assert.deepEqual(seedless, [], 'each format has a fixture in test/trace/fixture, or a text in test/trace/*.ts');
+});
+
+test('bombs are refused in little memory, with a word for each', async (context) => {
+  const script = fileURLToPath(new URL('byte/bomb.ts', import.meta.url));
+  const args = [`--max-old-space-size=${BOMB_HEAP_MB}`, ...process.execArgv, script];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 10 * HANG_MS, maxBuffer: 1 << 24 });
+  const reports = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as BombReport);
+  for (const { name, said, bytes, ms, peakMb } of reports) {
+    context.diagnostic(`${name}: ${bytes} bytes, ${ms} ms, ${peakMb} MiB; ${said.join(', ')}`);
+    assert.ok(peakMb < BOMB_MEMORY_MB, `${name}: ${peakMb} MiB`);
+    if (!HARMLESS.includes(name)) assert.ok(said.length > 0, `${name} is swallowed without a word`);
+  }
+  assert.ok(reports.length > 30);
+  for (const name of ['gzip: 2 GiB of one line in 2 MB', 'zstd: 4 GiB of one line in 128 KB'])
+    assert.ok(reports.find((report) => report.name === name)?.said.includes('limit-exceeded'), name);
+});
+
+test(`damaged replies of a foreign evaluator end the run in a sentence, or are verdicts (seed ${seed})`, async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'dropcast-reply-'));
+  const below = createBelow(seed);
+  const [trial] = fc.sample(
+    arbitraryPlainTrial(DEFAULT_DIALECT).filter(({ packets }) => packets.length === 3),
+    { seed, numRuns: 1 },
+  );
+  const tried = { inputs: 0, bytes: 0, failures: 0 };
+  const depth = '['.repeat(100_000) + ']'.repeat(100_000);
+  const deep = [`{"id":2,"verdicts":${depth}}`, `{"id":2,"error":${depth}}`, depth].map((text) => Buffer.from(text));
+  try {
+    for (const input of [...deep, ...Array.from({ length: runs(30) }, () => mutate(below, REPLIES))]) {
+      writeFileSync(join(folder, 'reply'), Buffer.concat([input, Buffer.from('\n')]));
+      const command = `read -r world && echo '{"id":1}' && read -r flows && cat reply`;
+      const foreign = startForeign({
+        command,
+        cwd: folder,
+        answerMs: HANG_MS,
+        killGroup: (leader) => void process.kill(-leader, 'SIGKILL'),
+      });
+      try {
+        const answers = await foreign.ask(trial!);
+        assert.equal(answers.length, 3);
+      } catch (error) {
+        assert.ok(error instanceof ForeignFailure && error.message !== '', String(error));
+        tried.failures++;
+      } finally {
+        foreign.close();
+      }
+      tried.inputs++;
+      tried.bytes += input.length;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  context.diagnostic(`protocol: ${tried.inputs} replies, ${tried.bytes} bytes, ${tried.failures} refused`);
+  assert.ok(tried.failures > 5 && tried.failures <= tried.inputs);
+});
+
+test('readers of traces parse JSON where its depth is bounded', () => {
+  const folder = fileURLToPath(new URL('../../src/trace/', import.meta.url));
+  const files = readdirSync(folder).filter((name) => name.endsWith('.ts') && name !== 'line.ts');
+  assert.ok(files.length > 20);
+  for (const name of files)
+    assert.ok(
+      !/JSON\.parse\(/.test(readFileSync(join(folder, name), 'utf8')),
+      `${name}: parseJson of line.ts is meant`,
+    );
 });
 
 /** Runs the thread to its end; throws, naming the input, where it hangs or its heap grows beyond bound. */

@@ -36,31 +36,21 @@ export function mutate(below: Below, seeds: readonly Uint8Array[]): Uint8Array {
 type Edit = (below: Below, bytes: Uint8Array) => Uint8Array;
 
 /** Numbers at which readers go wrong, as 16- and 32-bit fields of either order. */
-const FIELDS = [0, 1, 7, 8, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+const FIELDS: readonly number[] = [
+  0, 1, 7, 8, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+];
 
 /** Texts at which readers go wrong: numbers, keys of prototypes, structure, control, bytes that are no UTF-8. */
 const TEXTS: readonly Uint8Array[] = [
-  ...['0', '-1', '65536', '4294967296', '99999999999999999999', '1e999', '-0', '0x10', '1.5', 'NaN', '010.0.0.1'],
-  ...['__proto__', 'constructor', 'toString', 'null', 'true', '""', '{}', '[]', '{', '}', '[', ']', '"', "'", ',', ':'],
-  ...['\n', '\r\n', '\r', '\t', ' ', '\\', '\\u0000', '\\ud800', '-', '--', '---\n', '...\n', '- ', ': ', '? ', '# '],
-  ...[
-    '&a ',
-    '*a ',
-    '<<: *a\n',
-    '!!binary ',
-    '|2\n',
-    '>-\n',
-    '%YAML 1.1\n',
-    '=',
-    '/',
-    '::',
-    '0.0.0.0/0',
-    '::ffff:1.2.3.4',
-  ],
-  ...['<', '>', '</', '&amp;', '<!--', '\u0000', '\ufeff', '\u2028', '\ud83d\ude00', '-- packets --\n', '@1 ', ' -> '],
+  ['0', '-1', '65536', '4294967296', '99999999999999999999', '1e999', '-0', '0x10', '1.5', 'NaN', '010.0.0.1'],
+  ['__proto__', 'constructor', 'toString', 'null', 'true', '""', '{}', '[]', '{', '}', '[', ']', '"', "'", ',', ':'],
+  ['\n', '\r\n', '\r', '\t', ' ', '\\', '\\u0000', '\\ud800', '-', '--', '---\n', '...\n', '- ', ': ', '? ', '# '],
+  ['&a ', '*a ', '<<: *a\n', '!!binary ', '|2\n', '>-\n', '%YAML 1.1\n', '=', '/', '::', '0.0.0.0/0', '::ffff:1.2.3.4'],
+  ['<', '>', '</', '&amp;', '<!--', '\u0000', '\ufeff', '\u2028', '\ud83d\ude00', '-- packets --\n', '@1 ', ' -> '],
+  [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf8, 0x88]],
 ]
-  .map((text) => Buffer.from(text))
-  .concat([Buffer.from([0xff]), Buffer.from([0xc0, 0x80]), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from([0xf8, 0x88])]);
+  .flat()
+  .map((text) => (typeof text === 'string' ? Buffer.from(text) : Uint8Array.from(text)));
 
 const EDITS: readonly Edit[] = [
   // A bit, a byte, a field, a text in the place of what was there.

@@ -242,7 +242,8 @@ async function readOne(bytes: Uint8Array, below: Below, program: Program, format
   const dictionary = createDictionary();
   const account = createAccount('damaged');
   const mode = MODES[below(MODES.length)]!;
-  const replay = createReplay({ program, baseline: program, dictionary, mode, invalid: 'count' });
+  const replay =
+    below(3) === 0 ? createReplay({ program, baseline: program, dictionary, mode, invalid: 'count' }) : undefined;
   let rows = 0;
   const options = {
     file: 'damaged',
@@ -254,7 +255,7 @@ async function readOne(bytes: Uint8Array, below: Below, program: Program, format
   for await (const batch of readTrace(build.chunksOf(bytes, [bytes.length + 1, 1000, 61][below(3)]!), options)) {
     checkRows(batch, dictionary);
     rows += batch.count;
-    replay.add(batch, account);
+    replay?.add(batch, account);
   }
   demand(isBalanced(account), `read ${account.read}, used ${account.used}, and what else is in the account`);
   demand(account.used === rows, `${rows} rows handed out, ${account.used} counted`);
@@ -266,9 +267,10 @@ async function readOne(bytes: Uint8Array, below: Below, program: Program, format
   );
   demand(account.diagnostics.length < 1000, `${account.diagnostics.length} diagnostics`);
   demand(account.unknownValues.size < 1000, `${account.unknownValues.size} unknown values`);
+  if (replay === undefined) return;
   const result = replay.finish([account]);
   demand(result.rows === rows, `${result.rows} rows replayed of ${rows}`);
-  if (below(8) === 0) {
+  if (below(3) === 0) {
     const parsed = JSON.parse(formatReplay(result, { format: 'json', color: 'never' })) as object;
     demand(Object.keys(parsed).length > 0, 'an empty report');
     formatReplay(result, { format: 'text', color: 'never' });
