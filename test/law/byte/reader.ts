@@ -327,14 +327,18 @@ async function readTraceSeeds(): Promise<TraceSeeds> {
       if (typeof value === 'string') inputs.push(Buffer.from(value));
       else if (value instanceof Uint8Array) inputs.push(value);
   }
-  for (const place of ['test/trace/fixture', 'traces/app1', '../shared/samples'])
+  for (const place of ['test/trace/fixture', 'traces/app1'])
     for (const file of listFiles(`${ROOT}${place}`)) inputs.push(readFileSync(file));
+  const ownCount = inputs.length;
+  for (const file of listFiles(`${ROOT}../shared/samples`)) inputs.push(readFileSync(file));
   const seeds = new Map<string, Uint8Array[]>();
-  for (const bytes of inputs) {
+  for (const [index, bytes] of inputs.entries()) {
     const whole = await build.readAll(bytes.subarray(0, 1 << 18));
     const { format } = whole.account;
     if (whole.rows.length === 0) continue;
     const list = seeds.get(format) ?? [];
+    // Samples from outside come on top: where they are not, the project's own must do.
+    if (index >= ownCount && list.length === 0) continue;
     seeds.set(format, list);
     if (list.length < 30) list.push(bytes.subarray(0, SEED_SIZE_MAX));
   }
