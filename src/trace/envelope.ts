@@ -5,7 +5,7 @@
 import { gunzipSync } from 'node:zlib';
 import type { Head, JsonKeys } from './head.ts';
 import { createJsonScan, type ScanNode } from './json-scan.ts';
-import { decodeText, RECORD_SIZE_LIMIT } from './line.ts';
+import { decodeText, parseJson, RECORD_SIZE_LIMIT } from './line.ts';
 import { PartJoiner } from './part.ts';
 import type { Layer, Unwrapper, Wrapper } from './wrapper.ts';
 
@@ -229,7 +229,7 @@ function stringContent(bytes: Uint8Array, start: number, end: number): Uint8Arra
   const content = bytes.subarray(start + 1, end - 1);
   if (!content.includes(92)) return content;
   try {
-    return Buffer.from(String(JSON.parse(decodeText(bytes, start, end))));
+    return Buffer.from(String(parseJson(decodeText(bytes, start, end))));
   } catch {
     return undefined;
   }
@@ -240,7 +240,7 @@ function recordLabels(text: string): string {
   const isOfRecord = ['"SrcK8S_', '"DstK8S_', '"FlowDirection"', '"_RecordType"'].some((name) => text.includes(name));
   if (!isOfRecord) return '';
   try {
-    return JSON.stringify(JSON.parse(text));
+    return JSON.stringify(parseJson(text));
   } catch {
     return '';
   }
@@ -250,7 +250,7 @@ function isBulkAction(bytes: Uint8Array, start: number, end: number): boolean {
   if (end - start > 4096) return false;
   const text = decodeText(bytes, start, end);
   try {
-    const names = Object.keys(JSON.parse(text) as object);
+    const names = Object.keys(parseJson(text) as object);
     return names.length === 1 && ['index', 'create', 'update', 'delete'].includes(names[0]!);
   } catch {
     return false;

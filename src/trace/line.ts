@@ -22,6 +22,8 @@ export interface Place {
 export type RecordHandler<T> = (record: T, place: Place) => void;
 
 const NEWLINE = 10;
+const QUOTE = 34;
+const BACKSLASH = 92;
 
 /** Takes one line, `bytes[start, end)` without its line end; the bytes are the reader's and change after the call. */
 export type ByteLineHandler = (bytes: Uint8Array, start: number, end: number, line: number, offset: number) => void;
