@@ -1,9 +1,10 @@
 // Builds what is shipped: the library, the browser's door and the CLI as esbuild bundles, and the type declarations.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 import { BUNDLE } from './bundle.mjs';
+import { buildCli } from './cli.mjs';
 
 rmSync('dist', { recursive: true, force: true });
 mkdirSync('dist', { recursive: true });
@@ -17,17 +18,8 @@ await Promise.all([
     banner: { js: requireBanner() },
   }),
   build({ ...BUNDLE, entryPoints: ['src/engine.ts'], outfile: 'dist/engine.js', platform: 'neutral', format: 'esm' }),
-  build({
-    ...BUNDLE,
-    entryPoints: ['src/cli/bin.ts'],
-    outfile: 'dist/cli.cjs',
-    platform: 'node',
-    format: 'cjs',
-    minifySyntax: true,
-    banner: { js: '#!/usr/bin/env node' },
-  }),
+  buildCli('dist'),
 ]);
-chmodSync('dist/cli.cjs', 0o755);
 writeNotices();
 emitTypes();
 

@@ -61,7 +61,10 @@ test('tools are pinned to exact versions, the same in the lockfile', () => {
 
 test('every door leads to a file that the build makes, and that the tarball holds', () => {
   const build = read('scripts/build.mjs');
-  const made = [...build.matchAll(/outfile: '([^']+)'/g)].map(([, file]) => file!);
+  const made = [
+    ...[...build.matchAll(/outfile: '([^']+)'/g)].map(([, file]) => file!),
+    ...[...read('scripts/cli.mjs').matchAll(/\$\{outdir\}\/([\w.]+)/g)].map(([, file]) => `dist/${file}`),
+  ];
   const doors = [
     ...Object.values(manifest.bin),
     ...Object.values(manifest.exports).flatMap((door) => (typeof door === 'string' ? [door] : Object.values(door))),
