@@ -121,6 +121,20 @@ export class GroupTable {
   }
 }
 
+/**
+ * Two sums of a group, what was let through and what was denied. Denials of connections that no row has let through are none
+ * more than those that there are.
+ */
+export function gravePair(
+  { sums }: GroupTable,
+  group: number,
+  allowSum: GroupSum,
+): { readonly allow: number; readonly deny: number } {
+  const at = group * GroupSum.Stride + allowSum;
+  const excess = Math.max(0, -sums[at]!);
+  return { allow: sums[at]! + excess, deny: sums[at + 1]! - excess };
+}
+
 function hashKey(words: Int32Array, offset: number): number {
   let hash = 0x9e3779b9;
   for (let word = offset; word < offset + GroupKey.Stride; word++) {

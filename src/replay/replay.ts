@@ -662,9 +662,9 @@ class Replaying implements Replay {
     const base = group * GroupSum.Stride + firstSum;
     sums[base + said - 1]! += connections;
     if (said !== 2) return;
-    const moved = Math.min(repeats, sums[base]!);
-    sums[base]! -= moved;
-    sums[base + 1]! += moved;
+    // The other end's row may come later: the sum may be negative until then, and `gravePair` sees to the rest.
+    sums[base]! -= repeats;
+    sums[base + 1]! += repeats;
   }
 
   /** 0 where the trace does not say, 1 where its staged policies would let through, 2 where they would deny. */

@@ -7,7 +7,7 @@ import { isGoverned } from '../compile/unit.ts';
 import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
-import { GroupKey, GroupSum, type GroupTable, OVERFLOW_GROUPS } from './group.ts';
+import { GroupKey, GroupSum, type GroupTable, gravePair, OVERFLOW_GROUPS } from './group.ts';
 import type { Judge, Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
 import type { Placer } from './place.ts';
@@ -178,8 +178,9 @@ function addRecorded(
   const { sums } = groups;
   const at = group * GroupSum.Stride;
   recorded.otherDrop += sums[at + GroupSum.RecordedOther]!;
-  recorded.firewallAllow += sums[at + GroupSum.FirewallAllow]!;
-  recorded.firewallDeny += sums[at + GroupSum.FirewallDeny]!;
+  const firewall = gravePair(groups, group, GroupSum.FirewallAllow);
+  recorded.firewallAllow += firewall.allow;
+  recorded.firewallDeny += firewall.deny;
   addCompared(recorded, verdict, groups, group, GroupSum.RecordedAllow);
 }
 
@@ -187,12 +188,11 @@ function addRecorded(
 function addCompared(
   compared: { -readonly [K in keyof PendingComparison]: number },
   verdict: Verdict,
-  { sums }: GroupTable,
+  groups: GroupTable,
   group: number,
   allowedSum: GroupSum,
 ): void {
-  const allowed = sums[group * GroupSum.Stride + allowedSum]!;
-  const denied = sums[group * GroupSum.Stride + allowedSum + 1]!;
+  const { allow: allowed, deny: denied } = gravePair(groups, group, allowedSum);
   if (verdict === Verdict.Undecidable) compared.undecidable += allowed + denied;
   else if (verdict === Verdict.Allow) {
     compared.allowAllow += allowed;
@@ -229,6 +229,7 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
   const port = keys[at + GroupKey.Port]!;
   const via = (keys[at + GroupKey.Flags]! >> 1) - 1;
   const sample = samples[group]!;
+  const firewall = gravePair(groups, group, GroupSum.FirewallAllow);
   const baseline = keys[at + GroupKey.Baseline]!;
   return {
     source: parties.get(keys[at + GroupKey.Source]!),
@@ -250,11 +251,10 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
     firstUs: sums[from + GroupSum.FirstUs]!,
     lastUs: sums[from + GroupSum.LastUs]!,
     recorded: {
-      allow: sums[from + GroupSum.RecordedAllow]!,
-      deny: sums[from + GroupSum.RecordedDeny]!,
+      ...gravePair(groups, group, GroupSum.RecordedAllow),
       other: sums[from + GroupSum.RecordedOther]!,
-      firewallAllow: sums[from + GroupSum.FirewallAllow]!,
-      firewallDeny: sums[from + GroupSum.FirewallDeny]!,
+      firewallAllow: firewall.allow,
+      firewallDeny: firewall.deny,
     },
     ...pendingOf(input, group),
     sample: { file: sample.file, line: sample.line },
@@ -262,9 +262,7 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
 }
 
 function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): Pick<FlowGroup, 'pending'> {
-  const at = group * GroupSum.Stride;
-  const allow = groups.sums[at + GroupSum.PendingAllow]!;
-  const deny = groups.sums[at + GroupSum.PendingDeny]!;
+  const { allow, deny } = gravePair(groups, group, GroupSum.PendingAllow);
   if (allow + deny === 0) return {};
   const trace = contradictions.get(group);
   const contradiction = trace === undefined ? undefined : options.dictionary.policyTraces[trace]!.pending;

@@ -40,13 +40,6 @@ export const FOREIGN_BINARY: readonly TraceFormat[] = [
 
 /** Formats known by their text, JSON ones first. */
 export const FOREIGN_TEXT: readonly TraceFormat[] = [
-  json('calico-goldmane', 'Calico Goldmane flows', (h) =>
-    h.json!.top.has('flow')
-      ? hasAll(h, 'Key') || hasAll(h, 'key', 'policies')
-      : hasTop(h, 'Key') && (hasTop(h, 'start_time') || hasTop(h, 'startTime')),
-  ),
-  json('calico-flowlog', 'a Calico flow log', (h) => hasAll(h, 'source_name_aggr')),
-  json('calico-whisker', 'Calico Whisker flows', (h) => hasAll(h, 'source_name', 'dest_name', 'reporter')),
   json(
     'netobserv',
     'NetObserv flows',

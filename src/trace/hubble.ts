@@ -81,6 +81,8 @@ const otherWords = new Uint32Array(4);
 function isHubble({ json }: Head): boolean {
   if (json === undefined) return false;
   const { top, all } = json;
+  // Goldmane wraps its flows alike: a record that has only begun must show a member of Hubble's.
+  if (top.has('flow') && !json.isWhole && !['time', 'verdict', 'IP', 'l4'].some((key) => all.has(key))) return false;
   if (top.has('flow')) return !all.has('Key') && !(all.has('key') && all.has('policies'));
   if (
     ['lost_events', 'lostEvents', 'agent_event', 'agentEvent', 'debug_event', 'debugEvent'].some((key) => top.has(key))

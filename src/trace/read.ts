@@ -7,6 +7,8 @@ import { increment, MALFORMED_SHOWN, originOf, type TraceAccount } from './accou
 import { AWS_VPC } from './aws-vpc.ts';
 import { AZURE_NSG, AZURE_VNET } from './azure.ts';
 import { BINARY } from './binary.ts';
+import { CALICO_FLOWLOG } from './calico-flowlog.ts';
+import { CALICO_GOLDMANE, CALICO_WHISKER } from './calico-goldmane.ts';
 import { addFailure, CONTAINER_DEPTH, countBytes, noteContainer, openContainers, type Peekable } from './container.ts';
 import { CONNTRACK_SAVE } from './conntrack-save.ts';
 import { CONNTRACK_XML } from './conntrack-xml.ts';
@@ -61,6 +63,9 @@ export const FORMATS: readonly TraceFormat[] = [
   CONNTRACK_XML,
   AWS_VPC,
   TCPDUMP_TEXT,
+  CALICO_FLOWLOG,
+  CALICO_GOLDMANE,
+  CALICO_WHISKER,
   ...FOREIGN_TEXT,
   CSV,
 ];

@@ -66,6 +66,7 @@ test('what the other end denied is moved from what this end let through, whichev
   for (const trace of [
     [source, passed, denied],
     [source, denied, passed],
+    [denied, passed, source],
     [
       aggregate({ connections: 4, recorded: Deny }),
       aggregate({ connections: 6, repeats: 4, recorded: Allow }),

@@ -100,7 +100,6 @@ test('every Hubble sample is understood completely', { skip }, async () => {
 test('each sample without a reader is refused by its name', { skip }, async () => {
   const expected: Record<string, RegExp> = {
     antrea: /^antrea-(flow|np)$/,
-    calico: /^calico-flowlog$/,
     misc: /^(beyla|weave-npc)$/,
     netobserv: /^(netobserv|loki)$/,
     nfdump: /^nf(dump|capd)/,
