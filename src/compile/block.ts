@@ -1,6 +1,7 @@
 /**
- * ipBlocks to classes of addresses: the boundaries of all blocks cut each family into intervals; intervals that the same
- * blocks contain are one class. `except` ranges are cut out of their own block only: they deny nothing elsewhere (NP-21).
+ * ipBlocks to classes of addresses. What a rule admits of addresses is one set, the union of its blocks; the boundaries of all
+ * sets cut each family into intervals, and intervals that the same sets contain are one class: a rule of a thousand blocks makes
+ * one class, not a thousand. `except` ranges are cut out of their own block only: they deny nothing elsewhere (NP-21).
  */
 import { type CidrBits, parseCidr } from '../model/cidr.ts';
 import type { Cidr } from '../model/cidr.ts';
@@ -20,13 +21,13 @@ export interface Intervals {
   readonly classes: readonly number[];
 }
 
-/** Address classes of a list of blocks. Class 0 lies in no block. */
+/** Address classes of a list of sets of blocks. Class 0 lies in no set. */
 export interface BlockClasses {
   readonly count: number;
   readonly v4: Intervals;
   readonly v6: Intervals;
-  /** [blocks] the classes that lie in each block, ascending. */
-  readonly classesOfBlock: readonly (readonly number[])[];
+  /** [sets] the classes that lie in each set, ascending. */
+  readonly classesOfSet: readonly (readonly number[])[];
 }
 
 /** The class of an address. */
@@ -46,16 +47,16 @@ export function indexOfAddress(starts: readonly AddressKey[], key: AddressKey): 
   return low;
 }
 
-/** Cuts both families along the blocks. */
-export function classifyBlocks(blocks: readonly Block[]): BlockClasses {
+/** Cuts both families along sets of blocks. */
+export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasses {
   const classes = createClasses();
-  const v4 = cut(blocks, 4, classes.intern);
-  const v6 = cut(blocks, 6, classes.intern);
-  const classesOfBlock: number[][] = blocks.map(() => []);
+  const v4 = cut(sets, 4, classes.intern);
+  const v6 = cut(sets, 6, classes.intern);
+  const classesOfSet: number[][] = sets.map(() => []);
   classes.members.forEach((members, id) => {
-    for (const block of members) classesOfBlock[block]!.push(id);
+    for (const set of members) classesOfSet[set]!.push(id);
   });
-  return { count: classes.members.length, v4, v6, classesOfBlock };
+  return { count: classes.members.length, v4, v6, classesOfSet };
 }
 
 /** The key of an address in words. */
@@ -71,7 +72,7 @@ interface Range {
   readonly end: AddressKey;
 }
 
-/** Interns sets of block numbers; equality is checked on the sets themselves, the hash only finds candidates. */
+/** Interns lists of set numbers; equality is checked on the sets themselves, the hash only finds candidates. */
 function createClasses(): { members: number[][]; intern: (active: ReadonlySet<number>, hash: number) => number } {
   const members: number[][] = [[]];
   const byHash = new Map<number, number[]>([[0, [0]]]);
@@ -89,30 +90,37 @@ function createClasses(): { members: number[][]; intern: (active: ReadonlySet<nu
 }
 
 function cut(
-  blocks: readonly Block[],
+  sets: readonly (readonly Block[])[],
   family: 4 | 6,
   intern: (active: ReadonlySet<number>, hash: number) => number,
 ): Intervals {
   const zero: AddressKey = family === 4 ? 0 : 0n;
   const end: AddressKey = family === 4 ? 2 ** 32 : 1n << 128n;
-  const events: { at: AddressKey; block: number }[] = [];
-  blocks.forEach((block, index) => {
-    for (const range of rangesOf(block, family)) {
-      events.push({ at: range.start, block: index });
-      if (range.end < end) events.push({ at: range.end, block: index });
-    }
+  const events: { at: AddressKey; set: number; step: 1 | -1 }[] = [];
+  sets.forEach((blocks, set) => {
+    for (const block of blocks)
+      for (const range of rangesOf(block, family)) {
+        events.push({ at: range.start, set, step: 1 });
+        if (range.end < end) events.push({ at: range.end, set, step: -1 });
+      }
   });
-  events.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.block - b.block));
+  events.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   const starts: AddressKey[] = [zero];
   const classes: number[] = [0];
+  // How many blocks of each set hold the addresses at hand.
+  const depths = new Int32Array(sets.length);
   const active = new Set<number>();
   let hash = 0;
   for (let index = 0; index < events.length;) {
     const { at } = events[index]!;
-    for (; index < events.length && events[index]!.at === at; index++) {
-      const { block } = events[index]!;
-      if (!active.delete(block)) active.add(block);
-      hash ^= mix(block);
+    const first = index;
+    for (; index < events.length && events[index]!.at === at; index++)
+      depths[events[index]!.set]! += events[index]!.step;
+    for (let own = first; own < index; own++) {
+      const { set } = events[own]!;
+      if (depths[set]! > 0 === active.has(set)) continue;
+      if (!active.delete(set)) active.add(set);
+      hash ^= mix(set);
     }
     const id = intern(active, hash);
     if (at === zero) classes[0] = id;

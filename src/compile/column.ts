@@ -1,10 +1,12 @@
 /**
  * Columns: what a table tells apart on the peer's side. A column is a class of selector signatures (which `from`/`to`
- * selectors match) crossed with a class of addresses (which ipBlocks contain it); only pairs that occur get a number.
+ * selectors match) crossed with a class of addresses (which rules' ipBlocks contain it); only pairs that occur get a number.
+ * Columns of one address class lie together, in the order of their pods: what one rule matches then fills pages or leaves them.
  */
 import type { Peer, Policy, Rule } from '../model/policy.ts';
 import { MissingFact } from '../model/verdict.ts';
 import { type Block, type BlockClasses, classifyBlocks } from './block.ts';
+import { Layout } from './layout.ts';
 import { append } from './multimap.ts';
 import { createPartition, type Partition } from './partition.ts';
 import { matchesSelector, type NamedPorts, selectorKey, scopeKey, type UnitIndex } from './unit.ts';
@@ -23,12 +25,17 @@ export interface Elements {
   readonly count: number;
 }
 
-/** Columns that a rule's peers match; `all` where it has none. Lists are ascending; `missing` runs beside `maybe`. */
+/** A set of columns: triples of page, bits of its first 32 columns, bits of its last 32; pages ascend, no triple is empty. */
+export type PageBits = Int32Array;
+
+/**
+ * Columns that a rule's peers match: the union of `yes` for certain, those of `maybe` for want of facts perhaps, unless they are
+ * in `yes` too. The parts are shared between rules, so that a block that every other policy names is kept once.
+ */
 export interface PeerColumns {
-  readonly isAll: boolean;
-  readonly yes: readonly number[];
-  readonly maybe: readonly number[];
-  readonly missing: readonly number[];
+  /** Undefined: every column. */
+  readonly yes: readonly PageBits[] | undefined;
+  readonly maybe: readonly { readonly missing: MissingFact; readonly pages: PageBits }[];
 }
 
 /** The columns of one direction. */
@@ -36,13 +43,24 @@ export interface Columns {
   readonly blocks: BlockClasses;
   /** The address class that stands for "no address known". */
   readonly noAddress: number;
-  /** The column of an element at an address class; makes it if need be. Call for every endpoint before `match`. */
+  /** The column of an element at an address class; makes it if need be. Its number is for `finish` to translate. */
   column(element: number, addressClass: number): number;
+  /** Numbers the columns for good, once every endpoint has asked for its own. */
+  finish(): FinishedColumns;
+}
+
+/** Columns under their final numbers. */
+export interface FinishedColumns {
+  /** The last number + 1; some below are not in use. */
+  readonly count: number;
+  /** [numbers that `column` gave] final number. */
+  readonly finalOf: Int32Array;
+  /** Every column. */
+  readonly all: PageBits;
   /** The columns that a rule's peers match. */
   match(rule: Rule): PeerColumns;
-  /** [columns] the named ports of the pods of a column; undefined for unknown pods. */
-  namedPorts(column: number): NamedPorts | undefined;
-  readonly count: number;
+  /** Columns by the named ports of their pods; `ports` undefined: unknown pods. Together they are every column in use. */
+  readonly portGroups: readonly { readonly ports: NamedPorts | undefined; readonly bits: Uint32Array }[];
 }
 
 /** Numbers the elements of a snapshot. */
@@ -58,6 +76,63 @@ export function numberElements(unitCount: number, nodeCount: number): Elements {
   };
 }
 
+/** The columns of `pages` that are also in `bits`, two words a page. */
+export function intersectPages(pages: PageBits, bits: Uint32Array): PageBits {
+  const kept = new Int32Array(pages.length);
+  let used = 0;
+  for (let at = 0; at < pages.length; at += 3) {
+    const low = pages[at + 1]! & bits[pages[at]! * 2]!;
+    const high = pages[at + 2]! & bits[pages[at]! * 2 + 1]!;
+    if ((low | high) === 0) continue;
+    kept[used++] = pages[at]!;
+    kept[used++] = low;
+    kept[used++] = high;
+  }
+  return kept.slice(0, used);
+}
+
+/** The columns of `pages` that are not in `others`; `pages` itself where they share none. */
+function subtractPages(pages: PageBits, others: PageBits): PageBits {
+  let left: PageBits | undefined;
+  let other = 0;
+  for (let at = 0; at < pages.length; at += 3) {
+    while (other < others.length && others[other]! < pages[at]!) other += 3;
+    if (other === others.length) break;
+    if (others[other] !== pages[at]) continue;
+    if (((pages[at + 1]! & others[other + 1]!) | (pages[at + 2]! & others[other + 2]!)) === 0) continue;
+    left ??= Int32Array.from(pages);
+    left[at + 1]! &= ~others[other + 1]!;
+    left[at + 2]! &= ~others[other + 2]!;
+  }
+  return left === undefined ? pages : dropEmpty(left);
+}
+
+function dropEmpty(pages: PageBits): PageBits {
+  let used = 0;
+  for (let at = 0; at < pages.length; at += 3) {
+    if ((pages[at + 1]! | pages[at + 2]!) === 0) continue;
+    pages.copyWithin(used, at, at + 3);
+    used += 3;
+  }
+  return pages.slice(0, used);
+}
+
+/** The pages of a bitset of two words a page. */
+function pagesOfBits(bits: Uint32Array): PageBits {
+  const pages: number[] = [];
+  for (let page = 0; page * 2 < bits.length; page++)
+    if ((bits[page * 2]! | bits[page * 2 + 1]!) !== 0) pages.push(page, bits[page * 2]!, bits[page * 2 + 1]!);
+  return Int32Array.from(pages);
+}
+
+/** What one rule asks of its peers: numbers of selections, and of one set of blocks. */
+interface Question {
+  readonly selections: readonly number[];
+  /** -1: no ipBlock. */
+  readonly addresses: number;
+  readonly hasDomains: boolean;
+}
+
 /** Builds the columns of one direction from the peers of its rules. */
 export function buildColumns(
   policies: readonly Policy[],
@@ -67,105 +142,197 @@ export function buildColumns(
 ): Columns {
   const elements = numberElements(index.units.length, nodes.length);
   const partition = createPartition(initialClasses(elements, nodes.length));
-  const blocks: Block[] = [];
-  const blockIds = new Map<string, number>();
-  const members = new Map<string, readonly number[]>();
+  const selections: { readonly kind: 'pods' | 'nodes'; readonly members: Int32Array }[] = [];
+  const selectionIds = new Map<string, number>();
+  const sets: (readonly Block[])[] = [];
+  const setIds = new Map<string, number>();
+  const questions: Question[] = [];
+  const questionIds = new Map<string, number>();
+  const questionOf = new Map<Rule, number>();
 
   for (const policy of policies)
-    for (const rule of policy[direction])
-      for (const peer of rule.peers ?? []) {
-        if (peer.kind === 'ipBlock') {
-          const key = blockKey(peer);
-          if (!blockIds.has(key)) blockIds.set(key, blocks.push(peer) - 1);
-        } else if (peer.kind !== 'domains') {
-          const key = selectionKey(peer);
-          if (members.has(key)) continue;
-          const list = elementsOf(peer);
-          members.set(key, list);
-          partition.refine(list);
-        }
-      }
+    for (const rule of policy[direction]) if (rule.peers !== undefined) questionOf.set(rule, intern(rule.peers));
   if (direction === 'egress') refineByPorts(partition, index);
 
-  const classes = classifyBlocks(blocks);
+  const classes = classifyBlocks(sets);
   const noAddress = classes.count;
   const ids = new Map<number, number>();
-  const bySelectorClass = new Map<number, number[]>();
-  const byAddressClass = new Map<number, number[]>();
-  const sampleElement: number[] = [];
-  const memo = new Map<string, PeerColumns>();
-  const every: PeerColumns = { isAll: true, yes: [], maybe: [], missing: [] };
+  const pairs: { readonly element: number; readonly selectorClass: number; readonly addressClass: number }[] = [];
 
   return {
     blocks: classes,
     noAddress,
-    get count() {
-      return ids.size;
-    },
     column(element, addressClass) {
       const selectorClass = partition.classOf[element]!;
       const key = selectorClass * (noAddress + 1) + addressClass;
       let id = ids.get(key);
-      if (id === undefined) {
-        id = ids.size;
-        ids.set(key, id);
-        append(bySelectorClass, selectorClass, id);
-        append(byAddressClass, addressClass, id);
-        sampleElement.push(element);
-      }
+      if (id === undefined) ids.set(key, (id = pairs.push({ element, selectorClass, addressClass }) - 1));
       return id;
     },
-    match(rule) {
-      if (rule.peers === undefined) return every; // NP-08
-      const key = rule.peers.map(peerKey).sort().join('\u0007');
-      let result = memo.get(key);
-      if (result === undefined) memo.set(key, (result = columnsOf(rule.peers)));
-      return result;
-    },
-    namedPorts(column) {
-      const element = sampleElement[column]!;
-      if (element === elements.unknownPod) return undefined;
-      return element < elements.unitCount ? index.units[element]!.namedPorts : new Map();
-    },
+    finish,
   };
 
-  function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): readonly number[] {
-    if (peer.kind === 'pods') return index.select(peer); // NP-11, NP-12, NP-13
-    // TI-06
-    return nodes.flatMap((node, at) => (matchesSelector(peer.selector, node.labels) ? [elements.firstNode + at] : []));
+  function intern(peers: readonly Peer[]): number {
+    const blocks = new Map<string, Block>();
+    const chosen = new Set<number>();
+    let hasDomains = false;
+    for (const peer of peers) {
+      if (peer.kind === 'ipBlock') blocks.set(blockKey(peer), peer);
+      else if (peer.kind === 'domains') hasDomains = true;
+      else chosen.add(selectionOf(peer));
+    }
+    let addresses = -1;
+    if (blocks.size > 0) {
+      const key = [...blocks.keys()].sort().join('\u0001');
+      const known = setIds.get(key);
+      addresses = known ?? sets.push([...blocks.values()]) - 1;
+      if (known === undefined) setIds.set(key, addresses);
+    }
+    const own = [...chosen].sort((a, b) => a - b);
+    const key = `${own.join()};${addresses};${hasDomains}`;
+    let id = questionIds.get(key);
+    if (id === undefined) questionIds.set(key, (id = questions.push({ selections: own, addresses, hasDomains }) - 1));
+    return id;
   }
 
-  /** NP-10, KL-02: one peer that matches is enough; one that cannot be asked for want of a fact is a possible match, with it. */
-  function columnsOf(peers: readonly Peer[]): PeerColumns {
-    const yes = new Set<number>();
-    const maybe = new Map<number, number>();
-    const possible = (columns: Iterable<number>, fact: MissingFact): void => {
-      for (const column of columns) maybe.set(column, (maybe.get(column) ?? 0) | fact);
-    };
-    for (const peer of peers) {
-      if (peer.kind === 'ipBlock') {
-        // NP-20, NP-21: a class lies in this block or not, whatever other blocks except.
-        for (const id of classes.classesOfBlock[blockIds.get(blockKey(peer))!]!)
-          for (const column of byAddressClass.get(id) ?? []) yes.add(column);
-        possible(byAddressClass.get(noAddress) ?? [], MissingFact.NoAddress); // EP-11
-      } else if (peer.kind === 'domains') {
-        possible(ids.values(), MissingFact.DomainName); // TI-07
-      } else {
-        const selected = new Set(members.get(selectionKey(peer))!.map((element) => partition.classOf[element]!));
-        for (const id of selected) for (const column of bySelectorClass.get(id) ?? []) yes.add(column);
-        if (peer.kind === 'pods')
-          possible(bySelectorClass.get(partition.classOf[elements.unknownPod]!) ?? [], MissingFact.UnknownPod); // EP-07
-        else possible(bySelectorClass.get(partition.classOf[elements.namelessNode]!) ?? [], MissingFact.NoAddress);
-      }
+  function selectionOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): number {
+    const key = selectionKey(peer);
+    let id = selectionIds.get(key);
+    if (id === undefined) {
+      const members = elementsOf(peer);
+      selectionIds.set(key, (id = selections.push({ kind: peer.kind, members }) - 1));
+      partition.refine(members);
     }
-    for (const column of yes) maybe.delete(column);
-    const open = [...maybe].sort((a, b) => a[0] - b[0]);
-    return {
-      isAll: false,
-      yes: [...yes].sort((a, b) => a - b),
-      maybe: open.map(([column]) => column),
-      missing: open.map(([, facts]) => facts),
-    };
+    return id;
+  }
+
+  function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): Int32Array {
+    if (peer.kind === 'pods') return index.select(peer); // NP-11, NP-12, NP-13
+    // TI-06
+    return Int32Array.from(
+      nodes.flatMap((node, at) => (matchesSelector(peer.selector, node.labels) ? [elements.firstNode + at] : [])),
+    );
+  }
+
+  function finish(): FinishedColumns {
+    const ranks = rankClasses();
+    const order = Int32Array.from(pairs, (_, id) => id).sort(
+      (a, b) =>
+        pairs[a]!.addressClass - pairs[b]!.addressClass ||
+        ranks[pairs[a]!.selectorClass]! - ranks[pairs[b]!.selectorClass]!,
+    );
+    const finalOf = new Int32Array(pairs.length);
+    const bySelectorClass: number[][] = [];
+    const byAddressClass: number[][] = [];
+    const sizes = new Map<number, number>();
+    for (const { addressClass } of pairs) sizes.set(addressClass, (sizes.get(addressClass) ?? 0) + 1);
+    let count = 0;
+    let last = -1;
+    for (const id of order) {
+      const { selectorClass, addressClass } = pairs[id]!;
+      // Large address classes begin with a page: where blocks do not matter, pages of one family are pages of the other.
+      if (addressClass !== last && sizes.get(addressClass)! >= Layout.PageSize)
+        count = Math.ceil(count / Layout.PageSize) * Layout.PageSize;
+      last = addressClass;
+      finalOf[id] = count;
+      (bySelectorClass[selectorClass] ??= []).push(count);
+      (byAddressClass[addressClass] ??= []).push(count);
+      count++;
+    }
+    const words = Math.ceil(count / Layout.PageSize) * 2;
+    const scratch = new Uint32Array(words);
+    const stamps = new Int32Array(partition.count).fill(-1);
+    const ofSelection: (PageBits | undefined)[] = selections.map(() => undefined);
+    const ofSet: (PageBits | undefined)[] = sets.map(() => undefined);
+    const answers: (PeerColumns | undefined)[] = questions.map(() => undefined);
+    const every: PeerColumns = { yes: undefined, maybe: [] };
+    const ofClass = (lists: readonly number[][], id: number): PageBits => pagesOf((bits) => addBits(bits, lists[id]));
+    const unknownPods = ofClass(bySelectorClass, partition.classOf[elements.unknownPod]!);
+    const namelessNodes = ofClass(bySelectorClass, partition.classOf[elements.namelessNode]!);
+    const withoutAddress = ofClass(byAddressClass, noAddress);
+    const all = pagesOf((bits) => {
+      for (let column = 0; column < count; column++) bits[column >>> 5]! |= 1 << (column & 31);
+    });
+
+    return { count, finalOf, all, match, portGroups: groupByPorts() };
+
+    function match(rule: Rule): PeerColumns {
+      if (rule.peers === undefined) return every; // NP-08
+      const question = questionOf.get(rule)!;
+      return (answers[question] ??= answer(questions[question]!));
+    }
+
+    /** NP-10, KL-02: one peer that matches is enough; one that cannot be asked for want of a fact is a possible match, with it. */
+    function answer({ selections: chosen, addresses, hasDomains }: Question): PeerColumns {
+      const yes = chosen.map((id) => (ofSelection[id] ??= pagesOfSelection(id)));
+      const maybe: { missing: MissingFact; pages: PageBits }[] = [];
+      const kinds = new Set(chosen.map((id) => selections[id]!.kind));
+      if (kinds.has('pods')) maybe.push({ missing: MissingFact.UnknownPod, pages: unknownPods }); // EP-07
+      if (kinds.has('nodes')) maybe.push({ missing: MissingFact.NoAddress, pages: namelessNodes });
+      if (addresses >= 0) {
+        // NP-20, NP-21: a class lies in these blocks or not, whatever other blocks except.
+        yes.push(
+          (ofSet[addresses] ??= pagesOf((bits) => {
+            for (const id of classes.classesOfSet[addresses]!) addBits(bits, byAddressClass[id]);
+          })),
+        );
+        maybe.push({ missing: MissingFact.NoAddress, pages: withoutAddress }); // EP-11
+      }
+      if (hasDomains) maybe.push({ missing: MissingFact.DomainName, pages: all }); // TI-07
+      // What matches for certain is not open, whatever else is missing.
+      return {
+        yes,
+        maybe: maybe.map(({ missing, pages }) => ({ missing, pages: yes.reduce(subtractPages, pages) })),
+      };
+    }
+
+    function pagesOfSelection(id: number): PageBits {
+      const { members } = selections[id]!;
+      return pagesOf((bits) => {
+        for (let at = 0; at < members.length; at++) {
+          const selectorClass = partition.classOf[members[at]!]!;
+          if (stamps[selectorClass] === id) continue;
+          stamps[selectorClass] = id;
+          addBits(bits, bySelectorClass[selectorClass]);
+        }
+      });
+    }
+
+    function pagesOf(fill: (bits: Uint32Array) => void): PageBits {
+      scratch.fill(0);
+      fill(scratch);
+      return pagesOfBits(scratch);
+    }
+
+    /** Selector classes in the order of their columns: by namespace, those together of which namespace selectors say the same. */
+    function rankClasses(): Int32Array {
+      const firstOf = new Int32Array(partition.count).fill(-1);
+      for (let element = elements.count - 1; element >= 0; element--) firstOf[partition.classOf[element]!] = element;
+      const rankOf = index.rankNamespaces();
+      const keyOf = (element: number): number => rankOf.get(index.units[element]?.namespace ?? '') ?? rankOf.size;
+      const keys = firstOf.map((element) => keyOf(element));
+      const byRank = firstOf.map((_, id) => id).sort((a, b) => keys[a]! - keys[b]! || firstOf[a]! - firstOf[b]!);
+      const ranks = new Int32Array(partition.count);
+      byRank.forEach((id, rank) => (ranks[id] = rank));
+      return ranks;
+    }
+
+    function groupByPorts(): FinishedColumns['portGroups'] {
+      const groups = new Map<number, Uint32Array>();
+      pairs.forEach(({ element }, id) => {
+        const column = finalOf[id]!;
+        // -1: unknown pods, whose ports nobody knows. -2: what is no pod, and has no named port.
+        const group = element === elements.unknownPod ? -1 : (index.units[element]?.portGroup ?? -2);
+        let bits = groups.get(group);
+        if (bits === undefined) groups.set(group, (bits = new Uint32Array(words)));
+        bits[column >>> 5]! |= 1 << (column & 31);
+      });
+      const none: NamedPorts = new Map();
+      return [...groups].map(([group, bits]) => ({
+        ports: group === -1 ? undefined : group === -2 ? none : index.portGroups[group]!,
+        bits,
+      }));
+    }
   }
 }
 
@@ -182,30 +349,18 @@ function initialClasses(elements: Elements, nodeCount: number): Int32Array {
 
 /** Egress resolves a port's name on the peer: pods that resolve it differently are different peers. */
 function refineByPorts(partition: Partition, index: UnitIndex): void {
-  const groups = new Map<string, number[]>();
-  index.units.forEach(({ namedPorts }, unit) => {
-    const key = [...namedPorts]
-      .map(([name, numbers]) => `${name}=${[...numbers].sort().join()}`)
-      .sort()
-      .join(';');
-    append(groups, key, unit);
-  });
+  const groups = new Map<number, number[]>();
+  index.units.forEach(({ portGroup }, unit) => append(groups, portGroup, unit));
   for (const units of groups.values()) partition.refine(units);
 }
 
-function peerKey(peer: Peer): string {
-  switch (peer.kind) {
-    case 'ipBlock':
-      return `b${blockKey(peer)}`;
-    case 'domains':
-      return `d${peer.names.join()}`;
-    default:
-      return selectionKey(peer);
-  }
+function addBits(bits: Uint32Array, columns: readonly number[] | undefined): void {
+  if (columns === undefined) return;
+  for (let at = 0; at < columns.length; at++) bits[columns[at]! >>> 5]! |= 1 << (columns[at]! & 31);
 }
 
 function blockKey(block: Block): string {
-  return `${block.cidr}!${[...block.except].sort().join()}`;
+  return block.except.length === 0 ? block.cidr : `${block.cidr}!${[...block.except].sort().join()}`;
 }
 
 function selectionKey(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): string {

@@ -8,17 +8,18 @@ import type { Direction, Policy, Tier } from '../model/policy.ts';
 import { buildColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
 import { DialectFlag, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
+import { grow, ListStore } from './list.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
-import { buildTable, isGoverning, type Subject } from './table.ts';
-import { indexUnits, namedPortKey, type UnitIndex } from './unit.ts';
+import { buildTable, isGoverning, type Subject, type Table } from './table.ts';
+import { collectQuestions, indexUnits, type UnitIndex } from './unit.ts';
 import { VectorStore } from './vector.ts';
 
 /** Compiles a cluster and its policies. Throws a RangeError where a number does not fit its width; see `layout.ts`. */
 export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect: Dialect = DEFAULT_DIALECT): Program {
   const ordered = orderPolicies(policies);
-  const units = indexUnits(snapshot, collectNames(ordered));
+  const units = indexUnits(snapshot, collectQuestions(ordered));
   const egressColumns = buildColumns(ordered, 'egress', units, snapshot.nodes);
   const ingressColumns = buildColumns(ordered, 'ingress', units, snapshot.nodes);
   const endpoints = indexEndpoints(snapshot, dialect, units, egressColumns, ingressColumns);
@@ -31,16 +32,27 @@ export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect
   const egress = assignRows(ordered, 'egress', units, dialect);
   const ingress = assignRows(ordered, 'ingress', units, dialect);
 
-  const shared = { policies: ordered, ports, vectors, scope: dialect.networkPolicyScope };
-  const egressTable = buildTable({ ...shared, direction: 'egress', subjects: egress.subjects, columns: egressColumns });
-  const ingressTable = buildTable({
-    ...shared,
-    direction: 'ingress',
-    subjects: ingress.subjects,
-    columns: ingressColumns,
-  });
+  const finished = { egress: egressColumns.finish(), ingress: ingressColumns.finish() };
+  const table = (direction: Direction, subjects: readonly Subject[]): Table =>
+    buildTable({
+      direction,
+      policies: ordered,
+      subjects,
+      subjectPorts: units.portGroups,
+      columns: finished[direction],
+      ports,
+      vectors,
+      scope: dialect.networkPolicyScope,
+    });
+  const egressTable = table('egress', egress.subjects);
+  const ingressTable = table('ingress', ingress.subjects);
 
-  const index = endpoints.finish({ egress: egress.rowOfUnit, ingress: ingress.rowOfUnit });
+  const index = endpoints.finish({
+    egressRows: egress.rowOfUnit,
+    ingressRows: ingress.rowOfUnit,
+    egressColumns: finished.egress.finalOf,
+    ingressColumns: finished.ingress.finalOf,
+  });
   const serviceTable = buildServiceTable(services, ({ pod, address }, family) =>
     pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
   );
@@ -87,23 +99,13 @@ function orderPolicies(policies: readonly Policy[]): Policy[] {
   return [...policies].sort((a, b) => rank[a.tier] - rank[b.tier] || a.priority - b.priority);
 }
 
-/** The named ports that any rule asks for. */
-function collectNames(policies: readonly Policy[]): ReadonlySet<string> {
-  const names = new Set<string>();
-  for (const policy of policies)
-    for (const rule of [...policy.ingress, ...policy.egress])
-      for (const port of rule.ports ?? [])
-        if (port.kind === 'named') names.add(namedPortKey(port.protocol ?? '*', port.name));
-  return names;
-}
-
 /** Every numeric range of the rules, and every number that a name may stand for. */
 function* collectRanges(policies: readonly Policy[], index: UnitIndex): Generator<PortRange> {
   for (const policy of policies)
     for (const rule of [...policy.ingress, ...policy.egress])
       for (const port of rule.ports ?? []) if (port.kind !== 'named') yield rangeOfMatch(port);
-  for (const { namedPorts } of index.units)
-    for (const [key, numbers] of namedPorts) {
+  for (const ports of index.portGroups)
+    for (const [key, numbers] of ports) {
       const protocol = PROTOCOL_ORDINAL[key.slice(0, key.indexOf('/')) as keyof typeof PROTOCOL_ORDINAL];
       for (const port of numbers) yield { protocol, first: port, last: port };
     }
@@ -128,20 +130,17 @@ function assignRows(
       direction === 'ingress' && policy.ingress.some((rule) => rule.ports?.some((port) => port.kind === 'named')),
   );
   const subjects: Subject[] = [];
-  const rows = new Map<string, number>();
+  const rows = new ListStore();
+  let key = new Int32Array(64);
   const rowOfUnit = Int32Array.from(governing, (list, unit) => {
     if (list.length === 0) return Row.NotIsolated;
-    const { namedPorts } = index.units[unit]!;
-    const names = list.some((policy) => needsPorts[policy])
-      ? [...namedPorts].map(([key, ports]) => `${key}=${ports.join('+')}`).sort()
-      : [];
-    const key = `${list.join()}|${names.join()}`;
-    let row = rows.get(key);
-    if (row === undefined) {
-      row = Row.First + subjects.push({ policies: list, namedPorts }) - 1;
-      rows.set(key, row);
-    }
-    return row;
+    if (list.length + 1 > key.length) key = grow(key, list.length + 1);
+    const portGroup = list.some((policy) => needsPorts[policy]) ? index.units[unit]!.portGroup : -1;
+    key[0] = portGroup;
+    list.forEach((policy, at) => (key[at + 1] = policy));
+    const row = rows.intern(key, list.length + 1);
+    if (row === subjects.length) subjects.push({ policies: Int32Array.from(list), portGroup });
+    return Row.First + row;
   });
   return { subjects, rowOfUnit };
 }

@@ -12,10 +12,12 @@ import { buildLookup6, type Lookup6 } from './search6.ts';
 import { buildLookup4, type Lookup4, overlayPoints, type ValueIntervals } from './trie.ts';
 import { isGoverned, type UnitIndex } from './unit.ts';
 
-/** Rows of a unit, by direction. */
-export interface UnitRows {
-  readonly egress: Int32Array;
-  readonly ingress: Int32Array;
+/** What `finish` translates by: rows of each unit, and final numbers of the columns given so far. */
+export interface Numbering {
+  readonly egressRows: Int32Array;
+  readonly ingressRows: Int32Array;
+  readonly egressColumns: Int32Array;
+  readonly ingressColumns: Int32Array;
 }
 
 /** The endpoint records and every way to find one. */
@@ -38,14 +40,14 @@ interface Point {
   readonly value: number;
 }
 
-/** Numbers the endpoints of a snapshot. Columns are made on the way: build the tables afterwards. */
+/** Numbers the endpoints of a snapshot. Columns are made on the way: finish those afterwards. */
 export function indexEndpoints(
   snapshot: Snapshot,
   dialect: Dialect,
   units: UnitIndex,
   egress: Columns,
   ingress: Columns,
-): { finish(rows: UnitRows): EndpointIndex; ofAddress(address: AddressText): number } {
+): { finish(numbering: Numbering): EndpointIndex; ofAddress(address: AddressText): number } {
   const elements = numberElements(units.units.length, snapshot.nodes.length);
   const nodeNumbers = numberNodes(snapshot);
   const records: number[] = [];
@@ -88,9 +90,9 @@ export function indexEndpoints(
 
   /** EP-06, EP-08: addresses that are nobody's lie outside, or in a node's pod block: pods that the snapshot does not hold. */
   function layBackground(family: 4 | 6): ValueIntervals {
-    const podBlocks = classifyBlocks(
+    const podBlocks = classifyBlocks([
       snapshot.nodes.flatMap((node) => node.podCidrs.map((cidr) => ({ cidr, except: [] }))),
-    );
+    ]);
     const pick = (classes: { v4: Intervals; v6: Intervals }): Intervals => (family === 4 ? classes.v4 : classes.v6);
     const layers = [pick(egress.blocks), pick(ingress.blocks), pick(podBlocks)];
     const starts = [...new Set(layers.flatMap((layer) => layer.starts))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
@@ -215,12 +217,15 @@ export function indexEndpoints(
     return classOfAddress({ starts, classes: values }, addressKey(family, words));
   }
 
-  function finish(rows: UnitRows): EndpointIndex {
+  function finish({ egressRows, ingressRows, egressColumns, ingressColumns }: Numbering): EndpointIndex {
     const data = Int32Array.from(records);
     unitOf.forEach((unit, id) => {
+      const at = id * Endpoint.Stride;
+      data[at + Endpoint.EgressColumn] = egressColumns[data[at + Endpoint.EgressColumn]!]!;
+      data[at + Endpoint.IngressColumn] = ingressColumns[data[at + Endpoint.IngressColumn]!]!;
       if (unit < 0) return;
-      data[id * Endpoint.Stride + Endpoint.EgressRow] = rows.egress[unit]!;
-      data[id * Endpoint.Stride + Endpoint.IngressRow] = rows.ingress[unit]!;
+      data[at + Endpoint.EgressRow] = egressRows[unit]!;
+      data[at + Endpoint.IngressRow] = ingressRows[unit]!;
     });
     const podEndpointStart = new Uint32Array(snapshot.pods.length + 1);
     podEndpoints.forEach((list, index) => (podEndpointStart[index + 1] = podEndpointStart[index]! + list.length));

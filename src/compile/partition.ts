@@ -1,38 +1,60 @@
 /** Partition refinement: elements stay together until a set tells them apart. Exact, no hashing. */
+import { grow } from './list.ts';
 
 /** Elements 0..n-1 in classes; `classOf` is the answer at any time. */
 export interface Partition {
   readonly classOf: Int32Array;
   readonly count: number;
   /** Splits every class that `members` (distinct elements) cuts. O(members). */
-  refine(members: readonly number[]): void;
+  refine(members: ArrayLike<number>): void;
 }
 
 /** A partition that begins with the classes given: `initial[element]`, numbered 0.. without gaps. */
 export function createPartition(initial: Int32Array): Partition {
   const classOf = Int32Array.from(initial);
-  const sizes: number[] = [];
-  for (const id of classOf) sizes[id] = (sizes[id] ?? 0) + 1;
-  const hit = new Map<number, number>();
+  let count = 0;
+  for (const id of classOf) count = Math.max(count, id + 1);
+  let sizes = new Int32Array(Math.max(16, count));
+  for (const id of classOf) sizes[id]!++;
+  // [classes] members hit by the set at hand, then the class that they move to; -1: they stay.
+  let hits = new Int32Array(sizes.length);
+  let touched = new Int32Array(16);
   return {
     classOf,
     get count() {
-      return sizes.length;
+      return count;
     },
     refine(members) {
-      hit.clear();
-      for (const element of members) hit.set(classOf[element]!, (hit.get(classOf[element]!) ?? 0) + 1);
-      const target = new Map<number, number>();
-      for (const [id, count] of hit) {
-        if (count === sizes[id]) continue;
-        sizes[id]! -= count;
-        target.set(id, sizes.push(count) - 1);
+      let touchedCount = 0;
+      for (let at = 0; at < members.length; at++) {
+        const id = classOf[members[at]!]!;
+        if (hits[id]!++ > 0) continue;
+        if (touchedCount === touched.length) touched = grow(touched, touchedCount + 1);
+        touched[touchedCount++] = id;
       }
-      if (target.size === 0) return;
-      for (const element of members) {
-        const moved = target.get(classOf[element]!);
-        if (moved !== undefined) classOf[element] = moved;
+      let hasSplit = false;
+      for (let at = 0; at < touchedCount; at++) {
+        const id = touched[at]!;
+        const hit = hits[id]!;
+        if (hit === sizes[id]) {
+          hits[id] = -1;
+          continue;
+        }
+        hasSplit = true;
+        if (count === sizes.length) {
+          sizes = grow(sizes, count + 1);
+          hits = grow(hits, count + 1);
+        }
+        sizes[id]! -= hit;
+        sizes[count] = hit;
+        hits[id] = count++;
       }
+      if (hasSplit)
+        for (let at = 0; at < members.length; at++) {
+          const moved = hits[classOf[members[at]!]!]!;
+          if (moved > 0) classOf[members[at]!] = moved;
+        }
+      for (let at = 0; at < touchedCount; at++) hits[touched[at]!] = 0;
     },
   };
 }

@@ -1,24 +1,26 @@
 /**
- * Tables: [rows x columns] of vectors, one for each direction. A row is what one group of subjects is governed by; it is
- * built rule by rule over the columns that each rule matches, so that the dense table never exists: columns that no rule
- * touches share one page. Which rules meet in a cell is tracked as the state of a small automaton, one step a rule.
+ * Tables: [rows x columns] of vectors, one for each direction. A row is what one group of subjects is governed by. It is built
+ * page by page from the sets of columns that its rules match, 32 columns a word, so that neither the dense table nor a list of
+ * touched cells ever exists: pages that no rule touches are one page, and pages in which the same rules match the same columns
+ * are found again before a single cell is looked at.
  */
-import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
+import type { Direction, Policy, Rule } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
 import { Reason, MissingFact } from '../model/verdict.ts';
-import type { Columns, PeerColumns } from './column.ts';
+import { type FinishedColumns, intersectPages, type PageBits } from './column.ts';
 import { Layout, Row } from './layout.ts';
+import { grow, ListStore } from './list.ts';
 import { PageStore } from './page.ts';
 import { type PortClasses, type PortShape, PROTOCOL_ORDINAL, rangeOfMatch, type ResolvedPorts } from './port.ts';
 import { type NamedPorts, namedPortKey } from './unit.ts';
-import type { Token, VectorStore } from './vector.ts';
+import type { VectorStore } from './vector.ts';
 
 /** What governs one group of subjects in one direction: the policies that select it, in order of evaluation. */
 export interface Subject {
   /** Indexes of the policies, ascending in evaluation order. */
-  readonly policies: readonly number[];
-  /** The subject's own named ports: ingress rules resolve names on them. */
-  readonly namedPorts: NamedPorts;
+  readonly policies: Int32Array;
+  /** Which of `TableInput.subjectPorts` the subject has: ingress rules resolve names on them. */
+  readonly portGroup: number;
 }
 
 /** A finished table. */
@@ -34,7 +36,8 @@ export interface TableInput {
   readonly policies: readonly Policy[];
   /** Rows from `Row.First` on. */
   readonly subjects: readonly Subject[];
-  readonly columns: Columns;
+  readonly subjectPorts: readonly NamedPorts[];
+  readonly columns: FinishedColumns;
   readonly ports: PortClasses;
   readonly vectors: VectorStore;
   readonly scope: 'per-direction' | 'per-pod';
@@ -45,20 +48,9 @@ export function buildTable(input: TableInput): Table {
   const { columns, vectors, subjects, policies, direction } = input;
   const pagesPerRow = Math.max(1, Math.ceil(columns.count / Layout.PageSize));
   const pageIndex = new Uint32Array((Row.First + subjects.length) * pagesPerRow);
-  const store = new PageStore();
-  const scratch = new Uint32Array(Layout.PageSize);
-  const uniformPages = new Map<number, number>();
-  const uniformPage = (vector: number): number => {
-    let page = uniformPages.get(vector);
-    if (page === undefined) {
-      scratch.fill(vector);
-      page = store.intern(scratch, 0);
-      uniformPages.set(vector, page);
-    }
-    return page;
-  };
+  const pages = createPages(vectors);
   const fillRow = (row: number, vector: number): void => {
-    pageIndex.fill(uniformPage(vector), row * pagesPerRow, (row + 1) * pagesPerRow);
+    pageIndex.fill(pages.uniform(vector), row * pagesPerRow, (row + 1) * pagesPerRow);
   };
   const concerns = policies.some((policy) => isGoverning(policy, direction));
   fillRow(Row.NotSubject, vectors.uniform(Reason.NotSubject)); // NP-06
@@ -69,61 +61,45 @@ export function buildTable(input: TableInput): Table {
     concerns ? vectors.uniform(Reason.Undecidable, MissingFact.UnknownPod) : vectors.uniform(Reason.NotIsolated),
   );
 
-  const cells = createAutomaton(vectors);
   const entriesOf = createEntries(input);
-  const state = new Int32Array(columns.count);
-  const stamp = new Int32Array(columns.count).fill(-1);
-  const touched: number[] = [];
+  const isolates = policies.map((policy) => isIsolating(policy, direction));
+  const record = createRecords(pagesPerRow);
+  let signature = new Int32Array(256);
+  const isTiered = policies.map((policy) => policy.tier !== 'networkpolicy');
 
   subjects.forEach((subject, index) => {
     const row = Row.First + index;
-    touched.length = 0;
-    let base = cells.start(
-      subject.policies.some((policy) => isIsolating(policies[policy]!, direction)),
-      input.scope === 'per-pod' && subject.policies.some((policy) => policies[policy]!.tier === 'networkpolicy'),
-    );
-    const touch = (column: number, token: number): void => {
-      if (stamp[column] !== index) {
-        stamp[column] = index;
-        state[column] = base;
-        touched.push(column);
+    const isPlain = !subject.policies.some((policy) => isTiered[policy]!);
+    const isIsolated = subject.policies.some((policy) => isolates[policy]!);
+    const isFinal = input.scope === 'per-pod' && subject.policies.some((policy) => !isTiered[policy]!);
+    const entries: Entry[] = [];
+    for (const policy of subject.policies) entries.push(...entriesOf(policy, subject.portGroup));
+    // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
+    if (isPlain) entries.sort((a, b) => a.token - b.token);
+    record.clear();
+    const everywhere: number[] = [];
+    for (const { token, parts } of entries) {
+      // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
+      if (parts === undefined && isPlain) {
+        if (everywhere.at(-1) !== token) everywhere.push(token);
+      } else for (const part of parts ?? [columns.all]) record.add(part, token);
+    }
+    const base = pages.base(everywhere, isIsolated, isFinal);
+    pageIndex.fill(pages.uniform(pages.vector(base)), row * pagesPerRow, (row + 1) * pagesPerRow);
+    for (let at = 0; at < record.touchedCount; at++) {
+      const page = record.touched[at]!;
+      let length = 1;
+      signature[0] = base;
+      for (let own = record.first[page]!; own >= 0; own = record.data[own]!) {
+        if (length + 3 > signature.length) signature = grow(signature, length + 3);
+        signature[length++] = record.data[own + 1]!;
+        signature[length++] = record.data[own + 2]!;
+        signature[length++] = record.data[own + 3]!;
       }
-      state[column] = cells.step(state[column]!, token);
-    };
-    for (const policy of subject.policies)
-      for (const entry of entriesOf(policy, subject.namedPorts)) {
-        if (entry.shape === undefined) {
-          // NP-26: an egress rule's named port means another number on each peer.
-          eachColumn(entry.peers, columns.count, (column, missing) => {
-            const shape = entry.shapeOf(column);
-            touch(column, cells.token(entry.make(shape, missing)));
-          });
-          continue;
-        }
-        const certain = cells.token(entry.make(entry.shape, 0));
-        // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
-        if (entry.peers.isAll) {
-          for (const column of touched) state[column] = cells.step(state[column]!, certain);
-          base = cells.step(base, certain);
-          continue;
-        }
-        for (const column of entry.peers.yes) touch(column, certain);
-        entry.peers.maybe.forEach((column, at) =>
-          touch(column, cells.token(entry.make(entry.shape!, entry.peers.missing[at]!))),
-        );
-      }
-    const baseVector = cells.vector(base);
-    fillRow(row, baseVector);
-    touched.sort((a, b) => a - b);
-    for (let at = 0; at < touched.length;) {
-      const page = touched[at]! >> Layout.PageBits;
-      scratch.fill(baseVector);
-      for (; at < touched.length && touched[at]! >> Layout.PageBits === page; at++)
-        scratch[touched[at]! & Layout.PageMask] = cells.vector(state[touched[at]!]!);
-      pageIndex[row * pagesPerRow + page] = store.intern(scratch, 0);
+      pageIndex[row * pagesPerRow + page] = pages.page(signature, length);
     }
   });
-  return { pagesPerRow, pageIndex, pages: store.data() };
+  return { pagesPerRow, pageIndex, pages: pages.data() };
 }
 
 /** Does a policy say anything about a direction? */
@@ -136,52 +112,72 @@ function isIsolating(policy: Policy, direction: Direction): boolean {
   return policy.tier === 'networkpolicy' && policy.isolates.includes(direction);
 }
 
-/** One rule as the row builder takes it. */
+/** One rule as the row builder takes it, as far as one token is concerned. */
 interface Entry {
-  readonly peers: PeerColumns;
-  /** Undefined where the shape depends on the column. */
-  readonly shape: PortShape | undefined;
-  shapeOf(column: number): PortShape;
-  make(shape: PortShape, missing: number): Token;
+  readonly token: number;
+  /** Undefined: every column. */
+  readonly parts: readonly PageBits[] | undefined;
 }
 
 /** The rules of a policy as entries, kept for every policy (and set of named ports where those matter). */
-function createEntries(input: TableInput): (policy: number, subjectPorts: NamedPorts) => readonly Entry[] {
-  const { policies, direction, columns, ports } = input;
-  const kept = new Map<string | number, readonly Entry[]>();
-  return (index, subjectPorts) => {
-    const policy = policies[index]!;
-    if (!isGoverning(policy, direction)) return [];
-    const isNamed = direction === 'ingress' && policy[direction].some(hasNamedPort);
-    const key = isNamed ? `${index}|${namedPortsKey(subjectPorts)}` : index;
-    let entries = kept.get(key);
-    if (entries === undefined)
-      kept.set(key, (entries = policy[direction].map((rule) => entryOf(policy, index, rule, subjectPorts))));
+function createEntries(input: TableInput): (policy: number, portGroup: number) => readonly Entry[] {
+  const { policies, direction, columns, ports, vectors } = input;
+  const kept: (Map<number, readonly Entry[]> | undefined)[] = [];
+  const isNamed = policies.map((policy) => direction === 'ingress' && policy[direction].some(hasNamedPort));
+  const splits = new Map<string, readonly { readonly shape: PortShape; readonly bits: Uint32Array }[]>();
+  return (index, portGroup) => {
+    const group = isNamed[index]! ? portGroup : -1;
+    const byGroup = (kept[index] ??= new Map());
+    let entries = byGroup.get(group);
+    if (entries === undefined) byGroup.set(group, (entries = build(index, portGroup)));
     return entries;
   };
 
-  function entryOf(policy: Policy, ordinal: number, rule: Rule, subjectPorts: NamedPorts): Entry {
-    const dependsOnColumn = direction === 'egress' && hasNamedPort(rule);
-    const byNames = new Map<string, PortShape>();
-    return {
-      peers: columns.match(rule),
-      shape: dependsOnColumn ? undefined : ports.shape(resolvePorts(rule.ports, subjectPorts)),
-      shapeOf(column) {
-        const named = columns.namedPorts(column);
-        const key = named === undefined ? '?' : namedPortsKey(named);
-        let shape = byNames.get(key);
-        if (shape === undefined) byNames.set(key, (shape = ports.shape(resolvePorts(rule.ports, named))));
-        return shape;
-      },
-      make: (shape, missing) => ({
+  function build(index: number, portGroup: number): Entry[] {
+    const policy = policies[index]!;
+    if (!isGoverning(policy, direction)) return [];
+    return policy[direction].flatMap((rule) => entriesOfRule(policy, index, rule, portGroup));
+  }
+
+  function entriesOfRule(policy: Policy, ordinal: number, rule: Rule, portGroup: number): Entry[] {
+    const token = (shape: PortShape, missing: number): number =>
+      vectors.token({
         tier: policy.tier,
         priority: policy.priority,
         policy: policy.tier === 'networkpolicy' ? 0 : ordinal,
         action: rule.action,
         shape,
         missing,
-      }),
-    };
+      });
+    const { yes, maybe } = columns.match(rule);
+    if (direction === 'ingress' || !hasNamedPort(rule)) {
+      const shape = ports.shape(resolvePorts(rule.ports, input.subjectPorts[portGroup]));
+      return [
+        { token: token(shape, 0), parts: yes },
+        ...maybe.map(({ missing, pages }) => ({ token: token(shape, missing), parts: [pages] })),
+      ];
+    }
+    // NP-26: an egress rule's named port means another number on each peer.
+    return splitByPorts(rule).flatMap(({ shape, bits }) => [
+      { token: token(shape, 0), parts: (yes ?? [columns.all]).map((pages) => intersectPages(pages, bits)) },
+      ...maybe.map(({ missing, pages }) => ({ token: token(shape, missing), parts: [intersectPages(pages, bits)] })),
+    ]);
+  }
+
+  /** The columns for which a rule's ports mean the same. */
+  function splitByPorts(rule: Rule): readonly { readonly shape: PortShape; readonly bits: Uint32Array }[] {
+    const key = JSON.stringify(rule.ports);
+    let split = splits.get(key);
+    if (split === undefined) {
+      const byShape = new Map<PortShape, Uint32Array>();
+      for (const { ports: named, bits } of columns.portGroups) {
+        const shape = ports.shape(resolvePorts(rule.ports, named));
+        const known = byShape.get(shape);
+        byShape.set(shape, known === undefined ? bits : known.map((word, at) => word | bits[at]!));
+      }
+      splits.set(key, (split = [...byShape].map(([shape, bits]) => ({ shape, bits }))));
+    }
+    return split;
   }
 }
 
@@ -210,103 +206,163 @@ export function resolvePorts(
   return { ranges, unresolved: [...unresolved] };
 }
 
+/** What one row's rules match, page by page: chains of (next, token, low bits, high bits), in the order of `add`. */
+interface Records {
+  /** Pages with a chain, the first `touchedCount`. */
+  readonly touched: Int32Array;
+  readonly touchedCount: number;
+  /** [pages] where a touched page's chain begins in `data`; chains end with -1. */
+  readonly first: Int32Array;
+  readonly data: Int32Array;
+  clear(): void;
+  add(part: PageBits, token: number): void;
+}
+
+function createRecords(pageCount: number): Records {
+  const first = new Int32Array(pageCount);
+  const last = new Int32Array(pageCount);
+  const stamp = new Int32Array(pageCount);
+  const touched = new Int32Array(pageCount);
+  let data = new Int32Array(1024);
+  let used = 0;
+  let touchedCount = 0;
+  let generation = 0;
+  return {
+    touched,
+    first,
+    get touchedCount() {
+      return touchedCount;
+    },
+    get data() {
+      return data;
+    },
+    clear() {
+      generation++;
+      used = 0;
+      touchedCount = 0;
+    },
+    add(part, token) {
+      for (let at = 0; at < part.length; at += 3) {
+        const page = part[at]!;
+        if (stamp[page] === generation) {
+          const tail = last[page]!;
+          // The parts of one rule, and rules that say the same, are one record.
+          if (data[tail + 1] === token) {
+            data[tail + 2]! |= part[at + 1]!;
+            data[tail + 3]! |= part[at + 2]!;
+            continue;
+          }
+          data[tail] = used;
+        } else {
+          stamp[page] = generation;
+          touched[touchedCount++] = page;
+          first[page] = used;
+        }
+        if (used + 4 > data.length) data = grow(data, used + 4);
+        last[page] = used;
+        data[used++] = -1;
+        data[used++] = token;
+        data[used++] = part[at + 1]!;
+        data[used++] = part[at + 2]!;
+      }
+    },
+  };
+}
+
+/** Pages by what matches in them. */
+interface Pages {
+  /** The number of a row's rules that match every column, with what the row is. */
+  base(tokens: readonly number[], isIsolated: boolean, isFinal: boolean): number;
+  /** The vector of a column that only a base's rules match. */
+  vector(base: number): number;
+  /** The page of one vector. */
+  uniform(vector: number): number;
+  /** The page of a signature: base, then triples of token and bits. */
+  page(signature: Int32Array, length: number): number;
+  data(): Uint32Array;
+}
+
+function createPages(vectors: VectorStore): Pages {
+  const store = new PageStore();
+  const cells = new Uint32Array(Layout.PageSize);
+  const uniforms = new Map<number, number>();
+  const bases = new ListStore();
+  const baseVectors: (number | undefined)[] = [];
+  const signatures = new ListStore();
+  const pageOfSignature: number[] = [];
+  const rules = new ListStore();
+  const vectorOfRules: number[] = [];
+  let list = new Int32Array(64);
+  // Groups of cells in which the same records match: their cells as two words.
+  const lows = new Int32Array(Layout.PageSize);
+  const highs = new Int32Array(Layout.PageSize);
+
+  const vector = (base: number): number => (baseVectors[base] ??= vectorOf(base, list, 0, 0, 0));
+  return {
+    base(tokens, isIsolated, isFinal) {
+      if (tokens.length + 1 > list.length) list = grow(list, tokens.length + 1);
+      list[0] = Number(isIsolated) | (Number(isFinal) << 1);
+      tokens.forEach((token, at) => (list[at + 1] = token));
+      return bases.intern(list, tokens.length + 1);
+    },
+    vector,
+    uniform(own) {
+      let page = uniforms.get(own);
+      if (page === undefined) uniforms.set(own, (page = store.intern(cells.fill(own), 0)));
+      return page;
+    },
+    page(signature, length) {
+      const id = signatures.intern(signature, length);
+      return (pageOfSignature[id] ??= build(signature, length));
+    },
+    data: () => store.data(),
+  };
+
+  function build(signature: Int32Array, length: number): number {
+    const base = signature[0]!;
+    let count = 1;
+    lows[0] = -1;
+    highs[0] = -1;
+    for (let at = 1; at < length; at += 3) {
+      const low = signature[at + 1]!;
+      const high = signature[at + 2]!;
+      for (let group = 0, end = count; group < end; group++) {
+        const inLow = lows[group]! & low;
+        const inHigh = highs[group]! & high;
+        if ((inLow | inHigh) === 0 || (inLow === lows[group] && inHigh === highs[group])) continue;
+        lows[count] = lows[group]! & ~low;
+        highs[count++] = highs[group]! & ~high;
+        lows[group] = inLow;
+        highs[group] = inHigh;
+      }
+    }
+    for (let group = 0; group < count; group++) {
+      const own = vectorOf(base, signature, length, lows[group]!, highs[group]!);
+      if (count === 1) return store.intern(cells.fill(own), 0);
+      for (let low = lows[group]!; low !== 0; low &= low - 1) cells[31 - Math.clz32(low & -low)] = own;
+      for (let high = highs[group]!; high !== 0; high &= high - 1) cells[63 - Math.clz32(high & -high)] = own;
+    }
+    return store.intern(cells, 0);
+  }
+
+  /** The vector of a group of cells: the rules of the base, and the records that hold the group. */
+  function vectorOf(base: number, signature: Int32Array, length: number, low: number, high: number): number {
+    const shared = bases.get(base);
+    if (shared.length + length > list.length) list = grow(list, shared.length + length);
+    let used = 0;
+    for (let at = 0; at < shared.length; at++) list[used++] = shared[at]!;
+    for (let at = 1; at < length; at += 3)
+      if ((low & signature[at + 1]!) !== 0 || (high & signature[at + 2]!) !== 0) list[used++] = signature[at]!;
+    // With a base the row is plain: a set. Sorted, so that it is found again whoever put it together.
+    if (shared.length > 1) list.subarray(1, used).sort();
+    const id = rules.intern(list, used);
+    return (vectorOfRules[id] ??= vectors.ofRules(list.subarray(1, used), {
+      isIsolated: (list[0]! & 1) !== 0,
+      isFinal: (list[0]! & 2) !== 0,
+    }));
+  }
+}
+
 function hasNamedPort(rule: Rule): boolean {
   return rule.ports?.some((port) => port.kind === 'named') ?? false;
-}
-
-function namedPortsKey(ports: NamedPorts): string {
-  return [...ports]
-    .map(([key, numbers]) => `${key}=${[...numbers].sort((a, b) => a - b).join('+')}`)
-    .sort()
-    .join(';');
-}
-
-function eachColumn(peers: PeerColumns, count: number, visit: (column: number, missing: number) => void): void {
-  if (peers.isAll) for (let column = 0; column < count; column++) visit(column, 0);
-  for (const column of peers.yes) visit(column, 0);
-  peers.maybe.forEach((column, at) => visit(column, peers.missing[at]!));
-}
-
-/** States of cells: which tokens have matched so far. Steps are kept by (state, token), states by their content. */
-interface Automaton {
-  start(isIsolated: boolean, isFinal: boolean): number;
-  token(token: Token): number;
-  step(state: number, token: number): number;
-  vector(state: number): number;
-}
-
-function createAutomaton(vectors: VectorStore): Automaton {
-  const tokens: Token[] = [];
-  const tokenIds = new Map<string, number>();
-  const shapeIds = new Map<PortShape, number>();
-  const states: { readonly tokens: readonly number[]; readonly isIsolated: boolean; readonly isFinal: boolean }[] = [];
-  const stateIds = new Map<string, number>();
-  const steps = new Map<number, number>();
-  const vectorOf: number[] = [];
-  const rank: Readonly<Record<Tier, number>> = { admin: 0, networkpolicy: 1, baseline: 2 };
-  let lastKey = -1;
-  let lastState = -1;
-
-  const intern = (list: readonly number[], isIsolated: boolean, isFinal: boolean): number => {
-    const key = `${Number(isIsolated)}${Number(isFinal)}|${list.join()}`;
-    let id = stateIds.get(key);
-    if (id === undefined) {
-      id = states.push({ tokens: list, isIsolated, isFinal }) - 1;
-      stateIds.set(key, id);
-    }
-    return id;
-  };
-
-  return {
-    start: (isIsolated, isFinal) => intern([], isIsolated, isFinal),
-    token(token) {
-      let shape = shapeIds.get(token.shape);
-      if (shape === undefined) shapeIds.set(token.shape, (shape = shapeIds.size));
-      const key = `${rank[token.tier]},${token.priority},${token.policy},${token.action},${shape},${token.missing}`;
-      let id = tokenIds.get(key);
-      if (id === undefined) {
-        id = tokens.push(token) - 1;
-        // Steps are keyed by state * 2^20 + token.
-        if (id >= 0x100000) throw new RangeError('at most 1,048,576 distinct rules fit in one direction');
-        tokenIds.set(key, id);
-      }
-      return id;
-    },
-    step(state, token) {
-      const key = state * 0x100000 + token;
-      if (key === lastKey) return lastState;
-      let next = steps.get(key);
-      if (next === undefined) {
-        next = advance(state, token);
-        steps.set(key, next);
-      }
-      lastKey = key;
-      lastState = next;
-      return next;
-    },
-    vector(state) {
-      let vector = vectorOf[state];
-      if (vector === undefined) {
-        const { tokens: list, isIsolated, isFinal } = states[state]!;
-        vector = vectors.ofRules({ tokens: list.map((id) => tokens[id]!), isIsolated, isFinal });
-        vectorOf[state] = vector;
-      }
-      return vector;
-    },
-  };
-
-  /** NetworkPolicy rules are a set: order and repetition mean nothing. Tier rules keep their order. */
-  function advance(state: number, token: number): number {
-    const { tokens: list, isIsolated, isFinal } = states[state]!;
-    if (list.includes(token)) return state;
-    const next = [...list, token];
-    if (tokens[token]!.tier === 'networkpolicy') {
-      let at = next.length - 1;
-      while (at > 0 && tokens[next[at - 1]!]!.tier === 'networkpolicy' && next[at - 1]! > token) {
-        next[at] = next[at - 1]!;
-        next[--at] = token;
-      }
-    }
-    return intern(next, isIsolated, isFinal);
-  }
 }

@@ -27,10 +27,10 @@ export interface Lookup4 {
 }
 
 /**
- * Most bytes of a trie's mid and leaf blocks. Random prefixes of the lengths that routing tables have pass it at about 20,000,
- * blocks as policies write them at 50,000 and more.
+ * Most bytes of a trie's mid and leaf blocks. A trie that fits the cache is twice as fast as fragments, one that does not less than
+ * half as fast: 178 against 93 million look-ups a second at 100 random prefixes, 25 against 67 at 10,000 (34 MiB against 0.7).
  */
-export const TRIE_BYTES_MAX: number = 32 * 2 ** 20;
+export const TRIE_BYTES_MAX: number = 4 * 2 ** 20;
 
 const CELLS = 256;
 const BLOCK_BYTES = CELLS * 4;
@@ -65,7 +65,11 @@ export function overlayPoints(
 
 /** Builds the form that suits: the trie, or fragments where it would be large. */
 export function buildLookup4(intervals: ValueIntervals): Lookup4 {
-  return trieBytes(intervals) > TRIE_BYTES_MAX ? buildFragments4(intervals) : buildTrie4(intervals);
+  if (cutBytes(intervals) <= TRIE_BYTES_MAX) {
+    const trie = buildTrie4(intervals);
+    if (trie.mid4.byteLength + trie.leaf4.byteLength <= TRIE_BYTES_MAX) return trie;
+  }
+  return buildFragments4(intervals);
 }
 
 /** Builds the trie of IPv4 intervals. */
@@ -143,8 +147,8 @@ export function buildFragments4({ starts, values }: ValueIntervals): Lookup4 {
   };
 }
 
-/** What the blocks of a trie would take if none were shared: one for each /16 and each /24 that is cut. */
-function trieBytes({ starts }: ValueIntervals): number {
+/** About what a trie's blocks take at least: one for each /16 and each /24 that is cut. What is equal or uniform is not counted. */
+function cutBytes({ starts }: ValueIntervals): number {
   let blocks = 0;
   let middle = -1;
   let low = -1;

@@ -1,29 +1,44 @@
 /**
- * Units: sets of pods that no policy can tell apart, being equal in namespace, labels and the named ports that policies ask
- * for. Selectors are resolved to units here, once each, from the most selective label inwards.
+ * Units: sets of pods that no policy can tell apart, being equal in namespace, in the named ports that policies ask for, and in
+ * the labels as far as selectors ask for them: a label that nobody asks for, and a value that nobody names, make no unit of
+ * their own. Selectors are resolved to units here, once each, from the shortest list of candidates inwards.
  */
 import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
 import { type Labels, NAMESPACE_NAME_LABEL, type Requirement, type Selector } from '../model/label.ts';
-import type { NamespaceScope, PodSet } from '../model/policy.ts';
+import type { NamespaceScope, PodSet, Policy } from '../model/policy.ts';
 import { append } from './multimap.ts';
 
 /** A container port that some rule may name: `TCP/http` -> the numbers that carry it. */
 export type NamedPorts = ReadonlyMap<string, readonly number[]>;
 
-/** One unit, with a pod that stands for it. */
+/** One unit, with what selectors may ask of its pods. */
 export interface Unit {
   readonly namespace: string;
-  readonly labels: Labels;
-  readonly namedPorts: NamedPorts;
+  /** The labels that selectors ask for; undefined stands for every value that none of them names. */
+  readonly labels: ReadonlyMap<string, string | undefined>;
+  /** Index into `UnitIndex.portGroups`. */
+  readonly portGroup: number;
+}
+
+/** What the selectors and ports of a set of policies ask for: all that can tell two pods apart. */
+export interface Questions {
+  /** Keys of the named ports that some rule asks for, such as `TCP/http`; `*` where it leaves the protocol open. */
+  readonly portNames: ReadonlySet<string>;
+  /** By label key: the values that some requirement names. */
+  readonly labels: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Units of a snapshot and the indexes that selectors are resolved with. */
 export interface UnitIndex {
   readonly units: readonly Unit[];
+  /** Distinct sets of named ports; a unit's is `portGroups[unit.portGroup]`. */
+  readonly portGroups: readonly NamedPorts[];
   /** [pods] unit of each pod of the snapshot; -1 for pods outside policy (hostNetwork, terminated). */
   readonly unitOfPod: Int32Array;
   /** The units that a pod set selects, ascending. The array is shared: do not change it. */
-  select(set: PodSet): readonly number[];
+  select(set: PodSet): Int32Array;
+  /** Namespaces in an order in which those lie together that the selections made so far take alike. */
+  rankNamespaces(): ReadonlyMap<string, number>;
 }
 
 /** `TCP/http`, the key of a named port. */
@@ -36,23 +51,57 @@ export function isGoverned(pod: Pod): boolean {
   return !pod.hostNetwork && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
 }
 
-/** Groups the governed pods of a snapshot into units. `names` holds the keys of the named ports that some rule asks for. */
-export function indexUnits(snapshot: Snapshot, names: ReadonlySet<string>): UnitIndex {
+/** What a set of policies asks of pods. */
+export function collectQuestions(policies: readonly Policy[]): Questions {
+  const portNames = new Set<string>();
+  const labels = new Map<string, Set<string>>();
+  const seen = new Set<Selector>();
+  const ask = (selector: Selector): void => {
+    if (seen.has(selector)) return;
+    seen.add(selector);
+    for (const { key, values } of selector) {
+      let known = labels.get(key);
+      if (known === undefined) labels.set(key, (known = new Set()));
+      for (const value of values) known.add(value);
+    }
+  };
+  for (const { subject, ingress, egress } of policies) {
+    ask(subject.pods);
+    for (const rules of [ingress, egress])
+      for (const rule of rules) {
+        for (const peer of rule.peers ?? []) if (peer.kind === 'pods') ask(peer.pods);
+        for (const port of rule.ports ?? [])
+          if (port.kind === 'named') portNames.add(namedPortKey(port.protocol ?? '*', port.name));
+      }
+  }
+  return { portNames, labels };
+}
+
+/** Groups the governed pods of a snapshot into units. */
+export function indexUnits(snapshot: Snapshot, questions: Questions): UnitIndex {
   const units: Unit[] = [];
   const ids = new Map<string, number>();
+  const portGroups: NamedPorts[] = [];
+  const groupIds = new Map<string, number>();
   const unitOfPod = new Int32Array(snapshot.pods.length).fill(-1);
+  const known = new Map<Labels, { key: string; labels: Unit['labels'] }>();
   snapshot.pods.forEach((pod, index) => {
     if (!isGoverned(pod)) return;
-    const namedPorts = relevantPorts(pod, names);
-    const key = unitKey(pod, namedPorts);
+    let asked = known.get(pod.labels);
+    if (asked === undefined) known.set(pod.labels, (asked = askedLabels(pod.labels, questions)));
+    const ports = relevantPorts(pod, questions.portNames);
+    const portsKey = ports.size === 0 ? '' : namedPortsKey(ports);
+    let portGroup = groupIds.get(portsKey);
+    if (portGroup === undefined) groupIds.set(portsKey, (portGroup = portGroups.push(ports) - 1));
+    const key = `${pod.namespace}\u0003${portGroup}\u0003${asked.key}`;
     let unit = ids.get(key);
     if (unit === undefined) {
-      unit = units.push({ namespace: pod.namespace, labels: pod.labels, namedPorts }) - 1;
+      unit = units.push({ namespace: pod.namespace, labels: asked.labels, portGroup }) - 1;
       ids.set(key, unit);
     }
     unitOfPod[index] = unit;
   });
-  return { units, unitOfPod, select: createSelect(units, snapshot.namespaces) };
+  return { units, portGroups, unitOfPod, ...createSelect(units, snapshot.namespaces) };
 }
 
 /** NP-18: does a set of labels meet every requirement? (apimachinery labels/selector.go: NotIn and DoesNotExist match a missing key.) */
@@ -89,70 +138,198 @@ export function scopeKey(scope: NamespaceScope): string {
   return scope.kind === 'named' ? `=${scope.namespace}` : `~${selectorKey(scope.selector)}`;
 }
 
-function createSelect(units: readonly Unit[], namespaces: readonly Namespace[]): UnitIndex['select'] {
-  const byNamespace = new Map<string, number[]>();
-  const byLabel = new Map<string, Map<string, number[]>>();
-  units.forEach(({ namespace, labels }, unit) => {
-    append(byNamespace, namespace, unit);
-    for (const [key, value] of labels) {
-      let values = byLabel.get(key);
-      if (values === undefined) byLabel.set(key, (values = new Map()));
-      append(values, value, unit);
-    }
-  });
+/** A spelling of a set of named ports that is equal for equal sets. */
+export function namedPortsKey(ports: NamedPorts): string {
+  return [...ports]
+    .map(([key, numbers]) => `${key}=${[...numbers].sort((a, b) => a - b).join('+')}`)
+    .sort()
+    .join(';');
+}
+
+const NOBODY = new Int32Array(0);
+
+function createSelect(
+  units: readonly Unit[],
+  namespaces: readonly Namespace[],
+): Pick<UnitIndex, 'select' | 'rankNamespaces'> {
+  const byNamespace = new Map<string, Int32Array>();
+  const byLabel = new Map<string, { present: Int32Array; values: Map<string, Int32Array> }>();
+  indexLists();
   // NP-19: a namespace without an object still has its name.
   const labelsOf = new Map(namespaces.map(({ name, labels }) => [name, labels]));
   for (const name of byNamespace.keys())
     if (!labelsOf.has(name)) labelsOf.set(name, new Map([[NAMESPACE_NAME_LABEL, name]]));
 
-  const scopes = new Map<string, ReadonlySet<string> | undefined>();
-  const results = new Map<string, readonly number[]>();
+  // Most selectors of namespaces ask for one by its name.
+  const byNameLabel = new Map<string, string[]>();
+  for (const name of byNamespace.keys()) {
+    const value = labelsOf.get(name)!.get(NAMESPACE_NAME_LABEL);
+    if (value !== undefined) append(byNameLabel, value, name);
+  }
 
-  return ({ namespaces: scope, pods: selector }) => {
-    const key = `${scopeKey(scope)}\u0004${selectorKey(selector)}`;
-    let result = results.get(key);
-    if (result === undefined) results.set(key, (result = compute(scope, selector)));
-    return result;
+  interface Scope {
+    /** Undefined: every namespace. */
+    readonly units: Int32Array | undefined;
+    bits: Uint32Array | undefined;
+    /** Those of a namespace selector, for `rankNamespaces`. */
+    readonly names: readonly string[];
+    uses: number;
+  }
+  const everywhere: Scope = { units: undefined, bits: undefined, names: [], uses: 0 };
+  const scopes = new Map<string, Scope>();
+  const requirements = new Map<string, Uint32Array>();
+  const results = new Map<string, Int32Array>();
+
+  return {
+    select({ namespaces: scope, pods: selector }) {
+      const key = `${scopeKey(scope)}\u0004${selectorKey(selector)}`;
+      let result = results.get(key);
+      if (result === undefined) results.set(key, (result = compute(scope, selector)));
+      return result;
+    },
+    rankNamespaces,
   };
 
-  /** Undefined: every namespace. */
-  function namespacesOf(scope: NamespaceScope): ReadonlySet<string> | undefined {
-    if (scope.kind === 'named') return new Set([scope.namespace]); // NP-03, NP-11
-    if (scope.selector.length === 0) return undefined; // NP-12
-    const key = selectorKey(scope.selector);
-    if (!scopes.has(key)) {
-      const names = [...labelsOf].filter(([, labels]) => matchesSelector(scope.selector, labels)).map(([name]) => name);
-      scopes.set(key, new Set(names));
-    }
-    return scopes.get(key);
+  /** By the most used selectors that take several namespaces, the first ahead; then as the pods came. */
+  function rankNamespaces(): ReadonlyMap<string, number> {
+    const wide = [...scopes.values()]
+      .filter(({ names }) => names.length > 1)
+      .sort((a, b) => b.uses * b.names.length - a.uses * a.names.length)
+      .slice(0, 16);
+    const signatures = new Map<string, number>();
+    wide.forEach(({ names }, at) => {
+      for (const name of names) signatures.set(name, (signatures.get(name) ?? 0) | (1 << (15 - at)));
+    });
+    const order = [...byNamespace.keys()].sort((a, b) => (signatures.get(b) ?? 0) - (signatures.get(a) ?? 0));
+    return new Map(order.map((name, rank) => [name, rank]));
   }
 
-  function compute(scope: NamespaceScope, selector: Selector): readonly number[] {
-    const names = namespacesOf(scope);
-    let best: readonly number[] | undefined;
-    for (const { key, operator, values } of selector) {
-      if (operator !== 'In') continue;
-      const lists = values.map((value) => byLabel.get(key)?.get(value) ?? []);
-      const size = lists.reduce((sum, list) => sum + list.length, 0);
-      if (best === undefined || size < best.length)
-        best = lists.length === 1 ? lists[0]! : [...new Set(lists.flat())].sort((a, b) => a - b);
+  function indexLists(): void {
+    const inNamespace = new Map<string, number[]>();
+    const withKey = new Map<string, { present: number[]; values: Map<string, number[]> }>();
+    units.forEach(({ namespace, labels }, unit) => {
+      append(inNamespace, namespace, unit);
+      for (const [key, value] of labels) {
+        let lists = withKey.get(key);
+        if (lists === undefined) withKey.set(key, (lists = { present: [], values: new Map() }));
+        lists.present.push(unit);
+        if (value !== undefined) append(lists.values, value, unit);
+      }
+    });
+    for (const [namespace, list] of inNamespace) byNamespace.set(namespace, Int32Array.from(list));
+    for (const [key, { present, values }] of withKey)
+      byLabel.set(key, {
+        present: Int32Array.from(present),
+        values: new Map([...values].map(([value, list]) => [value, Int32Array.from(list)])),
+      });
+  }
+
+  function scopeOf(scope: NamespaceScope): Scope {
+    if (scope.kind === 'selected' && scope.selector.length === 0) return everywhere; // NP-12
+    const key = scopeKey(scope);
+    let known = scopes.get(key);
+    if (known === undefined) {
+      // NP-03, NP-11, or by the namespace's labels.
+      const names = scope.kind === 'named' ? [scope.namespace] : namesOf(scope.selector);
+      const list = union(names.map((name) => byNamespace.get(name) ?? NOBODY));
+      scopes.set(key, (known = { units: list, bits: undefined, names, uses: 0 }));
     }
-    if (names !== undefined) {
-      let size = 0;
-      for (const name of names) size += byNamespace.get(name)?.length ?? 0;
-      if (best === undefined || size < best.length)
-        best =
-          names.size === 1
-            ? (byNamespace.get([...names][0]!) ?? [])
-            : [...names].flatMap((name) => byNamespace.get(name) ?? []).sort((a, b) => a - b);
+    known.uses++;
+    return known;
+  }
+
+  /** The namespaces with pods whose labels match, from the shortest list of candidates. */
+  function namesOf(selector: Selector): string[] {
+    const exact = selector.find(({ key, operator }) => key === NAMESPACE_NAME_LABEL && operator === 'In');
+    const candidates =
+      exact === undefined
+        ? [...byNamespace.keys()]
+        : [...new Set(exact.values)].flatMap((value) => byNameLabel.get(value) ?? []);
+    return candidates.filter((name) => matchesSelector(selector, labelsOf.get(name)!));
+  }
+
+  /** NP-13: namespace AND labels. */
+  function compute(namespaceScope: NamespaceScope, selector: Selector): Int32Array {
+    const scope = scopeOf(namespaceScope);
+    let best = scope.units;
+    let from: Requirement | undefined;
+    for (const requirement of selector) {
+      const { key, operator, values } = requirement;
+      if (operator !== 'In' || values.length !== 1) continue;
+      const list = byLabel.get(key)?.values.get(values[0]!) ?? NOBODY;
+      if (best !== undefined && list.length >= best.length) continue;
+      best = list;
+      from = requirement;
     }
-    const candidates = best ?? units.map((_, unit) => unit);
-    // NP-13: namespace AND labels.
-    return candidates.filter((unit) => {
-      const { namespace, labels } = units[unit]!;
-      return (names === undefined || names.has(namespace)) && matchesSelector(selector, labels);
+    if (best !== undefined && best.length === 0) return NOBODY;
+    const filters: Uint32Array[] = [];
+    for (const requirement of selector) if (requirement !== from) filters.push(bitsOf(requirement));
+    if (scope.units !== undefined && best !== scope.units) {
+      if (namespaceScope.kind === 'named') {
+        const { namespace } = namespaceScope;
+        best = best!.filter((unit) => units[unit]!.namespace === namespace);
+      } else filters.push((scope.bits ??= bitsOfList(scope.units)));
+    }
+    if (best === undefined) best = Int32Array.from(units, (_, unit) => unit);
+    if (filters.length === 0) return best;
+    return best.filter((unit) => {
+      for (const bits of filters) if (((bits[unit >>> 5]! >>> (unit & 31)) & 1) === 0) return false;
+      return true;
     });
   }
+
+  /** The units that meet one requirement. */
+  function bitsOf({ key, operator, values }: Requirement): Uint32Array {
+    const name = `${key}\u0001${operator}\u0001${[...values].sort().join('\u0002')}`;
+    let bits = requirements.get(name);
+    if (bits === undefined) {
+      const lists = byLabel.get(key);
+      const isNamed = operator === 'In' || operator === 'NotIn';
+      bits = new Uint32Array((units.length + 31) >>> 5);
+      if (isNamed) for (const value of values) setBits(bits, lists?.values.get(value) ?? NOBODY);
+      else setBits(bits, lists?.present ?? NOBODY);
+      // NP-15, NP-17: a missing key meets the negation.
+      if (operator === 'NotIn' || operator === 'DoesNotExist')
+        for (let word = 0; word < bits.length; word++) bits[word] = ~bits[word]!;
+      requirements.set(name, bits);
+    }
+    return bits;
+  }
+
+  function bitsOfList(list: Int32Array): Uint32Array {
+    const bits = new Uint32Array((units.length + 31) >>> 5);
+    setBits(bits, list);
+    return bits;
+  }
+}
+
+function setBits(bits: Uint32Array, list: Int32Array): void {
+  for (let at = 0; at < list.length; at++) bits[list[at]! >>> 5]! |= 1 << (list[at]! & 31);
+}
+
+/** Disjoint ascending lists as one. */
+function union(lists: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(lists.reduce((sum, list) => sum + list.length, 0));
+  let at = 0;
+  for (const list of lists) {
+    all.set(list, at);
+    at += list.length;
+  }
+  return all.sort();
+}
+
+/** The labels of a pod as far as somebody asks for them, and a spelling of them that is equal for equal sets. */
+function askedLabels(labels: Labels, { labels: asked }: Questions): { key: string; labels: Unit['labels'] } {
+  const kept: [key: string, value: string | undefined][] = [];
+  for (const [key, value] of labels) {
+    const values = asked.get(key);
+    if (values !== undefined) kept.push([key, values.has(value) ? value : undefined]);
+  }
+  kept.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  return {
+    key: kept.map(([key, value]) => (value === undefined ? key : `${key}\u0001${value}`)).join('\u0002'),
+    labels: new Map(kept),
+  };
 }
 
 function relevantPorts(pod: Pod, names: ReadonlySet<string>): NamedPorts {
@@ -167,12 +344,4 @@ function relevantPorts(pod: Pod, names: ReadonlySet<string>): NamedPorts {
     }
   }
   return ports;
-}
-
-function unitKey(pod: Pod, ports: NamedPorts): string {
-  const labels = [...pod.labels].map(([key, value]) => `${key}\u0001${value}`).sort();
-  const named = [...ports]
-    .map(([key, numbers]) => `${key}\u0001${[...numbers].sort((a, b) => a - b).join(',')}`)
-    .sort();
-  return `${pod.namespace}\u0003${labels.join('\u0002')}\u0003${named.join('\u0002')}`;
 }

@@ -5,11 +5,12 @@
 import type { Action, Tier } from '../model/policy.ts';
 import { Reason, verdictOf } from '../model/verdict.ts';
 import { Layout, packOutcome, PortClass } from './layout.ts';
+import { ListStore } from './list.ts';
 import { PageStore } from './page.ts';
 import type { PortShape } from './port.ts';
 import { evaluateIsolated, evaluateSide } from './tier.ts';
 
-/** A rule that matches a column: for certain (`missing` 0), or for want of facts perhaps. */
+/** What a rule does in the columns that it matches: for certain (`missing` 0), or for want of facts perhaps. */
 export interface Token {
   readonly tier: Tier;
   readonly priority: number;
@@ -20,9 +21,8 @@ export interface Token {
   readonly missing: number;
 }
 
-/** The rules that meet in one cell, in order of evaluation. */
-export interface CellRules {
-  readonly tokens: readonly Token[];
+/** What a row is, whatever the column. */
+export interface RowState {
   /** Some NetworkPolicy isolates the subject in this direction. */
   readonly isIsolated: boolean;
   /** A NetworkPolicy ends the evaluation here even without isolating (dialect `networkPolicyScope: per-pod`). */
@@ -32,14 +32,18 @@ export interface CellRules {
 /** How protocols without ports are judged, from `Dialect.icmp`. */
 export type NoPortsRule = 'by-ports-absent' | 'always' | 'never';
 
-/** Interns vectors. */
+/** Interns tokens and vectors. */
 export class VectorStore {
   private readonly pages = new PageStore();
-  private readonly index: number[] = [];
-  private readonly ids = new Map<string, number>();
+  private readonly lists = new ListStore();
+  private readonly tokens: Token[] = [];
+  private readonly tokenIds = new Map<string, number>();
+  private readonly shapeIds = new Map<PortShape, number>();
   private readonly outcomeIds = new Map<number, number>();
   private readonly outcomeWords: number[] = [];
   private readonly row: Uint32Array;
+  private readonly facts: Int32Array;
+  private readonly pageList: Int32Array;
   private readonly portClassCount: number;
   private readonly noPorts: NoPortsRule;
 
@@ -47,6 +51,8 @@ export class VectorStore {
     this.portClassCount = portClassCount;
     this.noPorts = noPorts;
     this.row = new Uint32Array(this.pagesPerVector * Layout.PageSize);
+    this.facts = new Int32Array(portClassCount);
+    this.pageList = new Int32Array(this.pagesPerVector);
   }
 
   get pagesPerVector(): number {
@@ -54,66 +60,82 @@ export class VectorStore {
   }
 
   get count(): number {
-    return this.ids.size;
+    return this.lists.count;
+  }
+
+  /** The number of a token; equal tokens have one. */
+  token(token: Token): number {
+    let shape = this.shapeIds.get(token.shape);
+    if (shape === undefined) this.shapeIds.set(token.shape, (shape = this.shapeIds.size));
+    const key = `${token.tier},${token.priority},${token.policy},${token.action},${shape},${token.missing}`;
+    let id = this.tokenIds.get(key);
+    if (id === undefined) this.tokenIds.set(key, (id = this.tokens.push(token) - 1));
+    return id;
   }
 
   /** The vector that gives one reason for every port class. */
   uniform(reason: Reason, missing = 0): number {
-    return this.intern(() => this.outcome(reason, missing));
+    this.row.fill(0).fill(this.outcome(reason, missing), 0, this.portClassCount);
+    return this.intern();
   }
 
-  /** The vector of a cell. */
-  ofRules(rules: CellRules): number {
-    const isPlain = rules.tokens.every((token) => token.tier === 'networkpolicy');
+  /** The vector of a cell in which these tokens match, in order of evaluation. */
+  ofRules(ids: Int32Array, state: RowState): number {
+    const isPlain = ids.every((id) => this.tokens[id]!.tier === 'networkpolicy');
     if (!isPlain) {
-      const tokens = rules.tokens.map((token) => ({ token, ports: this.spread(token.shape) }));
-      return this.intern((portClass) => this.evaluate(tokens, rules, portClass));
+      const matching = Array.from(ids, (id) => ({
+        token: this.tokens[id]!,
+        ports: this.spread(this.tokens[id]!.shape),
+      }));
+      for (let portClass = 0; portClass < this.portClassCount; portClass++)
+        this.row[portClass] = this.evaluate(matching, state, portClass);
+      return this.intern();
     }
-    if (!rules.isIsolated) return this.uniform(Reason.NotIsolated); // NP-01
+    if (!state.isIsolated) return this.uniform(Reason.NotIsolated); // NP-01
     // NP-04, NP-07: the union of all rules; port classes that no rule names keep the default, which is a deny.
-    const missing = new Int32Array(this.portClassCount).fill(-1);
-    for (const { shape, missing: facts } of rules.tokens) {
-      const merge = (portClass: number, bits: number): void => {
-        const known = missing[portClass]!;
-        missing[portClass] = known === 0 || bits === 0 ? 0 : known < 0 ? bits : known | bits;
-      };
-      if (shape.matchesAll)
-        for (let portClass = 0; portClass < this.portClassCount; portClass++) merge(portClass, facts);
-      for (const portClass of shape.yes) merge(portClass, facts);
-      for (const entry of shape.maybe) merge(entry.portClass, facts | entry.missing);
+    const { facts, row, portClassCount } = this;
+    facts.fill(-1);
+    const merge = (portClass: number, bits: number): void => {
+      const known = facts[portClass]!;
+      facts[portClass] = known === 0 || bits === 0 ? 0 : known < 0 ? bits : known | bits;
+    };
+    for (const id of ids) {
+      const { shape, missing } = this.tokens[id]!;
+      if (shape.matchesAll) {
+        if (missing === 0) facts.fill(0);
+        else for (let portClass = 0; portClass < portClassCount; portClass++) merge(portClass, missing);
+      }
+      for (const portClass of shape.yes) merge(portClass, missing);
+      for (const entry of shape.maybe) merge(entry.portClass, missing | entry.missing);
     }
-    if (this.noPorts === 'never') missing[PortClass.NoPorts] = -1; // DI-07
-    return this.intern((portClass) => {
-      const facts = missing[portClass]!;
-      if (facts < 0) return this.outcome(Reason.NoRuleMatches, 0);
-      return facts === 0 ? this.outcome(Reason.AllowedByRule, 0) : this.outcome(Reason.Undecidable, facts);
-    });
+    if (this.noPorts === 'never') facts[PortClass.NoPorts] = -1; // DI-07
+    const denied = this.outcome(Reason.NoRuleMatches, 0);
+    const allowed = this.outcome(Reason.AllowedByRule, 0);
+    for (let portClass = 0; portClass < portClassCount; portClass++) {
+      const own = facts[portClass]!;
+      row[portClass] = own < 0 ? denied : own === 0 ? allowed : this.outcome(Reason.Undecidable, own);
+    }
+    return this.intern();
   }
 
   /** The finished sections. Throws where outcomes do not fit their 16 bits. */
   finish(): { vectorPageIndex: Uint32Array; vectorPages: Uint16Array; outcomes: Uint32Array } {
     if (this.outcomeWords.length > 65_535) throw new RangeError('at most 65,535 distinct outcomes fit');
+    const { count, pagesPerVector } = this;
+    const vectorPageIndex = new Uint32Array(count * pagesPerVector);
+    for (let vector = 0; vector < count; vector++) vectorPageIndex.set(this.lists.get(vector), vector * pagesPerVector);
     return {
-      vectorPageIndex: Uint32Array.from(this.index),
+      vectorPageIndex,
       vectorPages: Uint16Array.from(this.pages.data()),
       outcomes: Uint32Array.from(this.outcomeWords),
     };
   }
 
-  private intern(outcomeOf: (portClass: number) => number): number {
-    const { row, portClassCount } = this;
-    row.fill(0);
-    for (let portClass = 0; portClass < portClassCount; portClass++) row[portClass] = outcomeOf(portClass);
-    const pages: number[] = [];
-    for (let page = 0; page < this.pagesPerVector; page++) pages.push(this.pages.intern(row, page * Layout.PageSize));
-    const key = pages.join();
-    let id = this.ids.get(key);
-    if (id === undefined) {
-      id = this.ids.size;
-      this.ids.set(key, id);
-      this.index.push(...pages);
-    }
-    return id;
+  /** The vector of `row`, whose cells beyond the port classes stay 0. */
+  private intern(): number {
+    const { row, pageList } = this;
+    for (let page = 0; page < pageList.length; page++) pageList[page] = this.pages.intern(row, page * Layout.PageSize);
+    return this.lists.intern(pageList, pageList.length);
   }
 
   private outcome(reason: Reason, missing: number): number {
@@ -135,22 +157,18 @@ export class VectorStore {
     return ports;
   }
 
-  private evaluate(
-    tokens: readonly { token: Token; ports: Int32Array }[],
-    rules: CellRules,
-    portClass: number,
-  ): number {
+  private evaluate(tokens: readonly { token: Token; ports: Int32Array }[], state: RowState, portClass: number): number {
     const matching = tokens
       .filter(({ ports }) => ports[portClass]! >= 0)
       .map(({ token, ports }) => ({ ...token, missing: token.missing | ports[portClass]! }));
     const allowing = matching.filter(({ tier }) => tier === 'networkpolicy');
     const isAllowed = allowing.length === 0 ? 'no' : allowing.some(({ missing }) => missing === 0) ? 'yes' : 'unknown';
-    const networkPolicy = rules.isIsolated
+    const networkPolicy = state.isIsolated
       ? evaluateIsolated(
           isAllowed,
           allowing.reduce((facts, { missing }) => facts | missing, 0),
         )
-      : { reasons: rules.isFinal ? [Reason.NotIsolated] : [], missing: 0, isOpen: !rules.isFinal };
+      : { reasons: state.isFinal ? [Reason.NotIsolated] : [], missing: 0, isOpen: !state.isFinal };
     const { reason, missing } = evaluateSide(
       matching.filter(({ tier }) => tier === 'admin'),
       networkPolicy,

@@ -68,8 +68,8 @@ test('1,000,000 IPv4 prefixes, each with a value of its own, take fragments and 
   }
 });
 
-test('5,000 IPv4 prefixes keep the trie, whose blocks stay below their limit', () => {
-  const lookup = buildLookup4(manyPrefixes4(5000));
+test('1,000 IPv4 prefixes keep the trie, whose blocks stay below their limit', () => {
+  const lookup = buildLookup4(manyPrefixes4(1000));
   assert.equal(lookup.starts4.length, 0);
   assert.ok(lookup.mid4.byteLength + lookup.leaf4.byteLength <= TRIE_BYTES_MAX);
 });
@@ -171,13 +171,13 @@ test('20,000 IPv6 hosts of one cluster leave the intervals alone, and 20,000 blo
 test('a class of addresses says exactly which blocks hold them, exceptions left out', () => {
   fc.assert(
     fc.property(fc.array(arbitraryBlock(), { maxLength: 8 }), (blocks) => {
-      const classes = classifyBlocks(blocks);
+      const classes = classifyBlocks(blocks.map((block) => [block]));
       for (const family of [4, 6] as const) {
         const intervals = family === 4 ? classes.v4 : classes.v6;
         for (const words of edgesOf(blocks, family)) {
           const found = classOfAddress(intervals, addressKey(family, words));
           const holding = blocks.flatMap((block, index) => (holds(block, family, words) ? [index] : []));
-          const named = blocks.flatMap((_, index) => (classes.classesOfBlock[index]!.includes(found) ? [index] : []));
+          const named = blocks.flatMap((_, index) => (classes.classesOfSet[index]!.includes(found) ? [index] : []));
           assert.deepEqual(named, holding, [...words].join());
           assert.equal(found === 0, holding.length === 0, 'class 0 lies in no block, and nothing else does');
         }
@@ -187,10 +187,30 @@ test('a class of addresses says exactly which blocks hold them, exceptions left 
   );
 });
 
+test('a set of blocks is their union, wherever they overlap', () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(arbitraryBlock(), { maxLength: 4 }), { maxLength: 4 }), (sets) => {
+      const classes = classifyBlocks(sets);
+      for (const family of [4, 6] as const)
+        for (const words of edgesOf(sets.flat(), family)) {
+          const found = classOfAddress(family === 4 ? classes.v4 : classes.v6, addressKey(family, words));
+          sets.forEach((blocks, index) =>
+            assert.equal(
+              classes.classesOfSet[index]!.includes(found),
+              blocks.some((block) => holds(block, family, words)),
+              [...words].join(),
+            ),
+          );
+        }
+    }),
+    { seed, numRuns: runs(150) },
+  );
+});
+
 test('exceptions: nested, overlapping, repeated, whole, and outside of their block', () => {
   const classOf = (except: readonly string[], address: number): boolean => {
-    const { v4, classesOfBlock } = classifyBlocks([{ cidr: '10.0.0.0/24' as Cidr, except: except as readonly Cidr[] }]);
-    return classesOfBlock[0]!.includes(classOfAddress(v4, 0x0a000000 + address));
+    const { v4, classesOfSet } = classifyBlocks([[{ cidr: '10.0.0.0/24' as Cidr, except: except as readonly Cidr[] }]]);
+    return classesOfSet[0]!.includes(classOfAddress(v4, 0x0a000000 + address));
   };
   assert.equal(classOf([], 255), true);
   assert.equal(classOf(['10.0.0.0/25', '10.0.0.64/26'], 64), false);
@@ -202,21 +222,22 @@ test('exceptions: nested, overlapping, repeated, whole, and outside of their blo
 });
 
 test('an exception of one block takes nothing from another', () => {
-  const { v4, classesOfBlock } = classifyBlocks([
-    { cidr: '10.0.0.0/8' as Cidr, except: ['10.1.0.0/16' as Cidr] },
-    { cidr: '10.1.2.0/24' as Cidr, except: [] },
+  const { v4, classesOfSet } = classifyBlocks([
+    [{ cidr: '10.0.0.0/8' as Cidr, except: ['10.1.0.0/16' as Cidr] }],
+    [{ cidr: '10.1.2.0/24' as Cidr, except: [] }],
   ]);
   const found = classOfAddress(v4, 0x0a010203);
   assert.deepEqual(
-    [0, 1].map((block) => classesOfBlock[block]!.includes(found)),
+    [0, 1].map((block) => classesOfSet[block]!.includes(found)),
     [false, true],
   );
 });
 
 test('equal sets of blocks are one class, wherever they lie', () => {
   const blocks = Array.from({ length: 50 }, (_, index) => ({ cidr: `10.${index}.0.0/16` as Cidr, except: [] }));
-  const { count } = classifyBlocks([{ cidr: '10.0.0.0/8' as Cidr, except: blocks.map(({ cidr }) => cidr) }]);
+  const { count } = classifyBlocks([[{ cidr: '10.0.0.0/8' as Cidr, except: blocks.map(({ cidr }) => cidr) }]]);
   assert.equal(count, 2, 'in the block, and not');
+  assert.equal(classifyBlocks([blocks]).count, 2, 'in a set of many blocks, and not');
 });
 
 test('refining keeps together what no set tells apart, and nothing else', () => {
