@@ -9,7 +9,7 @@ import type { TraceAccount } from '../trace/account.ts';
 import type { CsvField, CsvMapping } from '../trace/csv.ts';
 import { Refusal } from './exit.ts';
 import { readText, systemMessage } from './input.ts';
-import type { Io } from './terminal.ts';
+import { type Io, colorOf } from './terminal.ts';
 
 /** What the command line says about traces. */
 export interface TraceOptions {
@@ -86,10 +86,16 @@ export async function readTraces(
   return { accounts, refusals, end: interrupt.signal.aborted ? 'interrupted' : 'finished' };
 }
 
-/** `--map`: `src=SourceIP,dst=DestIP,timeUnit=ms` or a file that holds the same, in lines or as JSON. */
+/**
+ * `--map`: `src=SourceIP,dst=DestIP,timeUnit=ms`, a file that holds the same in lines or as JSON, or a mapping file in YAML. Throws
+ * `Refusal`, for a mapping file with every error in it and its place.
+ */
 export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
   const { CSV_FIELDS } = await import('../trace/csv.ts');
-  const source = text.includes('=') ? text : await readText(text, io);
+  const isInline = text.includes('=');
+  const source = isInline ? text : await readText(text, io);
+  if (!isInline && (/\.ya?ml$/i.test(text) || /^[{\s]*"?fields"?\s*:/m.test(source)))
+    return readRules(source, text, io);
   const columns: Partial<Record<CsvField, string>> = {};
   let timeUnit: CsvMapping['timeUnit'];
   let kind: CsvMapping['kind'];
@@ -100,6 +106,18 @@ export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
     else throw new Refusal(`--map: no field is called "${key}"; there are ${CSV_FIELDS.join(', ')}, timeUnit`);
   }
   return { columns, ...(timeUnit && { timeUnit }), ...(kind && { kind }) };
+}
+
+async function readRules(source: string, file: string, io: Io): Promise<CsvMapping> {
+  const [{ readMappingFile }, { formatDiagnostic }] = await Promise.all([
+    import('../trace/mapping-file.ts'),
+    import('../report/diagnostic.ts'),
+  ]);
+  const { mapping, diagnostics } = readMappingFile(source, file);
+  if (mapping !== undefined) return mapping;
+  const color = colorOf(io.stderr, io.env);
+  for (const diagnostic of diagnostics) await io.stderr.write(`${formatDiagnostic(diagnostic, { color })}\n`);
+  throw new Refusal(`--map ${file}: the mapping is not understood`);
 }
 
 function checkPaths(paths: readonly string[], io: Io): void {

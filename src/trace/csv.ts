@@ -3,33 +3,17 @@
  * that other tools commonly use. A record may span lines inside quotes (RFC 4180). Labels, quotes of ICMP errors and SCTP
  * details have no columns; NDJSON and the binary format keep them.
  */
-import { formatAddress, parseAddress, type Family } from '../model/address.ts';
-import {
-  Orientation,
-  OrientedBy,
-  RecordKind,
-  clearRow,
-  type Dictionary,
-  type EndpointFact,
-  type FlowBatch,
-} from '../model/flow.ts';
-import { formatProtocol, parseProtocol } from '../model/port.ts';
-import { addMalformed, addUnknownValue } from './account.ts';
+import { formatAddress, type Family } from '../model/address.ts';
+import { type Dictionary, type EndpointFact, type FlowBatch } from '../model/flow.ts';
+import { formatProtocol } from '../model/port.ts';
+import { addMalformed } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createLineDecoder, type Place } from './line.ts';
-import { internPod } from './ndjson.ts';
-import { checkTime, formatTime, parseTime } from './time.ts';
-import {
-  KIND_WORDS,
-  ORIENTATION_WORDS,
-  ORIENTED_BY_WORDS,
-  VERDICT_WORDS,
-  formatTcpFlags,
-  indexOfWord,
-  parseTcpFlags,
-  parseVerdict,
-} from './word.ts';
+import { fillRow } from './mapped-row.ts';
+import { applyRule, isAbsent, type FieldRule, type MappingRules } from './mapping.ts';
+import { formatTime } from './time.ts';
+import { KIND_WORDS, ORIENTATION_WORDS, ORIENTED_BY_WORDS, VERDICT_WORDS, formatTcpFlags } from './word.ts';
 
 /** What a column can hold; also the header of a file that dropcast writes, in this order. */
 export const CSV_FIELDS = [
@@ -69,6 +53,8 @@ export interface CsvMapping {
   readonly timeUnit?: 's' | 'ms' | 'us' | 'ns';
   /** What a record stands for; by default a whole connection, or one direction where the columns say nothing of replies. */
   readonly kind?: 'packet' | 'flow' | 'conn' | 'decision' | 'aggregate';
+  /** Rules of a mapping file; with them nothing is told by its usual name. */
+  readonly rules?: MappingRules;
 }
 
 /** Separated values with a header. */
@@ -253,15 +239,26 @@ function isCsv(head: Head): boolean {
 
 interface Header {
   readonly delimiter: string;
-  /** What each column holds. */
+  /** What each column holds by its name. */
   readonly columns: readonly (CsvField | undefined)[];
+  /** What rules take from which columns. */
+  readonly rules: readonly MappedColumns[];
+}
+
+interface MappedColumns {
+  readonly field: CsvField;
+  readonly rule: FieldRule;
+  readonly indexes: readonly number[];
 }
 
 function matchHeader(line: string, mapping: CsvMapping | undefined): Header | undefined {
-  for (const delimiter of DELIMITERS) {
-    if (!line.includes(delimiter)) continue;
-    const names = splitCells(line, delimiter);
+  const rules = mapping?.rules;
+  for (const delimiter of rules?.delimiter === undefined ? DELIMITERS : [rules.delimiter]) {
+    if (rules?.delimiter === undefined && !line.includes(delimiter)) continue;
+    const names = rules?.header ?? splitCells(line, delimiter);
     if (names === undefined) return undefined;
+    if (rules !== undefined)
+      return matchRules(rules, names, rules.header === undefined ? names.length : undefined, delimiter);
     const columns: (CsvField | undefined)[] = names.map(() => undefined);
     for (const field of CSV_FIELDS) {
       const mapped = mapping?.columns[field];
@@ -271,9 +268,27 @@ function matchHeader(line: string, mapping: CsvMapping | undefined): Header | un
           : names.indexOf(mapped);
       if (index >= 0) columns[index] = field;
     }
-    return { delimiter, columns };
+    return { delimiter, columns, rules: [] };
   }
   return undefined;
+}
+
+/** Columns by name; a number that is no name is a position, counted from 1. */
+function matchRules(
+  { fields }: MappingRules,
+  names: readonly string[],
+  count: number | undefined,
+  delimiter: string,
+): Header {
+  const rules = [...fields].map(([field, rule]) => ({
+    field,
+    rule,
+    indexes: rule.from.map((name) => {
+      const index = names.indexOf(name);
+      return index < 0 && /^[1-9]\d{0,3}$/.test(name) ? Number(name) - 1 : index;
+    }),
+  }));
+  return { delimiter, columns: Array.from({ length: count ?? names.length }, () => undefined), rules };
 }
 
 function normaliseName(name: string): string {
@@ -291,12 +306,18 @@ function openCsv(context: ReadContext): TraceDecoder {
   let openPlace: Place | undefined;
   const lines = createLineDecoder(context, (line, place) => {
     if (header === undefined) {
-      // The header is no record.
-      account.read--;
-      if (line.startsWith('#')) return;
+      if (line.startsWith('#')) {
+        account.read--;
+        return;
+      }
       header = matchHeader(line, mapping);
-      if (header !== undefined) return;
-      header = { delimiter: ',', columns: [] };
+      if (header !== undefined) addMissingColumns(context, header, place);
+      // The header is no record, unless the mapping says the names.
+      if (header === undefined || mapping?.rules?.header === undefined) account.read--;
+      if (header !== undefined && mapping?.rules?.header === undefined) return;
+    }
+    if (header === undefined) {
+      header = { delimiter: ',', columns: [], rules: [] };
       isHeaderBad = true;
       account.diagnostics.push({
         severity: 'error',
@@ -342,6 +363,7 @@ function openCsv(context: ReadContext): TraceDecoder {
 
 /** The cells of a record, or undefined where a quote is open at its end. */
 function splitCells(text: string, delimiter: string): string[] | undefined {
+  if (delimiter === 'blanks') return text.trim().split(/[ \t]+/);
   const cells: string[] = [];
   let index = 0;
   for (;;) {
@@ -370,14 +392,34 @@ function splitCells(text: string, delimiter: string): string[] | undefined {
 
 const row = new Map<CsvField, string>();
 
+/** Columns that rules name and the table has not: their fields are absent, which somebody should know. */
+function addMissingColumns({ account }: ReadContext, { rules }: Header, place: Place): void {
+  for (const { field, rule, indexes } of rules)
+    for (const [at, index] of indexes.entries())
+      if (index < 0)
+        account.diagnostics.push({
+          severity: rule.from.length > 1 ? 'note' : 'warning',
+          code: 'unknown-name',
+          message: `${field}: the table has no column "${rule.from[at]}"`,
+          file: account.file,
+          line: place.number,
+        });
+}
+
 function takeCells(context: ReadContext, header: Header, cells: readonly string[], place: Place, text: string): void {
   const { account, batch } = context;
   row.clear();
   for (let index = 0; index < cells.length; index++) {
     const field = header.columns[index];
-    const cell = cells[index]!;
-    if (field !== undefined && cell !== '' && cell !== '-')
-      row.set(field, cell.length > 1 && cell[0] === "'" && '=+-@\t\r'.includes(cell[1]!) ? cell.slice(1) : cell);
+    if (field !== undefined && !isAbsent(cells[index])) row.set(field, cellText(cells[index]!));
+  }
+  for (const { field, rule, indexes } of header.rules) {
+    const found = applyRule(
+      rule,
+      field,
+      indexes.map((index) => (cells[index] === undefined ? undefined : cellText(cells[index]))),
+    );
+    if (found !== undefined) row.set(field, found);
   }
   const complaint = fillRow(context, batch.count, row);
   if (complaint !== '') return addMalformed(account, 'invalid-field', place, complaint, text);
@@ -385,138 +427,7 @@ function takeCells(context: ReadContext, header: Header, cells: readonly string[
   batch.count++;
 }
 
-/** Fills a row from named texts; returns what is wrong with them, or the empty text. */
-function fillRow(
-  { batch, dictionary, account, mapping }: ReadContext,
-  at: number,
-  cells: ReadonlyMap<CsvField, string>,
-): string {
-  clearRow(batch, at);
-  let complaint = '';
-  const number = (field: CsvField, limit: number): number => {
-    const cell = cells.get(field);
-    if (cell === undefined) return -1;
-    const value = Number(cell);
-    if (Number.isInteger(value) && value >= 0 && value <= limit) return value;
-    complaint = `${field}: expected a whole number from 0 to ${limit}, found ${cell}`;
-    return -1;
-  };
-  const word = (field: CsvField, set: readonly string[], absent: number): number => {
-    const cell = cells.get(field);
-    if (cell === undefined) return absent;
-    const index = indexOfWord(set, cell);
-    if (index >= 0) return index;
-    addUnknownValue(account, field, cell);
-    return absent;
-  };
-  const pod = (field: CsvField): number => {
-    const cell = cells.get(field);
-    if (cell === undefined) return 0;
-    const slash = cell.indexOf('/');
-    if (slash > 0 && slash < cell.length - 1) return internPod(dictionary, cell.slice(0, slash), cell.slice(slash + 1));
-    complaint = `${field}: expected namespace/name, found ${cell}`;
-    return 0;
-  };
-  const address = (field: CsvField): Family => {
-    const cell = cells.get(field);
-    if (cell === undefined) return 0;
-    const family = parseAddress(cell, words);
-    if (family === 0) complaint = `${field}: expected an IP address, found ${cell}`;
-    return family;
-  };
-  const keep = (family: Family): number =>
-    family === 6 ? dictionary.addresses.intern(words[0]!, words[1]!, words[2]!, words[3]!) : words[0]!;
-
-  const family = address('src');
-  if (family !== 0) batch.src[at] = keep(family);
-  const other = address('dst');
-  if (other !== 0) batch.dst[at] = keep(other);
-  if (complaint === '' && family !== other) complaint = 'src and dst: expected two addresses of one family';
-  batch.family[at] = family;
-  batch.srcEndpoint[at] = pod('srcPod');
-  batch.dstEndpoint[at] = pod('dstPod');
-  if (complaint === '' && family === 0 && batch.srcEndpoint[at] === 0 && batch.dstEndpoint[at] === 0)
-    complaint = 'expected addresses or pods';
-
-  const protocol = cells.get('protocol');
-  if (protocol !== undefined) {
-    const parsed = parseProtocol(protocol);
-    if (parsed === undefined) addUnknownValue(account, 'protocol', protocol);
-    else batch.protocol[at] = parsed;
-  }
-  // Exports write port 0 for protocols that have none.
-  const hasPorts = [6, 17, 132, 136, 33].includes(batch.protocol[at]!);
-  const srcPort = number('srcPort', 65535);
-  const dstPort = number('dstPort', 65535);
-  batch.srcPort[at] = srcPort === 0 && !hasPorts ? -1 : srcPort;
-  batch.dstPort[at] = dstPort === 0 && !hasPorts ? -1 : dstPort;
-  const icmpType = number('icmpType', 255);
-  if (icmpType >= 0) batch.icmp[at] = (icmpType << 8) | Math.max(0, number('icmpCode', 255));
-  batch.bytes[at] = number('bytes', Number.MAX_SAFE_INTEGER);
-  batch.packets[at] = number('packets', Number.MAX_SAFE_INTEGER);
-  const flags = cells.get('tcpFlags');
-  if (flags !== undefined) {
-    const bits = parseTcpFlags(flags);
-    if (bits < 0) addUnknownValue(account, 'tcpFlags', flags);
-    else batch.tcpFlags[at] = bits;
-  }
-  const time = cells.get('time');
-  if (time !== undefined) {
-    batch.timeUs[at] = readTime(time, mapping?.timeUnit);
-    if (Number.isNaN(batch.timeUs[at]!)) complaint = `time: expected RFC 3339 or a number, found ${time}`;
-  }
-  const defaultKind = mapping?.kind === undefined ? RecordKind.Connection : indexOfWord(KIND_WORDS, mapping.kind);
-  const kind = word('kind', KIND_WORDS, defaultKind);
-  batch.kind[at] = kind;
-  const isConnection = kind === RecordKind.Connection || kind === RecordKind.Aggregate;
-  const replyBytes = number('replyBytes', Number.MAX_SAFE_INTEGER);
-  const replyPackets = number('replyPackets', Number.MAX_SAFE_INTEGER);
-  batch.replyBytes[at] = isConnection ? replyBytes : Math.max(0, replyBytes);
-  batch.replyPackets[at] = isConnection ? replyPackets : Math.max(0, replyPackets);
-  const namesInitiator = kind >= RecordKind.Connection;
-  const orientation = word(
-    'orientation',
-    ORIENTATION_WORDS,
-    namesInitiator ? Orientation.Original : Orientation.Unknown,
-  );
-  batch.orientation[at] = orientation;
-  batch.orientedBy[at] = word(
-    'orientedBy',
-    ORIENTED_BY_WORDS,
-    orientation === Orientation.Unknown ? OrientedBy.Assumed : OrientedBy.Stated,
-  );
-  const verdict = cells.get('verdict');
-  if (verdict !== undefined) {
-    const parsed = parseVerdict(verdict);
-    if (parsed === undefined) addUnknownValue(account, 'verdict', verdict);
-    else batch.recordedVerdict[at] = parsed;
-  }
-  const connections = number('connections', Number.MAX_SAFE_INTEGER);
-  if (connections >= 0) batch.connections[at] = connections;
-  batch.repeats[at] = Math.max(0, number('repeats', Number.MAX_SAFE_INTEGER));
-  const preFamily = address('preDst');
-  if (preFamily !== 0 && preFamily === family) {
-    batch.preDst[at] = keep(preFamily);
-    const port = number('preDstPort', 65535);
-    batch.preDstPort[at] = port >= 0 ? port : Math.max(0, batch.dstPort[at]!);
-  }
-  return complaint;
-}
-
-/** A number's unit by its size: seconds have 10 digits until the year 2286, milliseconds 13, microseconds 16. */
-function readTime(text: string, unit: CsvMapping['timeUnit']): number {
-  const number = Number(text);
-  if (Number.isNaN(number)) return parseTime(text);
-  const size = Math.abs(number);
-  const chosen = unit ?? (size < 1e11 ? 's' : size < 1e14 ? 'ms' : size < 1e17 ? 'us' : 'ns');
-  switch (chosen) {
-    case 's':
-      return checkTime(Math.round(number * 1e6));
-    case 'ms':
-      return checkTime(Math.round(number * 1e3));
-    case 'us':
-      return checkTime(Math.floor(number));
-    case 'ns':
-      return checkTime(Math.floor(number / 1e3));
-  }
+/** A cell without the apostrophe that keeps spreadsheets from taking it for a formula. */
+function cellText(cell: string): string {
+  return cell.length > 1 && cell[0] === "'" && '=+-@\t\r'.includes(cell[1]!) ? cell.slice(1) : cell;
 }

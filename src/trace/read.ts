@@ -18,6 +18,7 @@ import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
 import type { TraceDecoder, TraceFormat } from './format.ts';
 import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
+import { MAPPED_JSON } from './mapped-json.ts';
 import { NDJSON } from './ndjson.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
@@ -68,6 +69,7 @@ export const FORMATS: readonly TraceFormat[] = [
   CALICO_WHISKER,
   ...FOREIGN_TEXT,
   CSV,
+  MAPPED_JSON,
 ];
 
 /**
@@ -102,10 +104,11 @@ async function* readInput(
     else yield* readMembers(bytes, options, member, depth);
     return;
   }
-  // Whoever maps columns says that it is a table.
-  const asked = options.format ?? (mapping === undefined ? undefined : CSV.name);
-  const found = await recogniseTrace(bytes, { formats: FORMATS, asked, account, member }, (message, hint, severity) =>
-    addUnrecognised(account, member, 'unknown-format', message, hint, severity),
+  const asked = { asked: options.format, isMapped: mapping !== undefined };
+  const found = await recogniseTrace(
+    bytes,
+    { formats: FORMATS, ...asked, account, member },
+    (message, hint, severity) => addUnrecognised(account, member, 'unknown-format', message, hint, severity),
   );
   if (found === undefined) return;
   const { format, head, stream } = found;

@@ -8,7 +8,7 @@ import { addFailure, noteContainer, Peekable } from './container.ts';
 import { CSV } from './csv.ts';
 import { DOCUMENT_KEYS, ENVELOPES } from './envelope.ts';
 import type { TraceFormat } from './format.ts';
-import { createHead, HEAD_SIZE, type Head, type JsonKeys } from './head.ts';
+import { createHead, HEAD_SIZE, startsWith, type Head, type JsonKeys } from './head.ts';
 import type { LineMap } from './line-map.ts';
 import { knowsLine, knowsSingleLines, openOtherLineFilter } from './other-line.ts';
 import { PREFIXES, WEAK_PREFIXES } from './prefix.ts';
@@ -34,6 +34,8 @@ export interface RecogniseOptions {
   readonly formats: readonly TraceFormat[];
   /** A name instead of recognition of the format; layers are peeled off all the same. */
   readonly asked?: string | undefined;
+  /** A mapping explains the records: JSON, Parquet or a table, which shows by itself. */
+  readonly isMapped: boolean;
   readonly account: TraceAccount;
   /** Name within an archive. */
   readonly member?: string | undefined;
@@ -65,7 +67,8 @@ export async function recogniseTrace(
     // Magic numbers need 12 bytes, text its first line; more is waited for only where that does not tell.
     while ((stream.head.length < 12 || mayBeTar(stream.head)) && !stream.isWhole) await stream.more();
     const head = createHead(stream.head, stream.isWhole);
-    const found = choose(head, asked, formats, maps.length);
+    const mapped = options.isMapped && asked === undefined ? mappedFormat(head, formats) : undefined;
+    const found = choose(head, asked ?? mapped, formats, maps.length);
     if (found === 'more') {
       await stream.more();
       continue;
@@ -93,6 +96,7 @@ export async function recogniseTrace(
     if (
       (isMixed || isLog) &&
       asked === undefined &&
+      !options.isMapped &&
       format.open !== undefined &&
       (isMixed || knowsSingleLines(format, head))
     ) {
@@ -145,6 +149,11 @@ function choose(head: Head, asked: TraceFormat | undefined, formats: readonly Tr
 
 function mayBeEnvelope({ top, isMultiLine }: JsonKeys): boolean {
   return isMultiLine || DOCUMENT_KEYS.some((key) => top.has(key));
+}
+
+function mappedFormat({ json, bytes }: Head, formats: readonly TraceFormat[]): TraceFormat | undefined {
+  const name = startsWith(bytes, 0x50, 0x41, 0x52, 0x31) ? 'parquet' : json === undefined ? 'csv' : 'json';
+  return formats.find((format) => format.name === name);
 }
 
 /** The format that most single lines are of: a few are enough behind a log's prefix, a fifth of them elsewhere. */

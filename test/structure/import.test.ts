@@ -25,7 +25,7 @@ const ENGINE = ['model', 'compile', 'decide', 'track', 'replay'];
 const grants: Readonly<Record<string, Grant>> = {
   model: { rooms: [] },
   manifest: { rooms: ['model'], packages: ['yaml', 'ipaddr.js'] },
-  trace: { rooms: ['model'], packages: ['fzstd'], node: ['node:zlib'] },
+  trace: { rooms: ['model'], packages: ['fzstd', 'hyparquet', 'yaml'], node: ['node:zlib'] },
   generate: { rooms: ['model'] },
   compile: { rooms: ['model'] },
   decide: {

@@ -215,6 +215,7 @@ test('names of formats that have a reader are unique', () => {
     'gcp-vpc',
     'gke-policy',
     'hubble',
+    'json',
     'ndjson',
     'pcap',
     'pcapng',
