@@ -271,7 +271,11 @@ function* handOut(
 function noteTimes({ timeUs, count }: FlowBatch, account: TraceAccount): void {
   let first = Number.isNaN(account.firstUs) ? Infinity : account.firstUs;
   let last = Number.isNaN(account.lastUs) ? -Infinity : account.lastUs;
-  for (let row = 0; row < count; row++) {
+  // Most traces are in order: then the ends of the run tell.
+  let ordered = 0;
+  while (ordered + 1 < count && timeUs[ordered]! <= timeUs[ordered + 1]!) ordered++;
+  first = Math.min(first, Number.isNaN(timeUs[0]) ? first : timeUs[0]!);
+  for (let row = ordered; row < count; row++) {
     const time = timeUs[row]!;
     if (time < first) first = time;
     if (time > last) last = time;
