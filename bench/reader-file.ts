@@ -162,7 +162,7 @@ function makeCapture(options: FileOptions, name: string, sample: string, network
     write(header);
     const isNanosecond = seed.readUInt32LE(0) === 0xa1b23c4d;
     const first = seed.readUInt32LE(24);
-    for (let round = 0, seconds = 1_767_312_000; ; round++, seconds += 2) {
+    for (let seconds = 1_767_312_000; ; seconds += 2) {
       const [site, ports, sequence] = [random.below(64), random.below(20_000), random.below(2 ** 31)];
       for (let at = 24; at < seed.length;) {
         const captured = seed.readUInt32LE(at + 8);

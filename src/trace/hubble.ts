@@ -17,7 +17,9 @@ import {
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { createJsonDecoder, type Place } from './line.ts';
+import { type HubbleScanner, Scan, shareHubbleScanner } from './hubble-scan.ts';
+import { createByteLineDecoder, createJsonDecoder, decodeText, parseJsonRecord, type Place } from './line.ts';
+import { RecentTable } from './recent.ts';
 import { parseTime } from './time.ts';
 
 /** Hubble's JSON flows. */
@@ -30,7 +32,7 @@ export const HUBBLE: TraceFormat = {
     'Hubble aggregates the packets of a connection: record counts are not packet counts, and bytes are unknown.',
     'Hubble records carry the labels that matter to identities only: a label that a record lacks may exist on the pod.',
   ],
-  open: openHubble,
+  open: (context) => openHubble(context, shareHubbleScanner()),
 };
 
 /** Two records of one policy drop are at most this far apart. */
@@ -68,6 +70,9 @@ const VERDICTS: readonly string[] = [
 /** Drop reasons that are a policy's doing (`pkg/monitor/api`): POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED. */
 const POLICY_DROPS: ReadonlySet<unknown> = new Set(['POLICY_DENIED', 'POLICY_DENY', 'AUTH_REQUIRED', 133, 181, 189]);
 
+/** Of `VERDICTS`. */
+const VERDICT_DROPPED = 2;
+
 /** `event_type.type` of the monitor API. */
 const EVENT_DROP = 1;
 const EVENT_TRACE = 4;
@@ -92,23 +97,163 @@ function isHubble({ json }: Head): boolean {
   return top.has('verdict') && (top.has('IP') || top.has('l4') || top.has('Type'));
 }
 
-/** What of earlier records decides about later ones; bounded. */
-interface Memory {
-  /** Policy drops whose second record may come. */
-  readonly drops: Map<string, { readonly event: number; readonly timeUs: number }>;
-  /** Connections that were handed out, by their two ends in a fixed order. */
-  readonly connections: Set<string>;
-  /** What records on both sides of a Service's translation have taught. */
-  readonly services: ServiceSightings;
+/**
+ * Makes the reader. With a scanner, records that it understands take no object and no text; the others, and all of them
+ * without one, go through JSON.parse. Both ways give the same rows in the same order.
+ */
+export function openHubble(context: ReadContext, scanner: HubbleScanner | undefined): TraceDecoder {
+  const reader = new HubbleReader(context);
+  const decoder =
+    scanner === undefined
+      ? createJsonDecoder(context, (record, place) => reader.takeRecord(record, place))
+      : openScanning(context, reader, scanner);
+  return Object.assign(decoder, {
+    countReady: () => reader.services.countReady(context.batch),
+    willHandOut: (count: number) => reader.services.willHandOut(context.batch, count),
+  });
 }
 
-function openHubble(context: ReadContext): TraceDecoder {
-  const { account } = context;
-  const services = new ServiceSightings();
-  const memory: Memory = { drops: new Map(), connections: new Set(), services };
-  const decoder = createJsonDecoder(context, (record, place) => {
+function openScanning(context: ReadContext, reader: HubbleReader, scanner: HubbleScanner): TraceDecoder {
+  const handles = new HandleTable(context.dictionary, scanner);
+  const { decode, finish } = createByteLineDecoder(context, (bytes, start, end, line, offset) => {
+    if (scanner.scan(start, end) && reader.takeScanned(scanner, handles, line)) return;
+    const place = { unit: 'line', number: line, offset } as const;
+    parseJsonRecord(context.account, decodeText(bytes, start, end), place, (record) =>
+      reader.takeRecord(record, place),
+    );
+  });
+  return {
+    decode(bytes, start, end) {
+      scanner.load(bytes, start, end);
+      return decode(bytes, start, end);
+    },
+    finish(bytes, start, end) {
+      scanner.load(bytes, start, end);
+      finish(bytes, start, end);
+    },
+  };
+}
+
+/** What the scanner's handles mean to one reader; each object is parsed once. */
+class HandleTable {
+  private readonly dictionary: Dictionary;
+  private readonly scanner: HubbleScanner;
+  private generation = -1;
+  /** Ids of the dictionary plus 1; 0 not asked yet. */
+  private endpoints = new Uint32Array(1024);
+  private readonly backed = new Map<number, number>();
+  private readonly retina = new Map<number, boolean>();
+
+  constructor(dictionary: Dictionary, scanner: HubbleScanner) {
+    this.dictionary = dictionary;
+    this.scanner = scanner;
+  }
+
+  /** The endpoint of a side; `service` -1: without one. */
+  endpointOf(endpoint: number, service: number): number {
+    if (service >= 0) return this.backedEndpointOf(endpoint, service);
+    if (endpoint < 0) return 0;
+    if (endpoint >= this.endpoints.length) {
+      const grown = new Uint32Array(Math.max(endpoint + 1, this.endpoints.length * 2));
+      grown.set(this.endpoints);
+      this.endpoints = grown;
+    }
+    const known = this.endpoints[endpoint]!;
+    if (known !== 0) return known - 1;
+    const id = internEndpoint(this.dictionary, this.scanner.objectOf(endpoint), undefined);
+    this.endpoints[endpoint] = id + 1;
+    return id;
+  }
+
+  /** `isRetina` by the two objects that tell. */
+  isRetina(emitter: number, extensions: number): boolean {
+    if (emitter < 0 && extensions < 0) return false;
+    const key = (emitter + 1) * 65_536 + extensions + 1;
+    let known = this.retina.get(key);
+    if (known === undefined) {
+      known = isRetina({
+        ...(emitter < 0 ? {} : { emitter: this.scanner.objectOf(emitter) }),
+        ...(extensions < 0 ? {} : { extensions: this.scanner.objectOf(extensions) }),
+      });
+      this.retina.set(key, known);
+    }
+    return known;
+  }
+
+  /** Forgets handles of an earlier generation. */
+  renew(generation: number): void {
+    if (generation === this.generation) return;
+    this.generation = generation;
+    this.endpoints.fill(0);
+    this.backed.clear();
+    this.retina.clear();
+  }
+
+  private backedEndpointOf(endpoint: number, service: number): number {
+    const key = (endpoint + 1) * 65_536 + service;
+    let id = this.backed.get(key);
+    if (id === undefined) {
+      const object = endpoint < 0 ? undefined : this.scanner.objectOf(endpoint);
+      id = internEndpoint(this.dictionary, object, this.scanner.objectOf(service));
+      this.backed.set(key, id);
+    }
+    return id;
+  }
+}
+
+/** What a record says, beside the columns that are in its row already. */
+interface Saying {
+  event: number;
+  isL7: boolean;
+  verdict: RecordedVerdict;
+  /** Undefined: the record does not say. */
+  isReply: boolean | undefined;
+  /** TCP flags, -1 where there are none. */
+  flags: number;
+  timeUs: number;
+  hasService: boolean;
+}
+
+/** The recorded verdicts of Hubble's by their numbers, `DROPPED` apart. */
+const SCANNED_VERDICTS: readonly RecordedVerdict[] = [
+  RecordedVerdict.None,
+  RecordedVerdict.Allow,
+  RecordedVerdict.Drop,
+  RecordedVerdict.Error,
+  RecordedVerdict.Audit,
+  RecordedVerdict.Allow,
+  RecordedVerdict.None,
+  RecordedVerdict.None,
+];
+
+/** Records of one input, and what of earlier ones decides about later ones; bounded. */
+class HubbleReader {
+  /** What records on both sides of a Service's translation have taught. */
+  readonly services: ServiceSightings = new ServiceSightings();
+  /** Policy drops whose second record may come. */
+  private readonly drops = new Map<string, { readonly event: number; readonly timeUs: number }>();
+  /** Connections that were handed out, by their two ends in a fixed order. */
+  private readonly connections = new RecentTable(CONNECTIONS, 0);
+  private readonly context: ReadContext;
+  private readonly saying: Saying = {
+    event: 0,
+    isL7: false,
+    verdict: RecordedVerdict.None,
+    isReply: undefined,
+    flags: -1,
+    timeUs: NaN,
+    hasService: false,
+  };
+
+  constructor(context: ReadContext) {
+    this.context = context;
+  }
+
+  /** Accounts for one record. */
+  takeRecord(record: Json, place: Place): void {
+    const { account } = this.context;
     const flow = asObject(record['flow']);
-    if (flow !== undefined) return takeFlow(context, flow, record, memory, place);
+    if (flow !== undefined) return this.takeFlow(flow, record, place);
     const lost = asObject(get(record, 'lost_events', 'lostEvents'));
     if (lost !== undefined) {
       // An event that names no number still says that something is missing.
@@ -118,106 +263,195 @@ function openHubble(context: ReadContext): TraceDecoder {
     if (get(record, 'agent_event', 'agentEvent') !== undefined) return increment(account.skipped, 'agent-event');
     if (get(record, 'debug_event', 'debugEvent') !== undefined) return increment(account.skipped, 'debug-event');
     if (get(record, 'node_status', 'nodeStatus') !== undefined) return increment(account.skipped, 'node-status');
-    if (record['verdict'] !== undefined || record['IP'] !== undefined)
-      return takeFlow(context, record, record, memory, place);
+    if (record['verdict'] !== undefined || record['IP'] !== undefined) return this.takeFlow(record, record, place);
     addMalformed(account, 'not-a-flow', place, `expected "flow", found ${Object.keys(record).slice(0, 5).join(', ')}`);
-  });
-  return Object.assign(decoder, {
-    countReady: () => services.countReady(context.batch),
-    willHandOut: (count: number) => services.willHandOut(context.batch, count),
-  });
-}
-
-function takeFlow(
-  { batch, dictionary, account }: ReadContext,
-  flow: Json,
-  envelope: Json,
-  { drops, connections, services }: Memory,
-  place: Place,
-): void {
-  const eventType = asObject(get(flow, 'event_type', 'eventType'));
-  const event = asCount(eventType?.['type']);
-  const type = flow['Type'];
-  const isL7 = type === 'L7' || type === 2 || event === EVENT_L7;
-  if (type === 'SOCK' || type === 3 || event === EVENT_SOCK) return increment(account.skipped, 'sock');
-  if (!isL7 && event !== 0 && event !== EVENT_DROP && event !== EVENT_TRACE && event !== EVENT_POLICY_VERDICT)
-    return increment(account.skipped, `event-type ${event}`);
-
-  const srcEndpoint = internEndpoint(dictionary, asObject(flow['source']), undefined);
-  const service = asObject(get(flow, 'destination_service', 'destinationService'));
-  const dstEndpoint = internEndpoint(dictionary, asObject(flow['destination']), service);
-  const ip = asObject(flow['IP']);
-  const l4 = asObject(flow['l4']);
-  let family = 0;
-  if (ip !== undefined && (ip['source'] !== undefined || ip['destination'] !== undefined)) {
-    family = parseAddress(asText(ip['source']), words);
-    const other = parseAddress(asText(ip['destination']), otherWords);
-    if (family === 0 || family !== other) {
-      const found = `${asText(ip['source'])} and ${asText(ip['destination'])}`;
-      return addMalformed(account, 'invalid-address', place, `expected two addresses of one family, found ${found}`);
-    }
-  } else {
-    if (l4 === undefined && flow['ethernet'] !== undefined) return increment(account.skipped, 'non-ip');
-    if (srcEndpoint === 0 && dstEndpoint === 0) return increment(account.skipped, 'no-endpoint');
   }
 
-  const row = batch.count;
-  clearRow(batch, row);
+  /** Accounts for a record that the scanner has just taken; false where it is better parsed after all. */
+  takeScanned(scanner: HubbleScanner, handles: HandleTable, line: number): boolean {
+    const { result } = scanner;
+    const { batch, dictionary, account } = this.context;
+    const { saying } = this;
+    const event = result[Scan.Event]!;
+    saying.event = event;
+    saying.isL7 = result[Scan.Type] === 1 || event === EVENT_L7;
+    if (this.isOtherEvent(event, saying.isL7, result[Scan.Type] === 2)) return true;
+
+    const srcKind = result[Scan.Src]!;
+    const family = srcKind < 0 ? 0 : srcKind === 4 && result[Scan.Dst] === 4 ? 4 : 6;
+    if (family === 6 && !readScannedAddresses(scanner)) return false;
+    handles.renew(result[Scan.Generation]!);
+    const srcEndpoint = handles.endpointOf(result[Scan.Source]!, -1);
+    const dstEndpoint = handles.endpointOf(result[Scan.Destination]!, result[Scan.Service]!);
+    const protocol = result[Scan.Protocol]!;
+    if (family === 0) {
+      if (protocol < 0 && result[Scan.HasEthernet] === 1) increment(account.skipped, 'non-ip');
+      else if (srcEndpoint === 0 && dstEndpoint === 0) increment(account.skipped, 'no-endpoint');
+      if ((protocol < 0 && result[Scan.HasEthernet] === 1) || (srcEndpoint === 0 && dstEndpoint === 0)) return true;
+    }
+
+    const row = batch.count;
+    clearRow(batch, row);
+    if (family === 4) {
+      batch.family[row] = 4;
+      batch.src[row] = result[Scan.Src + 1]!;
+      batch.dst[row] = result[Scan.Dst + 1]!;
+    } else if (family === 6) setAddresses(batch, row, 6, dictionary);
+    batch.srcEndpoint[row] = srcEndpoint;
+    batch.dstEndpoint[row] = dstEndpoint;
+    batch.line[row] = line;
+    saying.flags = -1;
+    if (protocol >= 0) {
+      batch.protocol[row] = protocol;
+      batch.srcPort[row] = result[Scan.SrcPort]!;
+      batch.dstPort[row] = result[Scan.DstPort]!;
+      batch.icmp[row] = result[Scan.Icmp]!;
+      saying.flags = result[Scan.TcpFlags]!;
+      if (saying.flags >= 0) batch.tcpFlags[row] = saying.flags;
+    }
+    saying.timeUs = scanner.timeUs;
+    const drop = result[Scan.Drop]!;
+    const verdict = result[Scan.Verdict]!;
+    if (verdict !== VERDICT_DROPPED) saying.verdict = SCANNED_VERDICTS[verdict]!;
+    else if (saying.isL7) saying.verdict = RecordedVerdict.None;
+    else
+      saying.verdict =
+        drop === 1 || (drop === 0 && event === EVENT_POLICY_VERDICT) ? RecordedVerdict.Deny : RecordedVerdict.Drop;
+    const isReply = result[Scan.IsReply]!;
+    saying.isReply = isReply === 0 ? (result[Scan.Reply] === 2 ? true : undefined) : isReply === 2;
+    if (saying.isReply === false && handles.isRetina(result[Scan.Emitter]!, result[Scan.Extensions]!))
+      saying.isReply = undefined;
+    saying.hasService = result[Scan.Service]! >= 0;
+    this.commit(row);
+    return true;
+  }
+
+  private takeFlow(flow: Json, envelope: Json, place: Place): void {
+    const { batch, dictionary, account } = this.context;
+    const { saying } = this;
+    const eventType = asObject(get(flow, 'event_type', 'eventType'));
+    const event = asCount(eventType?.['type']);
+    const type = flow['Type'];
+    const isL7 = type === 'L7' || type === 2 || event === EVENT_L7;
+    if (this.isOtherEvent(event, isL7, type === 'SOCK' || type === 3)) return;
+
+    const srcEndpoint = internEndpoint(dictionary, asObject(flow['source']), undefined);
+    const service = asObject(get(flow, 'destination_service', 'destinationService'));
+    const dstEndpoint = internEndpoint(dictionary, asObject(flow['destination']), service);
+    const ip = asObject(flow['IP']);
+    const l4 = asObject(flow['l4']);
+    let family = 0;
+    if (ip !== undefined && (ip['source'] !== undefined || ip['destination'] !== undefined)) {
+      family = parseAddress(asText(ip['source']), words);
+      const other = parseAddress(asText(ip['destination']), otherWords);
+      if (family === 0 || family !== other) {
+        const found = `${asText(ip['source'])} and ${asText(ip['destination'])}`;
+        return addMalformed(account, 'invalid-address', place, `expected two addresses of one family, found ${found}`);
+      }
+    } else {
+      if (l4 === undefined && flow['ethernet'] !== undefined) return increment(account.skipped, 'non-ip');
+      if (srcEndpoint === 0 && dstEndpoint === 0) return increment(account.skipped, 'no-endpoint');
+    }
+
+    const row = batch.count;
+    clearRow(batch, row);
+    setAddresses(batch, row, family, dictionary);
+    batch.srcEndpoint[row] = srcEndpoint;
+    batch.dstEndpoint[row] = dstEndpoint;
+    batch.line[row] = place.number;
+    const flags = readTransport(batch, row, l4, account);
+    if (flags === INVALID_PORT)
+      return addMalformed(account, 'invalid-port', place, 'expected ports from 0 to 65535', JSON.stringify(l4));
+    saying.event = event;
+    saying.isL7 = isL7;
+    saying.flags = flags;
+    saying.hasService = service !== undefined;
+    saying.timeUs = readTime(flow['time'] ?? envelope['time']);
+    // What a proxy refuses is no network policy's doing.
+    saying.verdict = isL7 && flow['verdict'] === 'DROPPED' ? RecordedVerdict.None : readVerdict(flow, event, account);
+    saying.isReply = readReply(flow);
+    this.commit(row);
+  }
+
+  /** Skips what is no flow of packets or of a proxy, and says so. */
+  private isOtherEvent(event: number, isL7: boolean, isSock: boolean): boolean {
+    const { skipped } = this.context.account;
+    if (isSock || event === EVENT_SOCK) {
+      increment(skipped, 'sock');
+      return true;
+    }
+    if (isL7 || event === 0 || event === EVENT_DROP || event === EVENT_TRACE || event === EVENT_POLICY_VERDICT)
+      return false;
+    increment(skipped, `event-type ${event}`);
+    return true;
+  }
+
+  /** Completes the row, whose addresses, ports and endpoints are set, and commits it unless it is one more sighting. */
+  private commit(row: number): void {
+    const { batch, dictionary, account } = this.context;
+    const { event, isL7, verdict, timeUs, hasService } = this.saying;
+    // An L7 record is one more sighting of a connection. It counts only where nothing else has shown that connection.
+    if (this.isKnownConnection(row) && isL7) return increment(account.skipped, 'l7');
+    batch.timeUs[row] = timeUs;
+    batch.recordedVerdict[row] = verdict;
+    const isDrop = verdict === RecordedVerdict.Deny || verdict === RecordedVerdict.Drop;
+    const isDecision = event === EVENT_POLICY_VERDICT || event === EVENT_DROP || (event === 0 && isDrop);
+    batch.kind[row] = isDecision ? RecordKind.Decision : RecordKind.OneWay;
+    orient(batch, row, this.saying);
+
+    // A policy drop is recorded as a policy verdict and as a drop.
+    if (verdict === RecordedVerdict.Deny && event !== 0) {
+      const { drops } = this;
+      const key = tupleKey(batch, row);
+      const waiting = drops.get(key);
+      if (waiting !== undefined && waiting.event !== event && !(Math.abs(waiting.timeUs - timeUs) > DROP_PAIR_US)) {
+        drops.delete(key);
+        return increment(account.skipped, 'duplicate');
+      }
+      drops.delete(key);
+      drops.set(key, { event, timeUs });
+      if (drops.size > DROP_PAIRS) drops.delete(drops.keys().next().value!);
+    }
+    this.services.add(batch, row, hasService, dictionary.endpoints[batch.dstEndpoint[row]!]?.kind === 'pod');
+    batch.count = row + 1;
+  }
+
+  /** Whether the row's connection was seen, in either direction; from now on it was. */
+  private isKnownConnection(row: number): boolean {
+    const { family, src, dst, srcPort, dstPort, protocol, srcEndpoint, dstEndpoint } = this.context.batch;
+    // Endpoints stand in for addresses; where both are there, the names can differ from record to record.
+    const isNamed = family[row] === 0;
+    const from = isNamed ? srcEndpoint[row]! : src[row]!;
+    const to = isNamed ? dstEndpoint[row]! : dst[row]!;
+    const meta = (family[row]! << 8) | protocol[row]!;
+    const fromPort = srcPort[row]!;
+    const toPort = dstPort[row]!;
+    const isForward = from === to ? fromPort <= toPort : from < to;
+    const { connections } = this;
+    return isForward
+      ? !connections.addNew(meta, from, fromPort, to, toPort)
+      : !connections.addNew(meta, to, toPort, from, fromPort);
+  }
+}
+
+function setAddresses(batch: ReadContext['batch'], row: number, family: number, { addresses }: Dictionary): void {
   batch.family[row] = family;
   if (family === 4) {
     batch.src[row] = words[0]!;
     batch.dst[row] = otherWords[0]!;
   } else if (family === 6) {
-    batch.src[row] = dictionary.addresses.intern(words[0]!, words[1]!, words[2]!, words[3]!);
-    batch.dst[row] = dictionary.addresses.intern(otherWords[0]!, otherWords[1]!, otherWords[2]!, otherWords[3]!);
+    batch.src[row] = addresses.intern(words[0]!, words[1]!, words[2]!, words[3]!);
+    batch.dst[row] = addresses.intern(otherWords[0]!, otherWords[1]!, otherWords[2]!, otherWords[3]!);
   }
-  batch.srcEndpoint[row] = srcEndpoint;
-  batch.dstEndpoint[row] = dstEndpoint;
-  batch.line[row] = place.number;
-  const flags = readTransport(batch, row, l4, account);
-  if (flags === INVALID_PORT)
-    return addMalformed(account, 'invalid-port', place, 'expected ports from 0 to 65535', JSON.stringify(l4));
-
-  // An L7 record is one more sighting of a connection. It counts only where nothing else has shown that connection.
-  const connection = connectionKey(batch, row);
-  if (isL7 && connections.has(connection)) return increment(account.skipped, 'l7');
-  connections.add(connection);
-  if (connections.size > CONNECTIONS) connections.delete(connections.keys().next().value!);
-
-  const timeUs = readTime(flow['time'] ?? envelope['time']);
-  batch.timeUs[row] = timeUs;
-  // What a proxy refuses is no network policy's doing.
-  const verdict = isL7 && flow['verdict'] === 'DROPPED' ? RecordedVerdict.None : readVerdict(flow, event, account);
-  batch.recordedVerdict[row] = verdict;
-  const isDrop = verdict === RecordedVerdict.Deny || verdict === RecordedVerdict.Drop;
-  const isDecision = event === EVENT_POLICY_VERDICT || event === EVENT_DROP || (event === 0 && isDrop);
-  batch.kind[row] = isDecision ? RecordKind.Decision : RecordKind.OneWay;
-  orient(batch, row, flow, event, verdict, flags);
-
-  // A policy drop is recorded as a policy verdict and as a drop.
-  if (verdict === RecordedVerdict.Deny && event !== 0) {
-    const key = tupleKey(batch, row);
-    const waiting = drops.get(key);
-    if (waiting !== undefined && waiting.event !== event && !(Math.abs(waiting.timeUs - timeUs) > DROP_PAIR_US)) {
-      drops.delete(key);
-      return increment(account.skipped, 'duplicate');
-    }
-    drops.delete(key);
-    drops.set(key, { event, timeUs });
-    if (drops.size > DROP_PAIRS) drops.delete(drops.keys().next().value!);
-  }
-  services.add(batch, row, service !== undefined, dictionary.endpoints[dstEndpoint]?.kind === 'pod');
-  batch.count = row + 1;
 }
 
-/** The same for both directions. */
-function connectionKey(batch: ReadContext['batch'], row: number): string {
-  const { family, src, dst, srcPort, dstPort, protocol, srcEndpoint, dstEndpoint } = batch;
-  // Endpoints stand in for addresses; where both are there, the names can differ from record to record.
-  const isNamed = family[row] === 0;
-  const from = `${isNamed ? srcEndpoint[row] : src[row]} ${srcPort[row]}`;
-  const to = `${isNamed ? dstEndpoint[row] : dst[row]} ${dstPort[row]}`;
-  return from < to ? `${protocol[row]} ${from} ${to}` : `${protocol[row]} ${to} ${from}`;
+/** Addresses that are no plain IPv4, into `words`; false where they are not two of version 6. */
+function readScannedAddresses(scanner: HubbleScanner): boolean {
+  const { result } = scanner;
+  if (result[Scan.Src] !== 6 || result[Scan.Dst] !== 6) return false;
+  const src = scanner.textAt(result[Scan.Src + 1]!, result[Scan.Src + 2]!);
+  const dst = scanner.textAt(result[Scan.Dst + 1]!, result[Scan.Dst + 2]!);
+  return parseAddress(src, words) === 6 && parseAddress(dst, otherWords) === 6;
 }
 
 function tupleKey(batch: ReadContext['batch'], row: number): string {
@@ -303,25 +537,20 @@ function readVerdict(flow: Json, event: number, account: TraceAccount): Recorded
   return RecordedVerdict.None;
 }
 
-/**
- * Who opened the connection. Cilium states `is_reply` where its connection tracking told; a policy verdict is only made for an
- * opening. `reply: true` of 2021 is a statement, its absence is none.
- */
-function orient(
-  batch: ReadContext['batch'],
-  row: number,
-  flow: Json,
-  event: number,
-  verdict: RecordedVerdict,
-  flags: number,
-): void {
+/** `is_reply` where it is a statement. `reply: true` of 2021 is one too, its absence is none. */
+function readReply(flow: Json): boolean | undefined {
   let isReply = get(flow, 'is_reply', 'isReply');
   if (isReply === undefined && flow['reply'] === true) isReply = true;
   // Retina writes false where it does not know.
   if (isReply === false && isRetina(flow)) isReply = undefined;
+  return typeof isReply === 'boolean' ? isReply : undefined;
+}
+
+/** Who opened the connection. Cilium states it where its connection tracking told; a policy verdict is only made for an opening. */
+function orient(batch: ReadContext['batch'], row: number, { isReply, event, verdict, flags }: Saying): void {
   let orientation = Orientation.Unknown;
   let orientedBy = OrientedBy.Assumed;
-  if (typeof isReply === 'boolean') {
+  if (isReply !== undefined) {
     orientation = isReply ? Orientation.Reply : Orientation.Original;
     orientedBy = OrientedBy.Stated;
   } else if (event === EVENT_POLICY_VERDICT || verdict === RecordedVerdict.Deny) {

@@ -2,7 +2,7 @@
  * Cutting text into records: lines, and JSON objects one a line. Every record that is cut here is counted as read here; the
  * handler decides its fate and appends at most one row.
  */
-import { addMalformed } from './account.ts';
+import { addMalformed, type TraceAccount } from './account.ts';
 import type { ReadContext, TraceDecoder } from './format.ts';
 
 /** A record longer than this is malformed and dropped. */
@@ -82,18 +82,26 @@ export function createByteLineDecoder(context: ReadContext, handle: ByteLineHand
 /** Hands every JSON object to `handle`, one a line: arrays and pretty-printed objects are cut to lines before a reader sees them. */
 export function createJsonDecoder(context: ReadContext, handle: RecordHandler<Record<string, unknown>>): TraceDecoder {
   const { account } = context;
-  return createLineDecoder(context, (text, place) => {
-    let value: unknown;
-    try {
-      value = parseJson(text);
-    } catch (error) {
-      addMalformed(account, 'invalid-json', place, `invalid JSON: ${(error as Error).message.slice(0, 200)}`, text);
-      return;
-    }
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      handle(value as Record<string, unknown>, place);
-    else addMalformed(account, 'not-an-object', place, 'expected a JSON object', text);
-  });
+  return createLineDecoder(context, (text, place) => parseJsonRecord(account, text, place, handle));
+}
+
+/** Hands the JSON object that a text holds to `handle`; a text that is none is malformed. */
+export function parseJsonRecord(
+  account: TraceAccount,
+  text: string,
+  place: Place,
+  handle: RecordHandler<Record<string, unknown>>,
+): void {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    addMalformed(account, 'invalid-json', place, `invalid JSON: ${(error as Error).message.slice(0, 200)}`, text);
+    return;
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    handle(value as Record<string, unknown>, place);
+  else addMalformed(account, 'not-an-object', place, 'expected a JSON object', text);
 }
 
 /** JSON.parse for what comes from outside. Throws a SyntaxError, also where values are nested deeper than `JSON_DEPTH_LIMIT`. */

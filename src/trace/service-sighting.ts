@@ -5,6 +5,7 @@
  */
 import { type FlowBatch, Orientation } from '../model/flow.ts';
 import { TranslationTable } from './nat.ts';
+import { RecentTable } from './recent.ts';
 
 /** Rows that a record of a Service's address waits for one of the backend. */
 const HOLD_ROWS = 1_024;
@@ -24,8 +25,8 @@ export class ServiceSightings {
   private readonly translations = new TranslationTable();
   /** Client -> the Service address that it asked for, with the number of the row that waits. */
   private readonly asked = new Map<string, Seen & { readonly row: number }>();
-  /** Client -> the pod that it reached. */
-  private readonly reached = new Map<string, Seen>();
+  /** Client -> the pod that it reached: address, port, time. */
+  private readonly reached = new RecentTable(CLIENTS, 3);
   /** Rows handed out so far: a row's number is this plus its place in the batch. */
   private handedOut = 0;
 
@@ -34,23 +35,32 @@ export class ServiceSightings {
     if (batch.family[row] === 0 || batch.srcPort[row]! < 0 || batch.dstPort[row]! < 0) return;
     const timeUs = batch.timeUs[row]!;
     const isReply = batch.orientation[row] === Orientation.Reply;
-    const [client, clientPort] = isReply
-      ? [batch.dst[row]!, batch.dstPort[row]!]
-      : [batch.src[row]!, batch.srcPort[row]!];
-    const [address, port] = isReply ? [batch.src[row]!, batch.srcPort[row]!] : [batch.dst[row]!, batch.dstPort[row]!];
-    const key = `${batch.family[row]} ${batch.protocol[row]} ${client} ${clientPort}`;
+    const client = isReply ? batch.dst[row]! : batch.src[row]!;
+    const clientPort = isReply ? batch.dstPort[row]! : batch.srcPort[row]!;
+    const address = isReply ? batch.src[row]! : batch.dst[row]!;
+    const port = isReply ? batch.srcPort[row]! : batch.dstPort[row]!;
+    const meta = (batch.family[row]! << 8) | batch.protocol[row]!;
     if (isService && !isReply) {
-      const pod = this.reached.get(key);
+      const slot = this.reached.find(meta, client, clientPort, 0, 0);
+      const pod = slot < 0 ? undefined : this.podAt(slot);
       if (pod !== undefined && Math.abs(pod.timeUs - timeUs) <= WINDOW_US)
         this.learn(batch, row, client, clientPort, { address, port }, pod);
-      else remember(this.asked, key, { address, port, timeUs, row: this.handedOut + row });
+      else
+        remember(this.asked, `${meta} ${client} ${clientPort}`, { address, port, timeUs, row: this.handedOut + row });
     } else if (isPod || isReply) {
-      const service = this.asked.get(key);
-      if (service !== undefined && Math.abs(service.timeUs - timeUs) <= WINDOW_US) {
-        this.asked.delete(key);
-        this.learn(batch, row, client, clientPort, service, { address, port });
+      if (this.asked.size > 0) {
+        const key = `${meta} ${client} ${clientPort}`;
+        const service = this.asked.get(key);
+        if (service !== undefined && Math.abs(service.timeUs - timeUs) <= WINDOW_US) {
+          this.asked.delete(key);
+          this.learn(batch, row, client, clientPort, service, { address, port });
+        }
       }
-      remember(this.reached, key, { address, port, timeUs });
+      const { reached } = this;
+      const at = reached.put(meta, client, clientPort, 0, 0) * 3;
+      reached.values[at] = address;
+      reached.values[at + 1] = port;
+      reached.values[at + 2] = timeUs;
     }
   }
 
@@ -72,6 +82,11 @@ export class ServiceSightings {
   willHandOut(batch: FlowBatch, count: number): void {
     this.translations.translate(batch, count);
     this.handedOut += count;
+  }
+
+  private podAt(slot: number): Seen {
+    const { values } = this.reached;
+    return { address: values[slot * 3]!, port: values[slot * 3 + 1]!, timeUs: values[slot * 3 + 2]! };
   }
 
   private learn(
