@@ -711,6 +711,9 @@ function fillConstants(batch: FlowBatch, from: number, to: number): void {
   batch.sctpChunks.fill(0, from, to);
   batch.sctpTag.fill(0, from, to);
   batch.sctpInitTag.fill(0, from, to);
+  batch.connections.fill(1, from, to);
+  batch.repeats.fill(0, from, to);
+  batch.policies.fill(0, from, to);
 }
 
 function readU32(bytes: Uint8Array, at: number): number {
