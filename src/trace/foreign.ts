@@ -58,11 +58,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   ),
   json('envoy', 'an Envoy or Istio access log', (h) => hasAll(h, 'downstream_remote_address')),
   json(
-    'aws-network-policy-agent',
-    'an AWS network policy agent log',
-    (h) => hasTop(h, 'Src IP') || h.text.includes('Flow Info'),
-  ),
-  json(
     'nfdump-json',
     'an nfdump JSON export',
     (h) => hasAny(h, 'src4_addr', 'src6_addr') || h.json!.pairs.has('type=FLOW'),
@@ -84,11 +79,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
   lines('weave-npc', 'a Weave policy controller log', (line) => line.includes('blocked by Weave NPC')),
   lines('beyla', 'Beyla network flows', (line) => line.includes('network_flow: ')),
-  lines(
-    'aws-network-policy-agent',
-    'an AWS network policy agent log',
-    (line) => line.includes('Flow Info: ') || (line.includes('SIP: ') && line.includes('DIP: ')),
-  ),
   lines(
     'iptables-log',
     'a kernel firewall log',

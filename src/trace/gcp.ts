@@ -14,6 +14,7 @@ import {
   RecordKind,
 } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
+import type { PolicyHit } from '../model/recorded-policy.ts';
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import { type FieldAddress, hasPorts, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
@@ -152,6 +153,7 @@ function takePolicy(context: ReadContext, entry: Json, payload: Json, connection
     default:
       addUnknownValue(account, 'disposition', payload['disposition']);
   }
+  batch.policies[row] = internPolicies(dictionary, payload['policies'], payload['disposition']);
   batch.srcEndpoint[row] = internParty(dictionary, asObject(payload['src']));
   batch.dstEndpoint[row] = internParty(dictionary, asObject(payload['dest']));
   batch.line[row] = place.number;
@@ -274,6 +276,27 @@ function internParty(dictionary: Dictionary, party: Json | undefined): number {
     (node === '' ? undefined : { kind: 'node', name: node, areLabelsComplete: false }) ??
     (asText(party['instance']) === '' ? undefined : { kind: 'world', areLabelsComplete: false });
   return intern(dictionary, fact);
+}
+
+/** The policies that allowed a connection; a denial has none, and an allowance may have none that the log could tell. */
+function internPolicies(dictionary: Dictionary, policies: unknown, disposition: unknown): number {
+  if (!Array.isArray(policies) || (disposition !== 'allow' && disposition !== 'deny')) return 0;
+  const enforced: PolicyHit[] = [];
+  for (const policy of policies.map(asObject)) {
+    const name = asText(policy?.['name']);
+    if (name === '') continue;
+    const kind = asText(policy?.['kind']);
+    const namespace = asText(policy?.['namespace']);
+    enforced.push({
+      ...(kind !== '' && { kind }),
+      ...(namespace !== '' && { namespace }),
+      name,
+      action: disposition,
+      isStaged: false,
+    });
+  }
+  if (enforced.length === 0) return 0;
+  return dictionary.internPolicies(JSON.stringify(['gke', enforced]), () => ({ enforced, pending: [] }));
 }
 
 function workloadFact(namespace: string, workloadKind: string, workload: string): EndpointFact | undefined {

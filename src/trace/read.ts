@@ -5,6 +5,7 @@
 import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { increment, MALFORMED_SHOWN, originOf, type TraceAccount } from './account.ts';
 import { AWS_VPC } from './aws-vpc.ts';
+import { AWS_NETWORK_POLICY_AGENT } from './aws-network-policy-agent.ts';
 import { AZURE_NSG, AZURE_VNET } from './azure.ts';
 import { BINARY } from './binary.ts';
 import { CALICO_FLOWLOG } from './calico-flowlog.ts';
@@ -19,6 +20,7 @@ import type { TraceDecoder, TraceFormat } from './format.ts';
 import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
 import { MAPPED_JSON } from './mapped-json.ts';
+import { KUBE_NETWORK_POLICIES } from './kube-network-policies.ts';
 import { NDJSON } from './ndjson.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
@@ -57,6 +59,8 @@ export const FORMATS: readonly TraceFormat[] = [
   AZURE_NSG,
   GKE_POLICY,
   GCP_VPC,
+  KUBE_NETWORK_POLICIES,
+  AWS_NETWORK_POLICY_AGENT,
   ZEEK_JSON,
   ZEEK,
   CONNTRACK,

@@ -136,7 +136,9 @@ function choose(head: Head, asked: TraceFormat | undefined, formats: readonly Tr
     return hasEnough ? { format: asked, isMixed: false } : 'more';
   }
   const format = formats.find(({ recognise }) => recognise(head));
-  if (format === undefined || (format.isText && format.isPrefixed !== true)) {
+  // A line that has only begun is not known yet: what looks like a prefix may be the format's own.
+  const isLineKnown = isEnough || head.bytes.includes(10);
+  if (format === undefined ? isLineKnown : format.isText && format.isPrefixed !== true) {
     // Many a format knows its lines also behind a prefix, but its reader does not.
     const weak = WEAK_PREFIXES.find(({ recognise }) => recognise(head));
     if (weak !== undefined) return { wrapper: weak };

@@ -161,6 +161,11 @@ test('a policy record is a decision about an opening; both sides of one connecti
     workloadKind: 'ReplicaSet',
     areLabelsComplete: false,
   });
+  assert.deepEqual(rows[0]!['policies'], {
+    enforced: [{ kind: 'NetworkPolicy', namespace: 'shop', name: 'web', action: 'allow', isStaged: false }],
+    pending: [],
+  });
+  assert.equal(rows[1]!['policies'], undefined);
   assert.deepEqual(rows[2]!['dstEndpoint'], { kind: 'node', name: 'n1', areLabelsComplete: false });
   assert.deepEqual(rows[3]!['dstEndpoint'], { kind: 'world', areLabelsComplete: false });
   assert.ok(account.limits.some((limit) => limit.includes('folds denied attempts')));

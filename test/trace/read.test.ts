@@ -19,7 +19,7 @@ import {
   ZEEK_JSON_TEXT,
   ZEEK_TEXT,
 } from './log.ts';
-import { bytesOf, ethernet, ip, pcap, pcapng, readAll, sll2, tcp, udp } from './build.ts';
+import { bytesOf, ethernet, ip, pcap, pcapng, readAll, type Row, sll2, tcp, udp } from './build.ts';
 
 const SEED = Number(process.env['FC_SEED'] ?? 20_261_121);
 
@@ -201,6 +201,7 @@ test('unknown and empty inputs, an unknown name, and a name that overrides recog
 test('names of formats that have a reader are unique', () => {
   const names = FORMATS.filter(({ open }) => open !== undefined).map(({ name }) => name);
   assert.deepEqual([...names].sort(), [
+    'aws-network-policy-agent',
     'aws-vpc',
     'azure-nsg',
     'azure-vnet',
@@ -216,6 +217,7 @@ test('names of formats that have a reader are unique', () => {
     'gke-policy',
     'hubble',
     'json',
+    'kube-network-policies',
     'ndjson',
     'pcap',
     'pcapng',
@@ -294,4 +296,18 @@ test('only the first 20 malformed records are kept, with excerpts of at most 120
   assert.equal(account.diagnostics.length, 20);
   assert.ok(account.diagnostics.every(({ excerpt }) => excerpt!.length <= 120));
   assert.match(account.diagnostics[0]!.message, /^line 2, byte 67: /);
+});
+
+test('every fixture goes through the own formats unchanged', async () => {
+  for (const [name, bytes] of Object.entries(fixtures()))
+    for (const format of ['ndjson', 'binary'] as const) {
+      const dictionary = createDictionary();
+      const writer = createWriter(format, dictionary);
+      const parts: Uint8Array[] = [];
+      for await (const batch of readTrace(once(bytes), { file: name, dictionary, account: createAccount(name) }))
+        parts.push(writer.write(batch));
+      const again = await readAll(bytesOf(...parts, writer.end()));
+      const plain = (row: Row): unknown => ({ ...row, line: 0 });
+      assert.deepEqual(again.rows.map(plain), (await readAll(bytes)).rows.map(plain), `${name} as ${format}`);
+    }
 });
