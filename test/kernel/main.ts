@@ -3,9 +3,10 @@
  * gives each one is compared with src/track (and with its slow twin). Root, nft and python3 are needed; otherwise it
  * says why it is skipped and ends well.
  *
- * Then it asks about policies (policy.ts). `--packets` and `--verdicts` say how much of each; 0 leaves one out.
+ * Then it asks about policies (policy.ts), about both at once (stream.ts), and every canary what the kernel was asked (hunt.ts).
+ * `--packets`, `--verdicts` and `--streams` say how much of each, 0 leaves one out; `--long` asks ten times as much.
  *
- *     node --import tsx test/kernel/main.ts [--packets N] [--verdicts N] [--seed N]
+ *     node --import tsx test/kernel/main.ts [--long] [--packets N] [--verdicts N] [--streams N] [--seed N]
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -15,8 +16,10 @@ import { DEFAULT_TIMEOUTS, type Timeouts } from '../../src/track/state.ts';
 import { createTracker } from '../../src/track/tracker.ts';
 import { batchOf, type Row } from '../track/row.ts';
 import { frameOf, sideOf } from './frame.ts';
+import { type Hunt, createHunt } from './hunt.ts';
 import { STATE_MARKS, STATE_RULES, openLab, whyNoLab } from './lab.ts';
 import { testPolicies } from './policy.ts';
+import { testStreams } from './stream.ts';
 import { createRandom, createTraffic } from './traffic.ts';
 
 const STATES = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID'];
@@ -69,17 +72,39 @@ interface Tally {
 }
 
 const { values } = parseArgs({
-  options: { packets: { type: 'string' }, verdicts: { type: 'string' }, seed: { type: 'string' } },
+  options: {
+    long: { type: 'boolean', default: false },
+    packets: { type: 'string' },
+    verdicts: { type: 'string' },
+    streams: { type: 'string' },
+    seed: { type: 'string' },
+  },
 });
-const packets = Number(values.packets ?? 200_000);
-const verdicts = Number(values.verdicts ?? 110_000);
+const times = values.long ? 10 : 1;
+const packets = Number(values.packets ?? 200_000 * times);
+const verdicts = Number(values.verdicts ?? 110_000 * times);
+const streams = Number(values.streams ?? 60_000 * times);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const reason = whyNoLab();
 if (reason !== undefined) console.log(`kernel test skipped: ${reason}`);
 else {
-  const tracking = packets > 0 ? await main() : 0;
-  const policy = verdicts > 0 ? await testPolicies(verdicts, seed) : 0;
-  process.exitCode = Math.max(tracking, policy);
+  const hunt = createHunt();
+  const codes = [
+    packets > 0 ? await main() : 0,
+    verdicts > 0 ? await testPolicies(verdicts, seed, hunt) : 0,
+    streams > 0 ? await testStreams(streams, seed, SYSCTLS, hunt) : 0,
+    ...(verdicts > 0 ? [reportHunt(hunt, 'flows')] : []),
+    ...(streams > 0 ? [reportHunt(hunt, 'packets')] : []),
+  ];
+  process.exitCode = Math.max(...codes);
+}
+
+function reportHunt(hunt: Hunt, kind: 'flows' | 'packets'): number {
+  const lines = hunt.report(kind);
+  const alive = hunt.alive(kind);
+  console.log(`canaries of ${kind}, ${lines.length}:\n  ${lines.join('\n  ')}`);
+  console.log(alive.length === 0 ? 'the kernel contradicts each that can show here' : `ALIVE: ${alive.join('; ')}`);
+  return alive.length === 0 ? 0 : 1;
 }
 
 async function main(): Promise<number> {

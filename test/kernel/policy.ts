@@ -6,13 +6,14 @@ import { loadManifests } from '../../src/manifest/load.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import { canonicalAddress } from '../../src/model/address.ts';
 import { DEFAULT_DIALECT } from '../../src/model/dialect.ts';
-import type { Session } from '../../src/model/evaluator.ts';
+import type { World } from '../../src/model/evaluator.ts';
 import type { EndpointRef, Flow } from '../../src/model/flow.ts';
 import { VERDICT_NAMES } from '../../src/model/verdict.ts';
 import { engine } from '../../src/replay/session.ts';
 import type { Row } from '../track/row.ts';
 import { type RawCluster, addressText, createCluster, createPackets, writeManifest } from './cluster.ts';
 import { frameOf } from './frame.ts';
+import type { Asked, Hunt } from './hunt.ts';
 import { type Lab, openLab } from './lab.ts';
 import { createRuleset } from './ruleset.ts';
 import { createRandom } from './traffic.ts';
@@ -29,14 +30,14 @@ interface Tally {
 }
 
 /** Compares `wanted` verdicts or a few more; returns the exit code. */
-export async function testPolicies(wanted: number, seed: number): Promise<number> {
+export async function testPolicies(wanted: number, seed: number, hunt: Hunt): Promise<number> {
   console.log(`kernel policy test: ${wanted} verdicts, seed ${seed}`);
   const tally: Tally = { counts: new Map(), verdicts: 0, askedAgain: 0, mismatches: 0 };
   const started = performance.now();
   let clusters = 0;
   const lab = openLab('flush ruleset\n');
   try {
-    for (; tally.verdicts < wanted; clusters++) await askCluster(lab, seed + clusters, tally);
+    for (; tally.verdicts < wanted; clusters++) await askCluster(lab, seed + clusters, tally, hunt);
   } finally {
     lab.close();
   }
@@ -52,11 +53,12 @@ export async function testPolicies(wanted: number, seed: number): Promise<number
   return tally.mismatches === 0 && isVaried ? 0 : 1;
 }
 
-async function askCluster(lab: Lab, seed: number, tally: Tally): Promise<void> {
+async function askCluster(lab: Lab, seed: number, tally: Tally, hunt: Hunt): Promise<void> {
   const random = createRandom(seed);
   const cluster = createCluster(random);
   const rows = createPackets(random, cluster, PACKETS_PER_CLUSTER);
-  const session = loadEngine(cluster);
+  const world = loadWorld(cluster);
+  const session = engine.load(world);
   lab.load(createRuleset(cluster));
   const said = rows.map((row) => VERDICT_NAMES[session.judge(flowOf(row)).verdict]!);
   const found = await askKernel(lab, rows);
@@ -71,6 +73,8 @@ async function askCluster(lab: Lab, seed: number, tally: Tally): Promise<void> {
     );
     doubtful.forEach((at, index) => (found[at] = answers[index]!));
   }
+  const asked = rows.map((row, at): Asked<Flow> => ({ packet: flowOf(row), said: found[at]! }));
+  hunt.ask({ kind: 'flows', name: `cluster seed ${seed}`, world, asked });
   for (const [at, row] of rows.entries()) {
     const kind = `IPv${row.family} ${found[at] === 'allow' ? 'arrives' : 'dropped'}`;
     tally.counts.set(kind, (tally.counts.get(kind) ?? 0) + 1);
@@ -90,18 +94,19 @@ async function askKernel(lab: Lab, rows: readonly Row[]): Promise<('allow' | 'de
   return Array.from(marks, (mark) => (mark === 255 ? 'deny' : 'allow'));
 }
 
-/** The engine over the manifests. Throws where the reader refuses one: the generator makes none that it should. */
-function loadEngine(cluster: RawCluster): Session {
+/** The world of the manifests. Throws where the reader refuses one: the generator makes none that it should. */
+export function loadWorld(cluster: RawCluster): World {
   const { snapshot, policies, diagnostics } = loadManifests(
     [{ path: 'cluster.json', text: writeManifest(cluster), group: 0 }],
     { namespace: 'default', validate: 'strict', remove: [] },
   );
   const refused = diagnostics.filter(({ severity }) => severity === 'error');
   if (refused.length > 0) throw new Error(refused.map(({ message }) => message).join('\n'));
-  return engine.load({ snapshot, policies, dialect: DEFAULT_DIALECT });
+  return { snapshot, policies, dialect: DEFAULT_DIALECT };
 }
 
-function flowOf({ protocol, family, src, dst, dstPort, icmp }: Row): Flow {
+/** The flow that a row of the lab is the first packet of. */
+export function flowOf({ protocol, family, src, dst, dstPort, icmp }: Row): Flow {
   const end = (number: number): EndpointRef => ({
     kind: 'address',
     address: canonicalAddress(addressText(number, family === 6 ? 6 : 4)) as AddressText,

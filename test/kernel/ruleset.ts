@@ -21,8 +21,11 @@ interface Match {
   readonly text: string;
 }
 
-/** The ruleset of a cluster, replacing what was loaded before. */
-export function createRuleset(cluster: RawCluster): string {
+/**
+ * The ruleset of a cluster, replacing what was loaded before. `tracked`: policies are asked for what is NEW, and whatever
+ * comes out carries its state in its DSCP: 1 new, 2 established, 3 related, 4 invalid, which no policy drops.
+ */
+export function createRuleset(cluster: RawCluster, state: 'none' | 'tracked' = 'none'): string {
   const live = cluster.pods.filter(({ phase }) => phase === 'Running' || phase === 'Pending');
   const chains: string[] = [];
   const jumps: string[] = [];
@@ -44,8 +47,19 @@ export function createRuleset(cluster: RawCluster): string {
       for (const family of pod.families)
         jumps.push(`    ${protocolOf(family)} ${field} ${addressText(pod.number, family)} jump ${name}`);
     }
-  const forward = `  chain forward {\n    type filter hook forward priority filter; policy accept;\n${jumps.join('\n')}\n  }`;
+  const lines = state === 'none' ? jumps : [...STATES.flatMap(markState), ...jumps, ...markState(['new', 1])];
+  const forward = `  chain forward {\n    type filter hook forward priority filter; policy accept;\n${lines.join('\n')}\n  }`;
   return `flush ruleset\ntable inet dropcast {\n${[...chains, forward].join('\n')}\n}\n`;
+}
+
+const STATES = [
+  ['established', 2],
+  ['related', 3],
+  ['invalid', 4],
+] as const;
+
+function markState([state, mark]: readonly [string, number]): string[] {
+  return ['ip', 'ip6'].map((family) => `    ct state ${state} ${family} dscp set ${mark} accept`);
 }
 
 /** Every line that lets something through: one for each peer, port and family. */
