@@ -35,6 +35,7 @@ for (const row of wanted) {
   const result = await runRow(row, {
     rounds: Number(values.rounds ?? (values.quick ? 2 : 5)),
     root,
+    processes: 'fresh',
     log: (line) => console.log(line),
   });
   results.push(result);

@@ -2,13 +2,14 @@
  * A whole stateful replay of a binary trace: connections that open, talk and close, 20,000 at a time, between the pods of a generated world
  * and with addresses outside; read, tracked, decided and summed by group.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile } from '../../src/compile/compile.ts';
 import { Endpoint, EndpointKind } from '../../src/compile/layout.ts';
 import { findEndpoint4 } from '../../src/decide/decide.ts';
 import { createRandom } from '../../src/generate/random.ts';
 import { OUTSIDE_FIRST } from '../../src/generate/traffic.ts';
+import { printPolicies, printSnapshot } from '../../src/manifest/print.ts';
 import { parseAddress } from '../../src/model/address.ts';
 import { formatWorkload } from '../../src/model/cluster.ts';
 import { clearRow, createBatch, createDictionary, type FlowBatch, Orientation, TcpFlag } from '../../src/model/flow.ts';
@@ -38,11 +39,14 @@ const START_US = 1.79e15;
 const CONCURRENT = 20_000;
 const OUTSIDE = 2_000;
 
-/** Leaves trace.bin, widths.u8, program.bin, party.i32 (workload of each endpoint, -1 outside) and listen.u32 (ports of each endpoint, two words). */
+/** Leaves trace.bin, widths.u8, program.bin, party.i32 (workload of each endpoint, -1 outside) and listen.u32 (ports of each endpoint, two words),
+ * and the world as cluster.yaml and policies.yaml. */
 export function prepareReplay(folder: string, size: ReplaySize): void {
   const { snapshot, policies } = makeWorld(size);
   const program = compile(snapshot, policies);
   writeFileSync(join(folder, 'program.bin'), new Uint8Array(program.buffer));
+  writeFileSync(join(folder, 'cluster.yaml'), printSnapshot(snapshot));
+  writeFileSync(join(folder, 'policies.yaml'), printPolicies(policies));
   const count = program.endpoints.length / Endpoint.Stride;
   const party = new Int32Array(count).fill(-1);
   const listen = new Uint32Array(count * 2);
@@ -118,7 +122,7 @@ function writeTrace(path: string, pods: readonly Listener[], { connections, reco
   batch.family.fill(4);
   batch.packets.fill(1);
   batch.orientation.fill(Orientation.Unknown);
-  const chunks: Uint8Array[] = [];
+  const file = openSync(path, 'w');
   let written = 0;
   for (let slot = 0; written < records; written++, slot = (slot + 1) % slots) {
     const row = batch.count++;
@@ -135,12 +139,12 @@ function writeTrace(path: string, pods: readonly Listener[], { connections, reco
     batch.bytes[row] = 60 + random.below(1400);
     if (++sent[slot]! >= length) open(slot);
     if (batch.count === GROUP_ROWS || written + 1 === records) {
-      chunks.push(writer.write(batch));
+      writeSync(file, writer.write(batch));
       batch.count = 0;
     }
   }
-  chunks.push(writer.end());
-  writeFileSync(path, Buffer.concat(chunks));
+  writeSync(file, writer.end());
+  closeSync(file);
 }
 
 /** SYN, SYN ACK, ACK, data both ways, FIN ACK of both sides, last ACK. */

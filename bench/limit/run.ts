@@ -7,7 +7,8 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { JobResult } from './job.ts';
+import { type JobResult, runJob } from './job.ts';
+import { JOBS } from './jobs.ts';
 import type { Contender, Data, Goal, Measured, Outcome, Row, RowResult } from './row.ts';
 
 /** How rows are run. */
@@ -16,6 +17,8 @@ export interface RunOptions {
   /** Where data is prepared and binaries are built. */
   readonly root: string;
   readonly log: (line: string) => void;
+  /** `shared`: contenders in TypeScript run in this process, from source; for tests, where time is not measured. */
+  readonly processes: 'fresh' | 'shared';
 }
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -126,6 +129,8 @@ async function runContender(contender: Contender, options: RunOptions): Promise<
   const folder = await prepareData(contender.data, options);
   const { start, passes, sample, values } = contender;
   if (start.kind === 'command') return start.run(folder);
+  if (start.kind === 'job' && options.processes === 'shared')
+    return runJob(await JOBS[start.job]!(folder, { passes, sample, values }), passes);
   const [command, ...rest] =
     start.kind === 'c'
       ? [

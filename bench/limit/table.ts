@@ -2,20 +2,14 @@
 import { prepareAddresses4, prepareAddresses6 } from './address.ts';
 import { prepareConnections, spanUs } from './connection.ts';
 import { prepareDecision } from './decision.ts';
+import { bulkOf, DATA_VERSION, divide, job, rateOf, ratio, reference, type Scale, size } from './entry.ts';
+import { makeProcessRows, type Pick } from './process-table.ts';
 import { prepareReplay } from './replay.ts';
-import type { Contender, Data, Goal, Look, Row } from './row.ts';
-import { findCompiler } from './run.ts';
-
-/** How large everything is: `full` for figures, `quick` for a look, `test` for a test that looks at hashes alone. */
-export type Scale = 'full' | 'quick' | 'test';
-
-/** Raise it when what a `prepare` writes changes, so that old data is not taken for new. */
-const DATA_VERSION = 3;
+import type { Data, Row } from './row.ts';
 
 /** All rows at a scale. */
 export function makeRows(scale: Scale): Row[] {
-  const pick = (full: number, quick: number, test: number): number =>
-    scale === 'full' ? full : scale === 'quick' ? quick : test;
+  const pick: Pick = (full, quick, test) => (scale === 'full' ? full : scale === 'quick' ? quick : test);
   return [
     addressRow4(
       'ipv4-100',
@@ -64,6 +58,7 @@ export function makeRows(scale: Scale): Row[] {
         ]),
     ...(scale === 'full' ? [connectionRow('connections-1e7', 10_000_000, 1 << 21, 0, 0.35)] : []),
     replayRow(pick(1000, 1000, 60), pick(1000, 200, 40), pick(200_000, 40_000, 300), pick(4_000_000, 800_000, 6000)),
+    ...makeProcessRows(scale, pick),
   ];
 }
 
@@ -214,64 +209,4 @@ function replayRow(pods: number, policies: number, connections: number, records:
     ],
     note: 'From the bytes of the trace to the sums of each group, on one thread.',
   };
-}
-
-function reference(
-  name: string,
-  data: Data,
-  source: string,
-  passes: number,
-  sample: number,
-  options: readonly string[],
-): Contender {
-  return {
-    name,
-    data,
-    passes,
-    sample,
-    values: {},
-    start: { kind: 'c', source, options },
-    absent: () => (findCompiler() === undefined ? 'there is no C compiler (cc)' : undefined),
-  };
-}
-
-function job(
-  name: string,
-  data: Data,
-  own: string,
-  passes: number,
-  sample: number,
-  values: Contender['values'] = {},
-): Contender {
-  return { name, data, passes, sample, values, start: { kind: 'job', job: own } };
-}
-
-/** How many times as fast `who` is as `other`; `bulk` is what replay uses by default. */
-function ratio(who: string, other: string, atLeast?: number): Goal {
-  return {
-    text: who === 'bulk' ? `x ${other}` : `${who} x ${other}`,
-    ...(atLeast !== undefined && { atLeast }),
-    figure: (look) => divide(rateOf(look, who), rateOf(look, other)),
-  };
-}
-
-function size(who: string, atMost: number): Goal {
-  return {
-    text: 'MiB',
-    atMost,
-    figure: (look) => divide((who === 'bulk' ? bulkOf(look) : look(who))?.bytes, 2 ** 20),
-  };
-}
-
-/** WASM where a row has it, else plain TypeScript. */
-function bulkOf(look: Look): ReturnType<Look> {
-  return look('wasm') ?? look('plain');
-}
-
-function rateOf(look: Look, name: string): number | undefined {
-  return (name === 'bulk' ? bulkOf(look) : look(name))?.rate;
-}
-
-function divide(value: number | undefined, by: number | undefined): number | undefined {
-  return value === undefined || by === undefined ? undefined : value / by;
 }

@@ -53,7 +53,12 @@ export const openBigInt6: OpenJob = (folder) => {
       }
     },
     digest: () => hashWords(HASH_START, out, out.length),
-    first: () => hashWords(HASH_START, Uint8Array.from(out, (value) => Number(value !== 0)), out.length),
+    first: () =>
+      hashWords(
+        HASH_START,
+        Uint8Array.from(out, (value) => Number(value !== 0)),
+        out.length,
+      ),
   };
 };
 

@@ -1,0 +1,38 @@
+/** Every contender in TypeScript. A new one, a WASM kernel say, is a function here and a line in table.ts. */
+import { openBigInt6, openBlockList, openBlockList6, openIpaddr, openIpNum } from '../peers/address.ts';
+import { openMapTracker } from '../peers/connection.ts';
+import { openNaive, openOracle } from '../peers/decision.ts';
+import { openJsYaml, openOwnYaml, openYaml } from '../peers/manifest.ts';
+import { openObvious } from '../peers/obvious.ts';
+import { openDuckCsv, openDuckJson, openJsonLoop } from '../peers/trace.ts';
+import { openPlain4, openPlain6 } from './address.ts';
+import { openCompile } from './compilation.ts';
+import { openPlainConnections } from './connection.ts';
+import { openPlainDecision } from './decision.ts';
+import type { OpenJob } from './job.ts';
+import { openPlainReplay } from './replay.ts';
+
+/** By the names that table.ts and process-table.ts give them. */
+export const JOBS: Readonly<Record<string, OpenJob>> = {
+  'plain ipv4': openPlain4,
+  'plain ipv6': openPlain6,
+  'plain decision': openPlainDecision,
+  'plain connections': openPlainConnections,
+  'plain replay': openPlainReplay,
+  'BlockList ipv4': openBlockList,
+  'BlockList ipv6': openBlockList6,
+  'ipaddr.js ipv4': openIpaddr,
+  'ip-num ipv4': openIpNum,
+  'BigInt ipv6': openBigInt6,
+  'Map connections': openMapTracker,
+  'naive decision': openNaive,
+  'oracle decision': openOracle,
+  compile: openCompile,
+  'own yaml': openOwnYaml,
+  'yaml yaml': openYaml,
+  'js-yaml yaml': openJsYaml,
+  'JSON.parse hubble': openJsonLoop,
+  'DuckDB hubble': openDuckJson,
+  'DuckDB vpc': openDuckCsv,
+  'obvious vpc': openObvious,
+};
