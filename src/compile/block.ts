@@ -27,7 +27,7 @@ export interface BlockClasses {
   readonly v4: Intervals;
   readonly v6: Intervals;
   /** [sets] the classes that lie in each set, ascending. */
-  readonly classesOfSet: readonly (readonly number[])[];
+  readonly classesOfSet: readonly Int32Array[];
 }
 
 /** The class of an address. */
@@ -50,13 +50,26 @@ export function indexOfAddress(starts: readonly AddressKey[], key: AddressKey): 
 /** Cuts both families along sets of blocks. */
 export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasses {
   const classes = createClasses();
-  const v4 = cut(sets, 4, classes.intern);
-  const v6 = cut(sets, 6, classes.intern);
-  const classesOfSet: number[][] = sets.map(() => []);
-  classes.members.forEach((members, id) => {
-    for (const set of members) classesOfSet[set]!.push(id);
+  const events: readonly [Event[], Event[]] = [[], []];
+  sets.forEach((blocks, set) => {
+    for (const block of blocks) addEvents(block, set, events);
   });
-  return { count: classes.members.length, v4, v6, classesOfSet };
+  const v4 = cut(events[0], 0, sets.length, classes.intern);
+  const v6 = cut(events[1], 0n, sets.length, classes.intern);
+  return { count: classes.members.length, v4, v6, classesOfSet: invert(classes.members, sets.length) };
+}
+
+/** [sets] the classes whose members have the set. Wide blocks hold thousands of classes: one array for all of them. */
+function invert(members: readonly Int32Array[], setCount: number): Int32Array[] {
+  const starts = new Int32Array(setCount + 1);
+  for (const list of members) for (let at = 0; at < list.length; at++) starts[list[at]! + 1]!++;
+  for (let set = 0; set < setCount; set++) starts[set + 1]! += starts[set]!;
+  const ends = starts.slice();
+  const classes = new Int32Array(starts[setCount]!);
+  members.forEach((list, id) => {
+    for (let at = 0; at < list.length; at++) classes[ends[list[at]!]!++] = id;
+  });
+  return Array.from({ length: setCount }, (_, set) => classes.subarray(starts[set]!, starts[set + 1]!));
 }
 
 /** The key of an address in words. */
@@ -67,48 +80,55 @@ export function addressKey(family: 4 | 6, words: ArrayLike<number>): AddressKey 
   return key;
 }
 
+const END_6 = 1n << 128n;
+
 interface Range {
   readonly start: AddressKey;
   readonly end: AddressKey;
 }
 
 /** Interns lists of set numbers; equality is checked on the sets themselves, the hash only finds candidates. */
-function createClasses(): { members: number[][]; intern: (active: ReadonlySet<number>, hash: number) => number } {
-  const members: number[][] = [[]];
+function createClasses(): { members: Int32Array[]; intern: (active: ReadonlySet<number>, hash: number) => number } {
+  const members: Int32Array[] = [new Int32Array(0)];
   const byHash = new Map<number, number[]>([[0, [0]]]);
   return {
     members,
     intern(active, hash) {
       const candidates = byHash.get(hash) ?? [];
-      for (const id of candidates)
-        if (members[id]!.length === active.size && members[id]!.every((block) => active.has(block))) return id;
-      const id = members.push([...active].sort((a, b) => a - b)) - 1;
+      for (const id of candidates) if (members[id]!.length === active.size && isSubset(members[id]!, active)) return id;
+      const list = new Int32Array(active.size);
+      let used = 0;
+      active.forEach((set) => (list[used++] = set));
+      const id = members.push(list) - 1;
       byHash.set(hash, [...candidates, id]);
       return id;
     },
   };
 }
 
+function isSubset(list: Int32Array, set: ReadonlySet<number>): boolean {
+  for (let at = 0; at < list.length; at++) if (!set.has(list[at]!)) return false;
+  return true;
+}
+
+/** A block of a set begins (1) or has ended (-1) at an address. */
+interface Event {
+  readonly at: AddressKey;
+  readonly set: number;
+  readonly step: 1 | -1;
+}
+
 function cut(
-  sets: readonly (readonly Block[])[],
-  family: 4 | 6,
+  events: Event[],
+  zero: AddressKey,
+  setCount: number,
   intern: (active: ReadonlySet<number>, hash: number) => number,
 ): Intervals {
-  const zero: AddressKey = family === 4 ? 0 : 0n;
-  const end: AddressKey = family === 4 ? 2 ** 32 : 1n << 128n;
-  const events: { at: AddressKey; set: number; step: 1 | -1 }[] = [];
-  sets.forEach((blocks, set) => {
-    for (const block of blocks)
-      for (const range of rangesOf(block, family)) {
-        events.push({ at: range.start, set, step: 1 });
-        if (range.end < end) events.push({ at: range.end, set, step: -1 });
-      }
-  });
   events.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
   const starts: AddressKey[] = [zero];
   const classes: number[] = [0];
   // How many blocks of each set hold the addresses at hand.
-  const depths = new Int32Array(sets.length);
+  const depths = new Int32Array(setCount);
   const active = new Set<number>();
   let hash = 0;
   for (let index = 0; index < events.length;) {
@@ -132,25 +152,31 @@ function cut(
   return { starts, classes };
 }
 
-/** NP-20: the disjoint ranges of a block less its exceptions, in order; none where it is of the other family (NP-22). */
-function rangesOf({ cidr, except }: Block, family: 4 | 6): Range[] {
+/** NP-20: the disjoint ranges of a block less its exceptions, in order, as events of its family (NP-22). */
+function addEvents({ cidr, except }: Block, set: number, events: readonly [Event[], Event[]]): void {
   const bits = parseCidr(cidr);
-  if (bits === undefined || bits.family !== family) return [];
+  if (bits === undefined) return;
+  const list = events[bits.family === 4 ? 0 : 1]!;
+  const limit = bits.family === 4 ? 2 ** 32 : END_6;
+  const add = (start: AddressKey, end: AddressKey): void => {
+    list.push({ at: start, set, step: 1 });
+    if (end < limit) list.push({ at: end, set, step: -1 });
+  };
   const whole = rangeOf(bits);
-  const holes = except
-    .map(parseCidr)
-    .filter((hole): hole is CidrBits => hole !== undefined && hole.family === family)
-    .map(rangeOf)
-    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
-  const ranges: Range[] = [];
-  let start = whole.start;
-  for (const hole of holes) {
-    if (hole.end <= start || hole.start >= whole.end) continue;
-    if (hole.start > start) ranges.push({ start, end: hole.start });
-    start = hole.end;
+  let { start } = whole;
+  if (except.length > 0) {
+    const holes = except
+      .map(parseCidr)
+      .filter((hole): hole is CidrBits => hole !== undefined && hole.family === bits.family)
+      .map(rangeOf)
+      .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
+    for (const hole of holes) {
+      if (hole.end <= start || hole.start >= whole.end) continue;
+      if (hole.start > start) add(start, hole.start);
+      start = hole.end;
+    }
   }
-  if (start < whole.end) ranges.push({ start, end: whole.end });
-  return ranges;
+  if (start < whole.end) add(start, whole.end);
 }
 
 function rangeOf({ family, first, length }: CidrBits): Range {

@@ -9,7 +9,7 @@ import { type Block, type BlockClasses, classifyBlocks } from './block.ts';
 import { Layout } from './layout.ts';
 import { append } from './multimap.ts';
 import { createPartition, type Partition } from './partition.ts';
-import { matchesSelector, type NamedPorts, selectorKey, scopeKey, type UnitIndex } from './unit.ts';
+import { matchesSelector, type NamedPorts, podSetKey, selectorKey, type UnitIndex } from './unit.ts';
 import type { Node } from '../model/cluster.ts';
 
 /** Who a selector is asked about: a unit, or one of the elements that no unit stands for. */
@@ -188,7 +188,7 @@ export function buildColumns(
       addresses = known ?? sets.push([...blocks.values()]) - 1;
       if (known === undefined) setIds.set(key, addresses);
     }
-    const own = [...chosen].sort((a, b) => a - b);
+    const own = chosen.size > 1 ? [...chosen].sort((a, b) => a - b) : [...chosen];
     const key = `${own.join()};${addresses};${hasDomains}`;
     let id = questionIds.get(key);
     if (id === undefined) questionIds.set(key, (id = questions.push({ selections: own, addresses, hasDomains }) - 1));
@@ -273,7 +273,8 @@ export function buildColumns(
         // NP-20, NP-21: a class lies in these blocks or not, whatever other blocks except.
         yes.push(
           (ofSet[addresses] ??= pagesOf((bits) => {
-            for (const id of classes.classesOfSet[addresses]!) addBits(bits, byAddressClass[id]);
+            const own = classes.classesOfSet[addresses]!;
+            for (let at = 0; at < own.length; at++) addBits(bits, byAddressClass[own[at]!]);
           })),
         );
         maybe.push({ missing: MissingFact.NoAddress, pages: withoutAddress }); // EP-11
@@ -364,7 +365,5 @@ function blockKey(block: Block): string {
 }
 
 function selectionKey(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): string {
-  return peer.kind === 'pods'
-    ? `p${scopeKey(peer.namespaces)}\u0004${selectorKey(peer.pods)}`
-    : `n${selectorKey(peer.selector)}`;
+  return peer.kind === 'pods' ? `p${podSetKey(peer)}` : `n${selectorKey(peer.selector)}`;
 }

@@ -56,6 +56,8 @@ export function indexEndpoints(
   const points6 = new Map<bigint, number>();
   const podEndpoints: number[][] = snapshot.pods.map(() => []);
   const words = new Uint32Array(4);
+  let lastAddress: AddressText | undefined;
+  let lastKey: AddressKey = 0;
 
   const background = [4, 6].map((family) => layBackground(family as 4 | 6)) as [ValueIntervals, ValueIntervals];
   const outsideNoAddress = add(EndpointKind.Outside, elements.outside, egress.noAddress, ingress.noAddress);
@@ -191,19 +193,27 @@ export function indexEndpoints(
 
   function classesOf(address: AddressText, isMatched: boolean): [egressClass: number, ingressClass: number] {
     if (!isMatched) return [0, 0];
-    const family = parseAddress(address, words) as 4 | 6;
-    const key = addressKey(family, words);
-    const pick = (columns: Columns): Intervals => (family === 4 ? columns.blocks.v4 : columns.blocks.v6);
+    const key = keyOf(address);
+    const pick = (columns: Columns): Intervals => (typeof key === 'number' ? columns.blocks.v4 : columns.blocks.v6);
     return [classOfAddress(pick(egress), key), classOfAddress(pick(ingress), key)];
   }
 
+  /** One address is asked for several times in a row. */
+  function keyOf(address: AddressText): AddressKey {
+    if (address !== lastAddress) {
+      lastAddress = address;
+      lastKey = addressKey(parseAddress(address, words) as 4 | 6, words);
+    }
+    return lastKey;
+  }
+
   function pointOf(address: AddressText): number | undefined {
-    const key = addressKey(parseAddress(address, words) as 4 | 6, words);
+    const key = keyOf(address);
     return typeof key === 'number' ? points4.get(key) : points6.get(key);
   }
 
   function addPoint(address: AddressText, id: number): void {
-    const key = addressKey(parseAddress(address, words) as 4 | 6, words);
+    const key = keyOf(address);
     if (typeof key === 'number') {
       if (!points4.has(key)) points4.set(key, id);
     } else if (!points6.has(key)) points6.set(key, id);
@@ -212,9 +222,9 @@ export function indexEndpoints(
   function ofAddress(address: AddressText): number {
     const known = pointOf(address);
     if (known !== undefined) return known;
-    const family = parseAddress(address, words) as 4 | 6;
-    const { starts, values } = background[family === 4 ? 0 : 1];
-    return classOfAddress({ starts, classes: values }, addressKey(family, words));
+    const key = keyOf(address);
+    const { starts, values } = background[typeof key === 'number' ? 0 : 1];
+    return classOfAddress({ starts, classes: values }, key);
   }
 
   function finish({ egressRows, ingressRows, egressColumns, ingressColumns }: Numbering): EndpointIndex {

@@ -27,6 +27,19 @@ export class ListStore {
     return id;
   }
 
+  /** Copies a list into `target`; returns its length. */
+  copy(id: number, target: Int32Array): number {
+    const start = this.starts[id]!;
+    const length = this.starts[id + 1]! - start;
+    for (let index = 0; index < length; index++) target[index] = this.words[start + index]!;
+    return length;
+  }
+
+  /** How long a list is. */
+  lengthOf(id: number): number {
+    return this.starts[id + 1]! - this.starts[id]!;
+  }
+
   /** A list by its number; a view, valid until the next `intern`. */
   get(id: number): Int32Array {
     return this.words.subarray(this.starts[id]!, this.starts[id + 1]!);

@@ -22,6 +22,8 @@ export interface ResolvedPorts {
 
 /** What a rule's ports match: sorted lists of port classes, certain and possible (with the missing facts of each). */
 export interface PortShape {
+  /** Equal shapes of one set of port classes are one object, with a number of its own. */
+  readonly id: number;
   readonly matchesAll: boolean;
   readonly yes: readonly number[];
   readonly maybe: readonly { readonly portClass: number; readonly missing: number }[];
@@ -75,22 +77,29 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
     table[PortIndex.UnknownPort + protocol] = PortClass.UnknownTcp + protocol;
   table[PortIndex.Exempt] = PortClass.Exempt;
 
-  const shapes = new Map<string, PortShape>();
-  const all: PortShape = { matchesAll: true, yes: [], maybe: [] };
+  const shapes = new Map<string | number, PortShape>();
+  const all: PortShape = { id: 0, matchesAll: true, yes: [], maybe: [] };
   return {
     count,
     table,
     shape(ports) {
       if (ports === undefined) return all;
-      const key = `${ports.ranges
-        .map((r) => `${r.protocol}:${r.first}-${r.last}`)
-        .sort()
-        .join()}|${[...ports.unresolved].sort().join()}`;
+      const key = shapeKey(ports);
       let shape = shapes.get(key);
       if (shape === undefined) shapes.set(key, (shape = compute(ports)));
       return shape;
     },
   };
+
+  /** Most rules name one range: a number does for those. */
+  function shapeKey({ ranges, unresolved }: ResolvedPorts): string | number {
+    if (ranges.length === 1 && unresolved.length === 0) {
+      const { protocol, first, last } = ranges[0]!;
+      return (protocol * 65_536 + first) * 65_536 + last;
+    }
+    const texts = ranges.map(({ protocol, first, last }) => `${protocol}:${first}-${last}`);
+    return `${texts.sort().join()}|${[...unresolved].sort().join()}`;
+  }
 
   function compute({ ranges, unresolved }: ResolvedPorts): PortShape {
     const yes = new Set<number>();
@@ -111,6 +120,7 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
     }
     add(maybe, PortClass.UnknownProtocol, MissingFact.NoProtocol); // KL-06
     return {
+      id: shapes.size + 1,
       matchesAll: false,
       yes: [...yes].sort((a, b) => a - b),
       maybe: [...maybe]

@@ -9,7 +9,7 @@ import type { PortProtocol } from '../model/port.ts';
 import { ServiceSlot, ServiceTarget } from './layout.ts';
 import { append } from './multimap.ts';
 import { PROTOCOL_ORDINAL } from './port.ts';
-import { isGoverned, matchesSelector } from './unit.ts';
+import { isGoverned } from './unit.ts';
 
 /** The family of the flow that is translated; undefined where nothing tells. */
 export type FlowFamily = 4 | 6 | undefined;
@@ -57,13 +57,18 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
     readonly ports?: readonly EndpointPort[];
   }
 
+  // The pods that a selector takes do not depend on port and family, which Services are asked for one after another.
+  let selecting: Service | undefined;
+  let selected: readonly Member[] = [];
+
   const list = (service: Service, family: FlowFamily): readonly Member[] => {
     const own = slices.get(`${service.namespace}/${service.name}`);
     if (own === undefined) {
-      if (service.selector === undefined || service.selector.size === 0) return [];
-      const selector = [...service.selector].map(([key, value]) => ({ key, operator: 'In' as const, values: [value] }));
-      const pods = podsByNamespace.get(service.namespace) ?? [];
-      return pods.filter((index) => matchesSelector(selector, snapshot.pods[index]!.labels)).map((pod) => ({ pod }));
+      if (service !== selecting) {
+        selecting = service;
+        selected = select(service);
+      }
+      return selected;
     }
     return own
       .filter((slice) => family === undefined || slice.family === family)
@@ -76,6 +81,19 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
           return addresses[0] === undefined ? [] : [{ address: addresses[0], ports }];
         }),
       );
+  };
+
+  /** The live pods of the Service's namespace that have every label of its selector; none where it has no selector. */
+  const select = ({ namespace, selector }: Service): readonly Member[] => {
+    if (selector === undefined || selector.size === 0) return [];
+    const wanted = [...selector];
+    const pods = podsByNamespace.get(namespace) ?? [];
+    return pods
+      .filter((index) => {
+        const { labels } = snapshot.pods[index]!;
+        return wanted.every(([key, value]) => labels.get(key) === value);
+      })
+      .map((pod) => ({ pod }));
   };
 
   return {
@@ -145,7 +163,10 @@ export function buildServiceTable(
       }
       // SV-06: the first that claims an address and port keeps it; entries come in order of precedence.
       if (serviceSlots[at + ServiceSlot.CountPlusOne] !== 0) continue;
-      serviceSlots.set([target >>> 0, key, start, list.length + 1], at);
+      serviceSlots[at + ServiceSlot.Target] = target >>> 0;
+      serviceSlots[at + ServiceSlot.Port] = key;
+      serviceSlots[at + ServiceSlot.Start] = start;
+      serviceSlots[at + ServiceSlot.CountPlusOne] = list.length + 1;
     }
   }
   return { serviceSlots, backends: Int32Array.from(backends) };

@@ -73,9 +73,10 @@ export function buildTable(input: TableInput): Table {
     const isIsolated = subject.policies.some((policy) => isolates[policy]!);
     const isFinal = input.scope === 'per-pod' && subject.policies.some((policy) => !isTiered[policy]!);
     const entries: Entry[] = [];
-    for (const policy of subject.policies) entries.push(...entriesOf(policy, subject.portGroup));
+    for (const policy of subject.policies)
+      for (const entry of entriesOf(policy, subject.portGroup)) entries.push(entry);
     // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
-    if (isPlain) entries.sort((a, b) => a.token - b.token);
+    if (isPlain) sortByToken(entries);
     record.clear();
     const everywhere: number[] = [];
     for (const { token, parts } of entries) {
@@ -117,6 +118,20 @@ interface Entry {
   readonly token: number;
   /** Undefined: every column. */
   readonly parts: readonly PageBits[] | undefined;
+}
+
+/** In place; rows have few entries, mostly. */
+function sortByToken(entries: Entry[]): void {
+  if (entries.length > 64) {
+    entries.sort((a, b) => a.token - b.token);
+    return;
+  }
+  for (let at = 1; at < entries.length; at++) {
+    const entry = entries[at]!;
+    let to = at;
+    for (; to > 0 && entries[to - 1]!.token > entry.token; to--) entries[to] = entries[to - 1]!;
+    entries[to] = entry;
+  }
 }
 
 /** The rules of a policy as entries, kept for every policy (and set of named ports where those matter). */
@@ -347,19 +362,20 @@ function createPages(vectors: VectorStore): Pages {
 
   /** The vector of a group of cells: the rules of the base, and the records that hold the group. */
   function vectorOf(base: number, signature: Int32Array, length: number, low: number, high: number): number {
-    const shared = bases.get(base);
-    if (shared.length + length > list.length) list = grow(list, shared.length + length);
-    let used = 0;
-    for (let at = 0; at < shared.length; at++) list[used++] = shared[at]!;
+    const shared = bases.lengthOf(base);
+    if (shared + length > list.length) list = grow(list, shared + length);
+    let used = bases.copy(base, list);
     for (let at = 1; at < length; at += 3)
       if ((low & signature[at + 1]!) !== 0 || (high & signature[at + 2]!) !== 0) list[used++] = signature[at]!;
     // With a base the row is plain: a set. Sorted, so that it is found again whoever put it together.
-    if (shared.length > 1) list.subarray(1, used).sort();
+    if (shared > 1) list.subarray(1, used).sort();
     const id = rules.intern(list, used);
-    return (vectorOfRules[id] ??= vectors.ofRules(list.subarray(1, used), {
-      isIsolated: (list[0]! & 1) !== 0,
-      isFinal: (list[0]! & 2) !== 0,
-    }));
+    let own = vectorOfRules[id];
+    if (own === undefined) {
+      const state = { isIsolated: (list[0]! & 1) !== 0, isFinal: (list[0]! & 2) !== 0 };
+      own = vectorOfRules[id] = vectors.ofRules(list.slice(1, used), state);
+    }
+    return own;
   }
 }
 

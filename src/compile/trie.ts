@@ -65,11 +65,7 @@ export function overlayPoints(
 
 /** Builds the form that suits: the trie, or fragments where it would be large. */
 export function buildLookup4(intervals: ValueIntervals): Lookup4 {
-  if (cutBytes(intervals) <= TRIE_BYTES_MAX) {
-    const trie = buildTrie4(intervals);
-    if (trie.mid4.byteLength + trie.leaf4.byteLength <= TRIE_BYTES_MAX) return trie;
-  }
-  return buildFragments4(intervals);
+  return trieBytes(intervals) > TRIE_BYTES_MAX ? buildFragments4(intervals) : buildTrie4(intervals);
 }
 
 /** Builds the trie of IPv4 intervals. */
@@ -147,24 +143,31 @@ export function buildFragments4({ starts, values }: ValueIntervals): Lookup4 {
   };
 }
 
-/** About what a trie's blocks take at least: one for each /16 and each /24 that is cut. What is equal or uniform is not counted. */
-function cutBytes({ starts }: ValueIntervals): number {
-  let blocks = 0;
+/**
+ * What a trie's blocks take at most: one for each /16 and each /24 that is cut, and one for each value that fills a /24, or
+ * a /16, whole. Cut blocks that are equal are counted twice.
+ */
+function trieBytes({ starts, values }: ValueIntervals): number {
+  const whole24 = new Set<number>();
+  const whole16 = new Set<number>();
+  let cuts = 0;
+  let high = -1;
   let middle = -1;
-  let low = -1;
-  for (let index = 1; index < starts.length; index++) {
+  for (let index = 0; index < starts.length; index++) {
     const start = starts[index] as number;
-    const high = Math.floor(start / 65_536);
-    if (start % 65_536 !== 0 && high !== middle) {
-      middle = high;
-      blocks++;
+    const end = index + 1 < starts.length ? (starts[index + 1] as number) : 2 ** 32;
+    if (start % 65_536 !== 0 && Math.floor(start / 65_536) !== high) {
+      high = Math.floor(start / 65_536);
+      cuts++;
     }
-    if (start % CELLS !== 0 && Math.floor(start / CELLS) !== low) {
-      low = Math.floor(start / CELLS);
-      blocks++;
+    if (start % CELLS !== 0 && Math.floor(start / CELLS) !== middle) {
+      middle = Math.floor(start / CELLS);
+      cuts++;
     }
+    if (Math.ceil(start / CELLS) < Math.floor(end / CELLS)) whole24.add(values[index]!);
+    if (Math.ceil(start / 65_536) < Math.floor(end / 65_536)) whole16.add(values[index]!);
   }
-  return blocks * BLOCK_BYTES;
+  return (cuts + whole24.size + whole16.size) * BLOCK_BYTES;
 }
 
 function successor(key: AddressKey): AddressKey {

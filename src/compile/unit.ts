@@ -127,14 +127,22 @@ export function meets(requirement: Requirement, value: string | undefined): bool
 /** A selector's identity, whatever the order of its requirements. */
 export function selectorKey(selector: Selector): string {
   if (selector.length === 0) return '';
-  return selector
-    .map(({ key, operator, values }) => `${key}\u0001${operator}\u0001${[...values].sort().join('\u0002')}`)
-    .sort()
-    .join('\u0003');
+  if (selector.length === 1) return requirementKey(selector[0]!);
+  return selector.map(requirementKey).sort().join('\u0003');
+}
+
+function requirementKey({ key, operator, values }: Requirement): string {
+  const text = values.length === 1 ? values[0]! : values.length === 0 ? '' : [...values].sort().join('\u0002');
+  return `${key}\u0001${operator}\u0001${text}`;
+}
+
+/** A pod set's identity. */
+export function podSetKey({ namespaces, pods }: PodSet): string {
+  return `${scopeKey(namespaces)}\u0004${selectorKey(pods)}`;
 }
 
 /** A namespace scope's identity. */
-export function scopeKey(scope: NamespaceScope): string {
+function scopeKey(scope: NamespaceScope): string {
   return scope.kind === 'named' ? `=${scope.namespace}` : `~${selectorKey(scope.selector)}`;
 }
 
@@ -147,6 +155,7 @@ export function namedPortsKey(ports: NamedPorts): string {
 }
 
 const NOBODY = new Int32Array(0);
+const NO_PORTS: NamedPorts = new Map();
 
 function createSelect(
   units: readonly Unit[],
@@ -181,8 +190,9 @@ function createSelect(
   const results = new Map<string, Int32Array>();
 
   return {
-    select({ namespaces: scope, pods: selector }) {
-      const key = `${scopeKey(scope)}\u0004${selectorKey(selector)}`;
+    select(set) {
+      const { namespaces: scope, pods: selector } = set;
+      const key = podSetKey(set);
       let result = results.get(key);
       if (result === undefined) results.set(key, (result = compute(scope, selector)));
       return result;
@@ -279,8 +289,9 @@ function createSelect(
   }
 
   /** The units that meet one requirement. */
-  function bitsOf({ key, operator, values }: Requirement): Uint32Array {
-    const name = `${key}\u0001${operator}\u0001${[...values].sort().join('\u0002')}`;
+  function bitsOf(requirement: Requirement): Uint32Array {
+    const { key, operator, values } = requirement;
+    const name = requirementKey(requirement);
     let bits = requirements.get(name);
     if (bits === undefined) {
       const lists = byLabel.get(key);
@@ -333,6 +344,7 @@ function askedLabels(labels: Labels, { labels: asked }: Questions): { key: strin
 }
 
 function relevantPorts(pod: Pod, names: ReadonlySet<string>): NamedPorts {
+  if (names.size === 0 || pod.ports.length === 0) return NO_PORTS;
   const ports = new Map<string, number[]>();
   for (const { name, port, protocol } of pod.ports) {
     if (name === undefined) continue;

@@ -32,13 +32,16 @@ export interface RowState {
 /** How protocols without ports are judged, from `Dialect.icmp`. */
 export type NoPortsRule = 'by-ports-absent' | 'always' | 'never';
 
+const TIERS: readonly Tier[] = ['admin', 'networkpolicy', 'baseline'];
+const ACTIONS: readonly Action[] = ['Accept', 'Deny', 'Pass'];
+
 /** Interns tokens and vectors. */
 export class VectorStore {
   private readonly pages = new PageStore();
   private readonly lists = new ListStore();
   private readonly tokens: Token[] = [];
-  private readonly tokenIds = new Map<string, number>();
-  private readonly shapeIds = new Map<PortShape, number>();
+  private readonly tokenIds = new ListStore();
+  private readonly tokenKey = new Int32Array(6);
   private readonly outcomeIds = new Map<number, number>();
   private readonly outcomeWords: number[] = [];
   private readonly row: Uint32Array;
@@ -65,11 +68,15 @@ export class VectorStore {
 
   /** The number of a token; equal tokens have one. */
   token(token: Token): number {
-    let shape = this.shapeIds.get(token.shape);
-    if (shape === undefined) this.shapeIds.set(token.shape, (shape = this.shapeIds.size));
-    const key = `${token.tier},${token.priority},${token.policy},${token.action},${shape},${token.missing}`;
-    let id = this.tokenIds.get(key);
-    if (id === undefined) this.tokenIds.set(key, (id = this.tokens.push(token) - 1));
+    const { tokenKey } = this;
+    tokenKey[0] = TIERS.indexOf(token.tier);
+    tokenKey[1] = token.priority;
+    tokenKey[2] = token.policy;
+    tokenKey[3] = ACTIONS.indexOf(token.action);
+    tokenKey[4] = token.shape.id;
+    tokenKey[5] = token.missing;
+    const id = this.tokenIds.intern(tokenKey, tokenKey.length);
+    this.tokens[id] ??= token;
     return id;
   }
 
@@ -99,14 +106,15 @@ export class VectorStore {
       const known = facts[portClass]!;
       facts[portClass] = known === 0 || bits === 0 ? 0 : known < 0 ? bits : known | bits;
     };
-    for (const id of ids) {
-      const { shape, missing } = this.tokens[id]!;
+    for (let at = 0; at < ids.length; at++) {
+      const { shape, missing } = this.tokens[ids[at]!]!;
       if (shape.matchesAll) {
         if (missing === 0) facts.fill(0);
         else for (let portClass = 0; portClass < portClassCount; portClass++) merge(portClass, missing);
       }
-      for (const portClass of shape.yes) merge(portClass, missing);
-      for (const entry of shape.maybe) merge(entry.portClass, missing | entry.missing);
+      const { yes, maybe } = shape;
+      for (let own = 0; own < yes.length; own++) merge(yes[own]!, missing);
+      for (let own = 0; own < maybe.length; own++) merge(maybe[own]!.portClass, missing | maybe[own]!.missing);
     }
     if (this.noPorts === 'never') facts[PortClass.NoPorts] = -1; // DI-07
     const denied = this.outcome(Reason.NoRuleMatches, 0);
