@@ -41,11 +41,6 @@ export const FOREIGN_BINARY: readonly TraceFormat[] = [
 /** Formats known by their text, JSON ones first. */
 export const FOREIGN_TEXT: readonly TraceFormat[] = [
   json(
-    'netobserv',
-    'NetObserv flows',
-    (h) => hasAll(h, 'SrcAddr', 'DstAddr') || hasAll(h, 'streams') || hasEscaped(h, 'SrcAddr', 'DstAddr'),
-  ),
-  json(
     'zeek-other',
     'a Zeek log of another kind',
     (h) => hasTop(h, 'id.orig_h') || hasTop(h, 'id_orig_h'),
@@ -120,11 +115,6 @@ function hasAll({ json }: Head, ...keys: string[]): boolean {
 
 function hasAny({ json }: Head, ...keys: string[]): boolean {
   return keys.some((key) => json!.all.has(key));
-}
-
-/** Keys inside a JSON text that is itself a JSON string, as Loki keeps log lines. */
-function hasEscaped(head: Head, ...keys: string[]): boolean {
-  return keys.every((key) => head.text.includes(`\\"${key}\\"`));
 }
 
 /** Version 5, 9 or 10 as two bytes; IPFIX says its length, the others a count of records that one datagram can hold. */

@@ -22,6 +22,7 @@ import { HUBBLE } from './hubble.ts';
 import { MAPPED_JSON } from './mapped-json.ts';
 import { KUBE_NETWORK_POLICIES } from './kube-network-policies.ts';
 import { NDJSON } from './ndjson.ts';
+import { NETOBSERV } from './netobserv.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
 import { readableNames as readableFormatNames, recogniseTrace } from './recognise.ts';
@@ -71,6 +72,7 @@ export const FORMATS: readonly TraceFormat[] = [
   CALICO_FLOWLOG,
   CALICO_GOLDMANE,
   CALICO_WHISKER,
+  NETOBSERV,
   ...FOREIGN_TEXT,
   CSV,
   MAPPED_JSON,

@@ -219,6 +219,7 @@ test('names of formats that have a reader are unique', () => {
     'json',
     'kube-network-policies',
     'ndjson',
+    'netobserv',
     'pcap',
     'pcapng',
     'tcpdump-text',

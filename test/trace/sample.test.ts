@@ -101,7 +101,6 @@ test('each sample without a reader is refused by its name', { skip }, async () =
   const expected: Record<string, RegExp> = {
     antrea: /^antrea-(flow|np)$/,
     misc: /^(beyla|weave-npc)$/,
-    netobserv: /^(netobserv|loki)$/,
     nfdump: /^nf(dump|capd)/,
     ovn: /^ovn-acl$/,
   };
