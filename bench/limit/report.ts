@@ -1,18 +1,16 @@
-/** What a run says: the table for people, as text and as Markdown. */
-import type { Outcome, RowResult } from './row.ts';
+/** What runs say: the table for people, and docs/performance.md with its plots. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatEnvironment } from '../environment.ts';
+import { type Plot, drawPlot } from './plot.ts';
+import type { StoredOutcome, StoredRow } from './row.ts';
+import { formatRate } from './run.ts';
 
 /** Goal, figure and spread of every row, one line each. */
-export function formatOutcomes(results: readonly RowResult[]): string {
-  const lines = results.flatMap(({ row, outcomes, isRight }) => [
-    ...outcomes.map((outcome) => [
-      row.name,
-      outcome.goal.text,
-      goalOf(outcome),
-      figureOf(outcome),
-      spreadOf(outcome),
-      outcome.state,
-    ]),
-    ...(isRight ? [] : [[row.name, 'results', 'agree', 'differ', '', 'missed']]),
+export function formatOutcomes(rows: readonly StoredRow[]): string {
+  const lines = rows.flatMap(({ name, outcomes, isRight }) => [
+    ...outcomes.map((outcome) => [name, ...cellsOf(outcome)]),
+    ...(isRight ? [] : [[name, 'results', 'agree', 'differ', '', 'missed']]),
   ]);
   const head = ['row', 'figure', 'goal', 'median', 'spread', ''];
   const widths = head.map((_, column) => Math.max(...[head, ...lines].map((line) => line[column]!.length)));
@@ -26,23 +24,101 @@ export function formatOutcomes(results: readonly RowResult[]): string {
     .join('\n');
 }
 
-/** The bound as text; empty where there is none. */
-export function goalOf({ goal: { atLeast, atMost } }: Outcome): string {
-  if (atLeast !== undefined) return `>= ${atLeast}`;
-  return atMost === undefined ? '' : `<= ${atMost}`;
+/** Writes docs/performance.md and docs/performance/*.svg below `docs`. */
+export function writePage(docs: string, rows: readonly StoredRow[], plots: readonly Plot[]): void {
+  const folder = join(docs, 'performance');
+  mkdirSync(folder, { recursive: true });
+  for (const plot of plots) writeFileSync(join(folder, `${plot.name}.svg`), drawPlot(plot));
+  writeFileSync(join(docs, 'performance.md'), formatPage(rows, plots));
 }
 
-/** The median over the rounds. */
-export function figureOf({ median }: Outcome): string {
-  return median === undefined ? 'not measured' : formatFigure(median);
+/** The page as Markdown. */
+export function formatPage(rows: readonly StoredRow[], plots: readonly Plot[]): string {
+  const open = rows.flatMap((row) =>
+    row.outcomes
+      .filter(({ state }) => state === 'missed' || state === 'not measured')
+      .map((outcome) => {
+        const [text, goal, median, spread] = cellsOf(outcome);
+        const reason =
+          outcome.state === 'missed'
+            ? `${median} (${spread})`
+            : `not measured${row.problems.length > 0 ? `: ${row.problems.join('; ')}` : ''}`;
+        return `* ${row.title}: ${text} ${goal}, is ${reason}`;
+      }),
+  );
+  const judged = rows.flatMap(({ outcomes }) => outcomes.filter(({ state }) => state !== 'shown')).length;
+  return `# Performance
+
+This page is written by \`npm run bench:limit -- --page\`; [bench/README.md](../bench/README.md) says how it measures. Every figure is a
+ratio that was taken in one run on the same data, with results that agree by hash, or a limit that stands beside it. *C* is a reference of
+the same structure in \`bench/limit\`, built with \`cc -O3 -march=native\`, which takes the fastest form on the machine that it runs on. The
+median and the spread (lowest to highest) are over rounds of fresh processes that take turns; a goal is missed where no round reached it.
+
+${environmentsOf(rows)}
+
+${judged - open.length} of ${judged} goals are reached.
+
+| part | figure | goal | median | spread | |
+|---|---|---|---|---|---|
+${rows.flatMap((row) => row.outcomes.map((outcome) => `| ${row.title} | ${cellsOf(outcome).join(' | ')} |`)).join('\n')}
+
+## What is not yet at its goal
+
+${open.length === 0 ? 'Nothing.' : open.join('\n')}
+
+## How cost grows
+
+${plots.map(({ name, title }) => `![${title}](performance/${name}.svg)`).join('\n\n')}
+
+Both axes are logarithmic. *plain* is the engine in plain TypeScript, as bundled; *naive* and *Map* are what one writes first
+(bench/peers).
+
+## Who took part
+
+Rates of the median round.
+
+| part | ${'rates'} |
+|---|---|
+${rows.map(({ title, rates }) => `| ${title} | ${rates.map(({ name, rate, seconds }) => `${name} ${rate < 20 ? `${formatFigure(seconds * 1000)} ms` : formatRate(rate)}`).join(', ')} |`).join('\n')}
+
+${rows
+  .filter(({ note }) => note !== undefined)
+  .map(({ title, note }) => `* ${title}: ${note}`)
+  .join('\n')}
+`;
 }
 
-/** Lowest and highest round. */
-export function spreadOf({ median, low, high }: Outcome): string {
-  return median === undefined ? '' : `${formatFigure(low)} to ${formatFigure(high)}`;
+/** Rows may come from several runs; each is named with what was measured in it. */
+function environmentsOf(rows: readonly StoredRow[]): string {
+  const runs = new Map<string, string[]>();
+  for (const { name, environment, isQuick } of rows) {
+    const text = `${formatEnvironment(environment)}${isQuick ? ', small parameters' : ''}`;
+    runs.set(text, [...(runs.get(text) ?? []), name]);
+  }
+  return [...runs].map(([text, names]) => `* ${text}: ${runs.size === 1 ? 'all rows' : names.join(', ')}`).join('\n');
 }
 
-/** Three digits. */
-export function formatFigure(value: number): string {
+/** Figure, goal, median, spread and state. */
+function cellsOf({
+  text,
+  atLeast,
+  atMost,
+  median,
+  low,
+  high,
+  state,
+}: StoredOutcome): [string, string, string, string, string] {
+  const goal = atLeast !== undefined ? `>= ${atLeast}` : atMost === undefined ? '' : `<= ${atMost}`;
+  const isKnown = median !== undefined && low !== undefined && high !== undefined;
+  return [
+    text,
+    goal,
+    isKnown ? formatFigure(median) : 'not measured',
+    isKnown ? `${formatFigure(low)} to ${formatFigure(high)}` : '',
+    state === 'shown' ? '' : state,
+  ];
+}
+
+function formatFigure(value: number): string {
   return value >= 1000 ? Math.round(value).toLocaleString('en') : value.toPrecision(3);
 }

@@ -1,4 +1,5 @@
 /** What a benchmark's row is: data that is prepared once, contenders that each run in fresh processes, and goals over their figures. */
+import type { Environment } from '../environment.ts';
 import type { JobResult } from './job.ts';
 
 /** Prepared data; the key names its folder, so that equal data is made once. */
@@ -56,27 +57,33 @@ export interface Row {
   readonly note?: string;
 }
 
-/** A goal's outcome over all rounds. */
-export interface Outcome {
-  readonly goal: Goal;
-  readonly median: number | undefined;
-  readonly low: number;
-  readonly high: number;
+/** A goal's outcome over all rounds; without figures where none came out. */
+export interface StoredOutcome {
+  readonly text: string;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+  readonly median?: number;
+  readonly low?: number;
+  readonly high?: number;
   readonly state: 'reached' | 'missed' | 'not measured' | 'shown';
 }
 
-/** A row's outcome. */
-export interface RowResult {
-  readonly row: Row;
-  readonly outcomes: readonly Outcome[];
-  /** Median rate of each contender that took part. */
+/** A row's outcome, as it is kept in bench/out/limit.json. */
+export interface StoredRow {
+  readonly name: string;
+  readonly title: string;
+  readonly note?: string;
+  readonly outcomes: readonly StoredOutcome[];
+  /** Median rate, and seconds of a pass, of each contender that took part. */
   readonly rates: readonly {
     readonly name: string;
     readonly rate: number;
     readonly seconds: number;
-    readonly bytes: number | undefined;
+    readonly bytes?: number;
   }[];
-  /** Why contenders are missing, or hashes differ. */
+  /** Why contenders are missing, or whose results differ. */
   readonly problems: readonly string[];
   readonly isRight: boolean;
+  readonly environment: Environment;
+  readonly isQuick: boolean;
 }

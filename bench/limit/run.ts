@@ -9,11 +9,14 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { type JobResult, runJob } from './job.ts';
 import { JOBS } from './jobs.ts';
-import type { Contender, Data, Goal, Measured, Outcome, Row, RowResult } from './row.ts';
+import { readEnvironment } from '../environment.ts';
+import type { Contender, Data, Goal, Measured, Row, StoredOutcome, StoredRow } from './row.ts';
 
 /** How rows are run. */
 export interface RunOptions {
   readonly rounds: number;
+  /** Small parameters: kept with the figures. */
+  readonly isQuick: boolean;
   /** Where data is prepared and binaries are built. */
   readonly root: string;
   readonly log: (line: string) => void;
@@ -29,7 +32,8 @@ export function findCompiler(): string | undefined {
 }
 
 /** Runs one row: prepares its data, then round after round. */
-export async function runRow(row: Row, options: RunOptions): Promise<RowResult> {
+export async function runRow(row: Row, options: RunOptions): Promise<StoredRow> {
+  const environment = readEnvironment();
   const problems: string[] = [];
   const present = row.contenders.filter((contender) => {
     const reason = contender.absent?.();
@@ -66,12 +70,21 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
         name,
         rate: median(own.map(({ rate }) => rate)),
         seconds: median(own.map(({ seconds }) => seconds)),
-        bytes: own[0]!.bytes,
+        ...(own[0]!.bytes !== undefined && { bytes: own[0]!.bytes }),
       },
     ];
   });
-  const outcomes = row.goals.map((goal) => judgeGoal(goal, rounds));
-  return { row, outcomes, rates, problems: [...new Set(problems)], isRight };
+  return {
+    name: row.name,
+    title: row.title,
+    ...(row.note !== undefined && { note: row.note }),
+    outcomes: row.goals.map((goal) => judgeGoal(goal, rounds)),
+    rates,
+    problems: [...new Set(problems)],
+    isRight,
+    environment,
+    isQuick: options.isQuick,
+  };
 }
 
 /** Elements a second for people. */
@@ -89,16 +102,17 @@ export function median(list: readonly number[]): number {
 }
 
 /** A goal is missed where no round reached it: the spread is from the lowest to the highest round. */
-function judgeGoal(goal: Goal, rounds: readonly Map<string, Measured>[]): Outcome {
-  const figures = rounds.flatMap((round) => goal.figure((name) => round.get(name)) ?? []);
-  const isBound = goal.atLeast !== undefined || goal.atMost !== undefined;
-  if (figures.length === 0)
-    return { goal, median: undefined, low: NaN, high: NaN, state: isBound ? 'not measured' : 'shown' };
+function judgeGoal(goal: Goal, rounds: readonly Map<string, Measured>[]): StoredOutcome {
+  const { text, atLeast, atMost, figure } = goal;
+  const figures = rounds.flatMap((round) => figure((name) => round.get(name)) ?? []);
+  const bound = { text, ...(atLeast !== undefined && { atLeast }), ...(atMost !== undefined && { atMost }) };
+  const isBound = atLeast !== undefined || atMost !== undefined;
+  if (figures.length === 0) return { ...bound, state: isBound ? 'not measured' : 'shown' };
   const low = Math.min(...figures);
   const high = Math.max(...figures);
-  const isReached =
-    (goal.atLeast === undefined || high >= goal.atLeast) && (goal.atMost === undefined || low <= goal.atMost);
-  return { goal, median: median(figures), low, high, state: !isBound ? 'shown' : isReached ? 'reached' : 'missed' };
+  const isReached = (atLeast === undefined || high >= atLeast) && (atMost === undefined || low <= atMost);
+  const state = !isBound ? 'shown' : isReached ? 'reached' : 'missed';
+  return { ...bound, median: median(figures), low, high, state };
 }
 
 /** The fastest pass after the warm-up: what slows a pass down is other load. Medians are taken over processes. */
