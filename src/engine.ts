@@ -81,8 +81,8 @@ export {
 } from './model/verdict.ts';
 export type { ReasonRow, VerdictName } from './model/verdict.ts';
 export { compile } from './compile/compile.ts';
-export { programFrom } from './compile/program.ts';
-export type { Program, ProgramSource } from './compile/program.ts';
+export { InvalidProgram, Program, programFrom } from './compile/program.ts';
+export type { ProgramSource } from './compile/program.ts';
 export { decide, decideBatch, findEndpoint4, findEndpoint6, findEndpoints6 } from './decide/decide.ts';
 export { judge } from './decide/judge.ts';
 export { explain } from './decide/explain.ts';

@@ -5,6 +5,7 @@
 import type { Dialect } from '../model/dialect.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Snapshot } from '../model/cluster.ts';
+import { findFault } from './fault.ts';
 import { Header, Layout, Section } from './layout.ts';
 
 /** What the tables were compiled from; decide does not touch it, explain and reports do. */
@@ -67,6 +68,8 @@ export interface Program {
 /** The arrays of a Program before they are laid out in one buffer. */
 export type Tables = Omit<Program, 'buffer' | 'header' | 'source'>;
 
+const HEAD_BYTES = (Header.Size + Section.Count * 3) * 4;
+
 /** `cell`: u16 or u32, as `Header.CellBytes` says. */
 type Element = 'i32' | 'u32' | 'u16' | 'cell';
 
@@ -125,31 +128,53 @@ export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number
       new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
     );
   });
-  return programFrom(buffer, source);
+  return viewBuffer(buffer, source);
+}
+
+/** A buffer is no Program that this version can read, or its tables contradict themselves. */
+export class InvalidProgram extends RangeError {
+  override readonly name = 'InvalidProgram';
 }
 
 /**
- * Views a buffer that `buildProgram` laid out. `source` is what it was compiled from. Throws a RangeError where the buffer
- * is no Program of this version, or is cut.
+ * A Program from its buffer, which a worker got, or a disk kept. Nothing is copied; every index in the tables is checked once, so
+ * that whatever was taken decides without reading beside its tables. `source` is what it was compiled from: names, judge and
+ * explain need it; without it they throw InvalidProgram, and look-ups by address and decide work. Throws InvalidProgram.
  */
-export function programFrom(buffer: ArrayBufferLike, source: ProgramSource): Program {
-  if (buffer.byteLength < Header.Size * 4)
-    throw new RangeError(`a Program has a header of ${Header.Size * 4} bytes, found ${buffer.byteLength}`);
+export function programFrom(buffer: ArrayBufferLike, source?: ProgramSource): Program {
+  const program = viewBuffer(buffer, source);
+  const fault = findFault(program, source);
+  if (fault !== undefined) throw new InvalidProgram(`not a sound Program: ${fault}`);
+  return program;
+}
+
+/** `Program.from(buffer, source)` is `programFrom`. */
+export const Program: { readonly from: (buffer: ArrayBufferLike, source?: ProgramSource) => Program } = {
+  from: programFrom,
+};
+
+/** The sections of a buffer, after checks that they lie in it. */
+function viewBuffer(buffer: ArrayBufferLike, source: ProgramSource | undefined): Program {
+  if (buffer.byteLength < HEAD_BYTES)
+    throw new InvalidProgram(`a Program has a header of ${HEAD_BYTES} bytes, found ${buffer.byteLength}`);
   const header = new Uint32Array(buffer, 0, Header.Size);
-  if (header[Header.Magic] !== Layout.Magic) throw new RangeError('not a Program: the magic number is missing');
+  if (header[Header.Magic] !== Layout.Magic) throw new InvalidProgram('not a Program: the magic number is missing');
   if (header[Header.Version] !== Layout.Version)
-    throw new RangeError(`a Program of version ${Layout.Version} is expected, found version ${header[Header.Version]}`);
+    throw new InvalidProgram(
+      `a Program of version ${Layout.Version} is expected, found version ${header[Header.Version]}`,
+    );
   if (header[Header.Bytes]! > buffer.byteLength || header[Header.Sections] !== Section.Count)
-    throw new RangeError(`a Program of ${header[Header.Bytes]} bytes is expected, found ${buffer.byteLength}`);
+    throw new InvalidProgram(`a Program of ${header[Header.Bytes]} bytes is expected, found ${buffer.byteLength}`);
   const cellBytes = header[Header.CellBytes]!;
   if (cellBytes !== 2 && cellBytes !== 4)
-    throw new RangeError(`cells of 2 or 4 bytes are expected, found ${cellBytes}`);
+    throw new InvalidProgram(`cells of 2 or 4 bytes are expected, found ${cellBytes}`);
   const directory = new Uint32Array(buffer, Header.Size * 4, Section.Count * 3);
   const views = SECTIONS.map(([name, element], section) => {
     const offset = directory[section * 3 + 1]!;
     const count = directory[section * 3 + 2]!;
     const bytes = element === 'u16' ? 2 : element === 'cell' ? cellBytes : 4;
-    if (offset + count * bytes > buffer.byteLength) throw new RangeError(`a Program's section ${name} is cut`);
+    if (directory[section * 3] !== section || offset % 8 !== 0 || offset + count * bytes > buffer.byteLength)
+      throw new InvalidProgram(`a Program's section ${name} is cut, or not where it should be`);
     const view =
       element === 'i32'
         ? new Int32Array(buffer, offset, count)
@@ -158,7 +183,16 @@ export function programFrom(buffer: ArrayBufferLike, source: ProgramSource): Pro
           : new Uint16Array(buffer, offset, count);
     return [name, view] as const;
   });
-  return { buffer, header, ...(Object.fromEntries(views) as unknown as Tables), source };
+  const tables = Object.fromEntries(views) as unknown as Tables;
+  if (source !== undefined) return { buffer, header, ...tables, source };
+  return {
+    buffer,
+    header,
+    ...tables,
+    get source(): never {
+      throw new InvalidProgram('this Program was read without its source, which names, judge and explain need');
+    },
+  };
 }
 
 function align(bytes: number): number {

@@ -84,8 +84,7 @@ function makeRule(
       continue;
     }
     const pod = random.pick(pods);
-    const own = pods.filter(({ namespace }) => namespace === subject.namespace);
-    const peer = random.chance(70) ? random.pick(own) : pod;
+    const peer = random.chance(70) ? random.pick(podsOf(pods, subject.namespace)) : pod;
     if (direction === 'egress') target = peer;
     peers.push(podPeer(peer, subject, random));
   }
@@ -175,6 +174,23 @@ function dnsRule(index: number, position: Position): Rule {
 
 function isOneOf(key: string, values: readonly string[]): Requirement {
   return { key, operator: 'In', values };
+}
+
+const byNamespace = new WeakMap<readonly Pod[], ReadonlyMap<string, readonly Pod[]>>();
+
+/** The pods of a namespace, in order; a list is indexed once, or large worlds would take time by its square. */
+function podsOf(pods: readonly Pod[], namespace: string): readonly Pod[] {
+  let index = byNamespace.get(pods);
+  if (index === undefined) {
+    const lists = new Map<string, Pod[]>();
+    for (const pod of pods) {
+      const list = lists.get(pod.namespace);
+      if (list === undefined) lists.set(pod.namespace, [pod]);
+      else list.push(pod);
+    }
+    byNamespace.set(pods, (index = lists));
+  }
+  return index.get(namespace)!;
 }
 
 function firstPods(pods: readonly Pod[]): readonly Pod[] {

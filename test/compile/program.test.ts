@@ -6,7 +6,8 @@ import { compile } from '../../src/compile/compile.ts';
 import { Header, Layout, PortClass, PortIndex, portIndexOf, Row } from '../../src/compile/layout.ts';
 import { PageStore } from '../../src/compile/page.ts';
 import { classifyPorts, type PortRange } from '../../src/compile/port.ts';
-import { type Program, programFrom } from '../../src/compile/program.ts';
+import { InvalidProgram, Program } from '../../src/compile/program.ts';
+import { decide, findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
 import { judge } from '../../src/decide/judge.ts';
 import { arbitraryCase } from '../../src/fuzz/arbitrary.ts';
 import type { AddressText } from '../../src/model/address.ts';
@@ -111,7 +112,7 @@ test(`a Program read back from its buffer, or from a copy of it, decides alike (
       const shared = new SharedArrayBuffer(program.buffer.byteLength);
       new Uint8Array(shared).set(new Uint8Array(program.buffer));
       for (const buffer of [program.buffer, program.buffer.slice(0), shared]) {
-        const again = programFrom(buffer, program.source);
+        const again = Program.from(buffer, program.source);
         for (const flow of flows) {
           decided++;
           assert.deepEqual(
@@ -135,8 +136,8 @@ test('a buffer that is no Program of this version, or that is cut, is refused', 
   };
   const refuses = (bytes: ArrayBufferLike, message: RegExp): void =>
     assert.throws(
-      () => programFrom(bytes, source),
-      (error) => error instanceof RangeError && message.test(error.message),
+      () => Program.from(bytes, source),
+      (error) => error instanceof InvalidProgram && message.test(error.message),
     );
   refuses(changed(Header.Magic, 0), /magic/);
   refuses(changed(Header.Version, Layout.Version + 1), /version/);
@@ -144,10 +145,81 @@ test('a buffer that is no Program of this version, or that is cut, is refused', 
   refuses(new ArrayBuffer(0), /header/);
   refuses(buffer.slice(0, buffer.byteLength - 8), /bytes/);
   for (const size of [0, 8, 63, 64, 100, 1000, buffer.byteLength - 1])
-    assert.throws(() => programFrom(buffer.slice(0, size), source), RangeError, `${size} bytes`);
+    assert.throws(() => Program.from(buffer.slice(0, size), source), InvalidProgram, `${size} bytes`);
   // The header may lie about its own size: the sections are held against the buffer.
   const cut = changed(Header.Bytes, 1000).slice(0, 1000);
   refuses(cut, /cut/);
+});
+
+test(`a damaged buffer is refused, or decides every flow as something: it never crashes and never hangs (seed ${seed})`, () => {
+  let taken = 0;
+  let refused = 0;
+  // Words that are likely to hurt: small, large, negative, and what other words of the buffer hold.
+  const word = fc.oneof(fc.nat(300), fc.constantFrom(-1, 0x7fffffff, -0x80000000, 65_535, 65_536), fc.integer());
+  const edits = fc.array(fc.tuple(fc.nat(), fc.nat(2), word), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(
+      arbitraryCase({ tiers: 'all', dialect: 'any' }, 10),
+      fc.array(edits, { minLength: 8, maxLength: 8 }),
+      (item, list) => {
+        const { world, flows } = item;
+        const { buffer, source } = compile(world.snapshot, world.policies, world.dialect);
+        const program = Program.from(buffer, source);
+        // Where each section of 32-bit words lies; most are small, and all of them shall be hit.
+        const sections = Object.values(program).filter(
+          (view): view is Int32Array => ArrayBuffer.isView(view) && view.byteLength >= 4 && view.byteOffset % 4 === 0,
+        );
+        for (const own of list) {
+          const copy = buffer.slice(0) as ArrayBuffer;
+          for (const [at, kind, value] of own) {
+            const { byteOffset, byteLength } = sections[at % sections.length]!;
+            const place =
+              kind === 0 ? at % (copy.byteLength >> 2) : (byteOffset >> 2) + ((at >> 5) % (byteLength >> 2));
+            new Int32Array(copy)[place] = value;
+          }
+          let damaged: Program;
+          try {
+            damaged = Program.from(copy, source);
+          } catch (error) {
+            assert.ok(error instanceof InvalidProgram, String(error));
+            refused++;
+            continue;
+          }
+          taken++;
+          for (const flow of flows) {
+            const outcome = ask({ judge: (asked) => judge(damaged, asked) }, flow);
+            assert.ok(outcome === 'unknown-name' || (outcome.verdict >= 0 && outcome.verdict <= 2));
+          }
+          decide(damaged, findEndpoint4(damaged, 0x0a000001), findEndpoint6(damaged, 1, 2, 3, 4), 6, 80, -1);
+        }
+      },
+    ),
+    { seed, numRuns: runs(25) },
+  );
+  assert.ok(taken > 10 && refused > 50, `${taken} taken, ${refused} refused`);
+});
+
+test('random bytes behind a sound head are refused', () => {
+  const { buffer } = compile(cluster([podOf(0, { app: 'a' })]), [ownPolicy('a', 'a')]);
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 64, maxLength: 256 }), fc.nat(2), (noise, from) => {
+      const copy = new Uint8Array(buffer.slice(0) as ArrayBuffer);
+      const start = [0, 16, 400][from]!;
+      for (let at = start; at < copy.length; at++) copy[at] = noise[at % noise.length]!;
+      if (noise.every((byte) => byte === 0)) return;
+      assert.throws(() => Program.from(copy.buffer), InvalidProgram);
+    }),
+    { seed, numRuns: runs(30) },
+  );
+});
+
+test('a Program without its source decides by address, and says what it lacks when it is asked for names', () => {
+  const { buffer } = compile(cluster([podOf(0, { app: 'a' }), podOf(1, { app: 'b' })]), [ownPolicy('a', 'a')]);
+  const program = Program.from(buffer);
+  const [a, b] = [findEndpoint4(program, 0x0a000000), findEndpoint4(program, 0x0a000001)];
+  assert.equal(decide(program, b, a, 6, 80, -1) & 3, Verdict.Deny);
+  assert.equal(decide(program, a, b, 6, 80, -1) & 3, Verdict.Allow);
+  assert.throws(() => judge(program, { src: nameOf(0), dst: nameOf(1), protocol: 6, port: 80 }), InvalidProgram);
 });
 
 test('compiling the same again gives the same bytes', () => {
