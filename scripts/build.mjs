@@ -32,7 +32,7 @@ function requireBanner() {
 
 // The bundles hold other people's code: their licences travel with them.
 function writeNotices() {
-  const texts = ['yaml', 'ipaddr.js', 'ip-num', 'commander', 'fzstd', 'fast-check'].flatMap((name) => {
+  const texts = ['yaml', 'ipaddr.js', 'ip-num', 'commander', 'fzstd', 'hyparquet', 'fast-check'].flatMap((name) => {
     const folder = `node_modules/${name}`;
     const file = ['LICENSE', 'LICENSE.md', 'LICENCE', 'license']
       .map((leaf) => `${folder}/${leaf}`)

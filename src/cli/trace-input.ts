@@ -6,7 +6,8 @@ import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
-import type { CsvField, CsvMapping } from '../trace/csv.ts';
+import type { RandomAccess } from '../trace/format.ts';
+import type { CsvField, CsvMapping } from '../trace/mapping.ts';
 import { Refusal } from './exit.ts';
 import { readText, systemMessage } from './input.ts';
 import { type Io, colorOf } from './terminal.ts';
@@ -61,7 +62,9 @@ export async function readTraces(
     const account = createAccount(path);
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
     const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
-    return { key: { account, size }, batches: readTrace(source, { ...options, file: path, dictionary, account }) };
+    const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path));
+    const reading = { ...options, file: path, dictionary, account, ...(access && { randomAccess: access }) };
+    return { key: { account, size }, batches: readTrace(source, reading) };
   });
   try {
     const rows = options.order === 'given' ? concatenate(inputs) : mergeByTime(inputs);
@@ -91,7 +94,7 @@ export async function readTraces(
  * `Refusal`, for a mapping file with every error in it and its place.
  */
 export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
-  const { CSV_FIELDS } = await import('../trace/csv.ts');
+  const { CSV_FIELDS } = await import('../trace/mapping.ts');
   const isInline = text.includes('=');
   const source = isInline ? text : await readText(text, io);
   if (!isInline && (/\.ya?ml$/i.test(text) || /^[{\s]*"?fields"?\s*:/m.test(source)))
@@ -156,6 +159,30 @@ async function* fileSource(path: string, io: Io, signal: AbortSignal): AsyncGene
   } finally {
     closeSync(file);
   }
+}
+
+/** A regular file as bytes that can be read anywhere; undefined for pipes and devices. Opened for each piece: few are read. */
+function randomAccess(path: string): RandomAccess | undefined {
+  const stat = statSync(path);
+  if (!stat.isFile()) return undefined;
+  return {
+    byteLength: stat.size,
+    slice(start, end = stat.size) {
+      const bytes = new Uint8Array(Math.max(0, end - start));
+      const file = openSync(path, 'r');
+      try {
+        let size = 0;
+        while (size < bytes.length) {
+          const count = readSync(file, bytes, size, bytes.length - size, start + size);
+          if (count === 0) break;
+          size += count;
+        }
+      } finally {
+        closeSync(file);
+      }
+      return Promise.resolve(bytes.buffer);
+    },
+  };
 }
 
 /** Ends the source when the signal comes, also while it waits for bytes. */

@@ -1,6 +1,6 @@
 /**
  * AWS VPC flow logs as text: fields in the order of a header line, of `fields`, or of the default version 2; found in S3
- * objects and, a record a message, in CloudWatch envelopes (`aws-cloudwatch.ts`). A record is one direction of a connection
+ * objects as text and as Parquet (`parquet-aws.ts`). A record is one direction of a connection
  * on one network interface in a window. Read from the bytes: no text is made of a field.
  */
 import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
@@ -85,14 +85,18 @@ const ROLES: ReadonlyMap<string, Role> = new Map([
 
 const ROLE_NAMES: readonly string[] = ['', ...ROLES.keys()];
 
+/** For `append`: the record does not say which interface saw it. */
+export const NO_OBSERVER = -1;
+
 /** Records of one input: knows the order of the fields and which flows were seen. */
 export class AwsVpcRecords {
   private roles = new Uint8Array(0);
   private columnCount = 0;
   private readonly starts = new Int32Array(Role.Count);
   private readonly ends = new Int32Array(Role.Count);
-  private readonly src: FieldAddress = { family: 0, value: 0 };
-  private readonly dst: FieldAddress = { family: 0, value: 0 };
+  /** The addresses of the record at hand. */
+  readonly src: FieldAddress = { family: 0, value: 0 };
+  readonly dst: FieldAddress = { family: 0, value: 0 };
   private readonly observers = new ObserverTable();
   private readonly context: ReadContext;
 
@@ -111,7 +115,7 @@ export class AwsVpcRecords {
     const isName = (name: string): boolean => KNOWN_FIELDS.has(name) || name.startsWith('ecs-');
     if (!isName(normaliseField(decodeText(bytes, start, Math.min(stop, start + 64))))) return false;
     const names = splitFields(decodeText(bytes, start, end));
-    if (!isHeader(names)) return false;
+    if (!isAwsHeader(names)) return false;
     this.setFields(names);
     return true;
   }
@@ -151,7 +155,8 @@ export class AwsVpcRecords {
     if (complaint !== '') return this.refuse('invalid-field', { unit, number, offset }, complaint, bytes, start, end);
   }
 
-  private setFields(names: readonly string[]): void {
+  /** Says which fields the records have, in their order, and what is missing among them. */
+  setFields(names: readonly string[]): void {
     const { account } = this.context;
     this.roles = Uint8Array.from(names, (name) => ROLES.get(name) ?? Role.None);
     this.columnCount = names.length;
@@ -172,7 +177,7 @@ export class AwsVpcRecords {
   /** Appends the row of the record in `starts` and `ends`; returns what is wrong with it, or the empty text. */
   private fill(bytes: Uint8Array, number: number): string {
     const { starts, ends, src, dst } = this;
-    const { batch, account, dictionary } = this.context;
+    const { account, dictionary } = this.context;
     const srcRole = this.isGiven(bytes, Role.PacketSrc) ? Role.PacketSrc : Role.Src;
     const dstRole = this.isGiven(bytes, Role.PacketDst) ? Role.PacketDst : Role.Dst;
     if (!this.isGiven(bytes, srcRole) && !this.isGiven(bytes, dstRole)) {
@@ -189,14 +194,10 @@ export class AwsVpcRecords {
     if (protocolNumber === INVALID || protocolNumber > 255)
       return this.expected(bytes, Role.Protocol, 'a protocol number');
     const protocol: number = protocolNumber < 0 ? Protocol.Unknown : protocolNumber;
-    let srcPort = this.number(bytes, Role.SrcPort);
+    const srcPort = this.number(bytes, Role.SrcPort);
     if (srcPort === INVALID || srcPort > 0xffff) return this.expected(bytes, Role.SrcPort, 'a port');
-    let dstPort = this.number(bytes, Role.DstPort);
+    const dstPort = this.number(bytes, Role.DstPort);
     if (dstPort === INVALID || dstPort > 0xffff) return this.expected(bytes, Role.DstPort, 'a port');
-    if (!hasPorts(protocol)) {
-      if (srcPort === 0) srcPort = -1;
-      if (dstPort === 0) dstPort = -1;
-    }
     const packets = this.number(bytes, Role.Packets);
     if (packets === INVALID) return this.expected(bytes, Role.Packets, 'a number');
     const size = this.number(bytes, Role.Bytes);
@@ -207,26 +208,40 @@ export class AwsVpcRecords {
     if (flags === INVALID || flags > 0xff) return this.expected(bytes, Role.Flags, 'TCP flags');
     const verdict = this.isGiven(bytes, Role.Action) ? this.readAction(bytes) : RecordedVerdict.None;
 
+    const observer =
+      ends[Role.Interface]! > 0 ? hashBytes(bytes, starts[Role.Interface]!, ends[Role.Interface]!) : NO_OBSERVER;
+    this.append(protocol, srcPort, dstPort, packets, size, startS, flags, verdict, observer, number);
+    return '';
+  }
+
+  /**
+   * Appends a row for a record between `src` and `dst`, or counts it as another interface's. Numbers are -1 where the record has
+   * none; `observer` is any number of the interface, or `NO_OBSERVER`.
+   */
+  append(
+    protocol: number,
+    givenSrcPort: number,
+    givenDstPort: number,
+    packets: number,
+    size: number,
+    startS: number,
+    flags: number,
+    verdict: RecordedVerdict,
+    observer: number,
+    number: number,
+  ): void {
+    const { src, dst, observers } = this;
+    const { batch, account } = this.context;
+    const isPortless = !hasPorts(protocol);
+    const srcPort = isPortless && givenSrcPort === 0 ? -1 : givenSrcPort;
+    const dstPort = isPortless && givenDstPort === 0 ? -1 : givenDstPort;
     // What one end rejects the other end accepted: the rejection is no duplicate.
-    if (ends[Role.Interface]! > 0 && verdict !== RecordedVerdict.FirewallDeny) {
-      const observer = hashBytes(bytes, starts[Role.Interface]!, ends[Role.Interface]!);
-      const { observers } = this;
-      if (
-        observers.isDuplicate(
-          src.family,
-          protocol,
-          src.value,
-          srcPort,
-          dst.value,
-          dstPort,
-          observer,
-          Math.max(0, startS),
-        )
-      ) {
-        increment(account.skipped, 'duplicate');
-        return '';
-      }
-    }
+    if (
+      observer !== NO_OBSERVER &&
+      verdict !== RecordedVerdict.FirewallDeny &&
+      observers.isDuplicate(src.family, protocol, src.value, srcPort, dst.value, dstPort, observer, Math.max(0, startS))
+    )
+      return increment(account.skipped, 'duplicate');
     const row = batch.count;
     clearRow(batch, row);
     batch.kind[row] = RecordKind.OneWay;
@@ -250,7 +265,6 @@ export class AwsVpcRecords {
     }
     batch.line[row] = number;
     batch.count = row + 1;
-    return '';
   }
 
   /** The column exists and is not `-`. */
@@ -311,14 +325,15 @@ function openAwsVpc(context: ReadContext): TraceDecoder {
 function isAwsVpc({ lines, json }: Head): boolean {
   if (json !== undefined) return false;
   const fields = (lines[0] ?? '').split(' ').filter((field) => field !== '');
-  if (isHeader(fields.map(normaliseField))) return true;
+  if (isAwsHeader(fields.map(normaliseField))) return true;
   const status = fields[13];
   if (fields.length === 14)
     return fields[2]!.startsWith('eni-') && (status === 'OK' || status === 'NODATA' || status === 'SKIPDATA');
   return inferFields(fields) !== undefined;
 }
 
-function isHeader(names: readonly string[]): boolean {
+/** True for names of which three at least are fields of a flow log. */
+export function isAwsHeader(names: readonly string[]): boolean {
   let count = 0;
   for (const name of names) if (KNOWN_FIELDS.has(name)) count++;
   return count >= 3;
@@ -332,7 +347,8 @@ function splitFields(text: string): string[] {
     .filter((field) => field !== '');
 }
 
-function normaliseField(field: string): string {
+/** The name of a field as AWS documents it: `${pkt_srcaddr}` and `pkt_srcaddr` are `pkt-srcaddr`. */
+export function normaliseField(field: string): string {
   const name = field.startsWith('${') && field.endsWith('}') ? field.slice(2, -1) : field;
   return name.replaceAll('_', '-');
 }

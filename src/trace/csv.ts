@@ -11,51 +11,17 @@ import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createLineDecoder, type Place } from './line.ts';
 import { fillRow } from './mapped-row.ts';
-import { applyRule, isAbsent, type FieldRule, type MappingRules } from './mapping.ts';
+import {
+  applyRule,
+  CSV_FIELDS,
+  isAbsent,
+  type CsvField,
+  type CsvMapping,
+  type FieldRule,
+  type MappingRules,
+} from './mapping.ts';
 import { formatTime } from './time.ts';
 import { KIND_WORDS, ORIENTATION_WORDS, ORIENTED_BY_WORDS, VERDICT_WORDS, formatTcpFlags } from './word.ts';
-
-/** What a column can hold; also the header of a file that dropcast writes, in this order. */
-export const CSV_FIELDS = [
-  'time',
-  'kind',
-  'src',
-  'srcPort',
-  'dst',
-  'dstPort',
-  'protocol',
-  'icmpType',
-  'icmpCode',
-  'tcpFlags',
-  'bytes',
-  'packets',
-  'replyBytes',
-  'replyPackets',
-  'orientation',
-  'orientedBy',
-  'verdict',
-  'preDst',
-  'preDstPort',
-  'srcPod',
-  'dstPod',
-  'connections',
-  'repeats',
-] as const;
-
-/** The name of a field. */
-export type CsvField = (typeof CSV_FIELDS)[number];
-
-/** Which column of a file holds which field. */
-export interface CsvMapping {
-  /** Field -> column name as in the header. Fields that are not named here are looked for under their usual names. */
-  readonly columns: Readonly<Partial<Record<CsvField, string>>>;
-  /** Unit of a numeric time; by default told by its size. */
-  readonly timeUnit?: 's' | 'ms' | 'us' | 'ns';
-  /** What a record stands for; by default a whole connection, or one direction where the columns say nothing of replies. */
-  readonly kind?: 'packet' | 'flow' | 'conn' | 'decision' | 'aggregate';
-  /** Rules of a mapping file; with them nothing is told by its usual name. */
-  readonly rules?: MappingRules;
-}
 
 /** Separated values with a header. */
 export const CSV: TraceFormat = {
@@ -289,6 +255,12 @@ function matchRules(
     }),
   }));
   return { delimiter, columns: Array.from({ length: count ?? names.length }, () => undefined), rules };
+}
+
+/** The field that a column of this name commonly holds. */
+export function fieldOfName(name: string): CsvField | undefined {
+  const plain = normaliseName(name);
+  return CSV_FIELDS.find((field) => ALIASES[field].includes(plain));
 }
 
 function normaliseName(name: string): string {

@@ -7,7 +7,6 @@ import { doMostLines, startsWith, type Head } from './head.ts';
 
 /** Formats known by magic numbers. */
 export const FOREIGN_BINARY: readonly TraceFormat[] = [
-  binary('parquet', 'a Parquet file', (b) => startsWith(b, 0x50, 0x41, 0x52, 0x31), 'export it as CSV'),
   binary('arrow', 'an Arrow file', (b) => startsWith(b, 0x41, 0x52, 0x52, 0x4f, 0x57, 0x31), 'export it as CSV'),
   binary('zip', 'a zip archive', (b) => startsWith(b, 0x50, 0x4b, 3, 4), 'unpack it first'),
   binary(

@@ -5,7 +5,7 @@
  */
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import type { TraceAccount } from './account.ts';
-import type { CsvMapping } from './csv.ts';
+import type { CsvMapping } from './mapping.ts';
 import type { Head } from './head.ts';
 
 /** One trace format: its name, how to know it, and its reader if there is one. */
@@ -29,8 +29,20 @@ export interface TraceFormat {
   readonly isDocument?: true;
   /** Makes the reader; absent: recognised, and refused by name. */
   readonly open?: (context: ReadContext) => TraceDecoder;
+  /**
+   * Instead of `open`, for formats that must be read out of order: fills the batch and yields where it is to be handed out. Never
+   * throws on input.
+   */
+  readonly openFile?: (context: ReadContext, file: RandomAccess) => AsyncGenerator<void>;
   /** For a format without a reader: what the user can do instead. */
   readonly hint?: string;
+}
+
+/** Bytes that can be read anywhere. */
+export interface RandomAccess {
+  readonly byteLength: number;
+  /** The bytes `[start, end)`, or to the end. */
+  slice(start: number, end?: number): Promise<ArrayBuffer>;
 }
 
 /** What a decoder writes to. */

@@ -1,6 +1,6 @@
 /** JSON objects of any source by a mapping: paths to fields. Never recognised by content; whoever names paths says what it is. */
 import { addMalformed, increment } from './account.ts';
-import type { CsvField } from './csv.ts';
+import type { CsvField } from './mapping.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createJsonDecoder } from './line.ts';
 import { fillRow } from './mapped-row.ts';

@@ -1,19 +1,66 @@
 /**
- * A row from named texts: what tables and mapped JSON have in common. Each field has one parser here, and a text that it does not
- * understand is a complaint or an unknown value, never a guess.
+ * A row from named texts: what tables, mapped JSON and Parquet have in common. Each field has one parser here, to a number; a text that
+ * it does not understand is a complaint or an unknown value, never a guess. Rows are assembled from those numbers alone.
  */
-import { parseAddress, type Family } from '../model/address.ts';
-import { clearRow, Orientation, OrientedBy, RecordKind } from '../model/flow.ts';
-import { parseProtocol } from '../model/port.ts';
+import { parseAddress } from '../model/address.ts';
+import { clearRow, Orientation, OrientedBy, RecordKind, type Dictionary, type FlowBatch } from '../model/flow.ts';
+import { parseProtocol, Protocol } from '../model/port.ts';
 import { addUnknownValue } from './account.ts';
-import type { CsvField } from './csv.ts';
 import type { ReadContext } from './format.ts';
-import type { TimeUnit } from './mapping.ts';
+import { CSV_FIELDS, type CsvField, type CsvMapping, type TimeUnit } from './mapping.ts';
 import { internPod } from './ndjson.ts';
 import { checkTime, parseTime } from './time.ts';
 import { indexOfWord, KIND_WORDS, ORIENTATION_WORDS, ORIENTED_BY_WORDS, parseTcpFlags, parseVerdict } from './word.ts';
 
+/** A text that is no value of its field. */
+export const INVALID: number = -Infinity;
+/** A word that the field's closed set has not: the field is absent then, and the word is counted. */
+export const UNKNOWN: number = Infinity;
+/** Values of addresses from here on are ids of IPv6 addresses. */
+export const IPV6_BASE = 0x1_0000_0000;
+
+/** Positions of fields in the numbers of a row: those of `CSV_FIELDS`. */
+export const enum Field {
+  Time = 0,
+  Kind = 1,
+  Src = 2,
+  SrcPort = 3,
+  Dst = 4,
+  DstPort = 5,
+  Protocol = 6,
+  IcmpType = 7,
+  IcmpCode = 8,
+  TcpFlags = 9,
+  Bytes = 10,
+  Packets = 11,
+  ReplyBytes = 12,
+  ReplyPackets = 13,
+  Orientation = 14,
+  OrientedBy = 15,
+  Verdict = 16,
+  PreDst = 17,
+  PreDstPort = 18,
+  SrcPod = 19,
+  DstPod = 20,
+  Connections = 21,
+  Repeats = 22,
+}
+
+/** Greatest number of a field that is a plain number; 0: the field is something else. */
+const LIMITS: readonly number[] = CSV_FIELDS.map((field) => {
+  if (field === 'srcPort' || field === 'dstPort' || field === 'preDstPort') return 65_535;
+  if (field === 'icmpType' || field === 'icmpCode') return 255;
+  const isCount = /^(bytes|packets|replyBytes|replyPackets|connections|repeats)$/.test(field);
+  return isCount ? Number.MAX_SAFE_INTEGER : 0;
+});
+
+/** DCCP has ports, and no tracker here. */
+const DCCP = 33;
+/** RFC 3828. */
+const UDP_LITE = 136;
+
 const words = new Uint32Array(4);
+const values = new Float64Array(CSV_FIELDS.length);
 
 /** Fills a row from named texts; returns what is wrong with them, or the empty text. */
 export function fillRow(
@@ -21,122 +68,154 @@ export function fillRow(
   at: number,
   cells: ReadonlyMap<CsvField, string>,
 ): string {
-  clearRow(batch, at);
-  let complaint = '';
-  const number = (field: CsvField, limit: number): number => {
-    const cell = cells.get(field);
-    if (cell === undefined) return -1;
-    const value = Number(cell);
-    if (Number.isInteger(value) && value >= 0 && value <= limit) return value;
-    complaint = `${field}: expected a whole number from 0 to ${limit}, found ${cell}`;
-    return -1;
-  };
-  const word = (field: CsvField, set: readonly string[], absent: number): number => {
-    const cell = cells.get(field);
-    if (cell === undefined) return absent;
-    const index = indexOfWord(set, cell);
-    if (index >= 0) return index;
-    addUnknownValue(account, field, cell);
-    return absent;
-  };
-  const pod = (field: CsvField): number => {
-    const cell = cells.get(field);
-    if (cell === undefined) return 0;
-    const slash = cell.indexOf('/');
-    if (slash > 0 && slash < cell.length - 1) return internPod(dictionary, cell.slice(0, slash), cell.slice(slash + 1));
-    complaint = `${field}: expected namespace/name, found ${cell}`;
-    return 0;
-  };
-  const address = (field: CsvField): Family => {
-    const cell = cells.get(field);
-    if (cell === undefined) return 0;
-    const family = parseAddress(cell, words);
-    if (family === 0) complaint = `${field}: expected an IP address, found ${cell}`;
-    return family;
-  };
-  const keep = (family: Family): number =>
-    family === 6 ? dictionary.addresses.intern(words[0]!, words[1]!, words[2]!, words[3]!) : words[0]!;
-
-  const family = address('src');
-  if (family !== 0) batch.src[at] = keep(family);
-  const other = address('dst');
-  if (other !== 0) batch.dst[at] = keep(other);
-  if (complaint === '' && family !== other) complaint = 'src and dst: expected two addresses of one family';
-  batch.family[at] = family;
-  batch.srcEndpoint[at] = pod('srcPod');
-  batch.dstEndpoint[at] = pod('dstPod');
-  if (complaint === '' && family === 0 && batch.srcEndpoint[at] === 0 && batch.dstEndpoint[at] === 0)
-    complaint = 'expected addresses or pods';
-
-  const protocol = cells.get('protocol');
-  if (protocol !== undefined) {
-    const parsed = parseProtocol(protocol);
-    if (parsed === undefined) addUnknownValue(account, 'protocol', protocol);
-    else batch.protocol[at] = parsed;
+  values.fill(NaN);
+  for (const [name, text] of cells) {
+    const field = CSV_FIELDS.indexOf(name) as Field;
+    const value = parseField(field, text, dictionary, mapping);
+    if (value === INVALID) return complaintOf(field, text);
+    if (value === UNKNOWN) addUnknownValue(account, name, text);
+    else values[field] = value;
   }
-  // Exports write port 0 for protocols that have none.
-  const hasPorts = [6, 17, 132, 136, 33].includes(batch.protocol[at]!);
-  const srcPort = number('srcPort', 65535);
-  const dstPort = number('dstPort', 65535);
-  batch.srcPort[at] = srcPort === 0 && !hasPorts ? -1 : srcPort;
-  batch.dstPort[at] = dstPort === 0 && !hasPorts ? -1 : dstPort;
-  const icmpType = number('icmpType', 255);
-  if (icmpType >= 0) batch.icmp[at] = (icmpType << 8) | Math.max(0, number('icmpCode', 255));
-  batch.bytes[at] = number('bytes', Number.MAX_SAFE_INTEGER);
-  batch.packets[at] = number('packets', Number.MAX_SAFE_INTEGER);
-  const flags = cells.get('tcpFlags');
-  if (flags !== undefined) {
-    const bits = parseTcpFlags(flags);
-    if (bits < 0) addUnknownValue(account, 'tcpFlags', flags);
-    else batch.tcpFlags[at] = bits;
-  }
-  const time = cells.get('time');
-  if (time !== undefined) {
-    batch.timeUs[at] = readTime(time, mapping?.rules?.fields.get('time')?.unit ?? mapping?.timeUnit);
-    if (Number.isNaN(batch.timeUs[at]!)) complaint = `time: expected RFC 3339 or a number, found ${time}`;
-  }
-  const defaultKind = mapping?.kind === undefined ? RecordKind.Connection : indexOfWord(KIND_WORDS, mapping.kind);
-  const kind = word('kind', KIND_WORDS, defaultKind);
-  batch.kind[at] = kind;
-  const isConnection = kind === RecordKind.Connection || kind === RecordKind.Aggregate;
-  const replyBytes = number('replyBytes', Number.MAX_SAFE_INTEGER);
-  const replyPackets = number('replyPackets', Number.MAX_SAFE_INTEGER);
-  batch.replyBytes[at] = isConnection ? replyBytes : Math.max(0, replyBytes);
-  batch.replyPackets[at] = isConnection ? replyPackets : Math.max(0, replyPackets);
-  const namesInitiator = kind >= RecordKind.Connection;
-  const orientation = word(
-    'orientation',
-    ORIENTATION_WORDS,
-    namesInitiator ? Orientation.Original : Orientation.Unknown,
-  );
-  batch.orientation[at] = orientation;
-  batch.orientedBy[at] = word(
-    'orientedBy',
-    ORIENTED_BY_WORDS,
-    orientation === Orientation.Unknown ? OrientedBy.Assumed : OrientedBy.Stated,
-  );
-  const verdict = cells.get('verdict');
-  if (verdict !== undefined) {
-    const parsed = parseVerdict(verdict);
-    if (parsed === undefined) addUnknownValue(account, 'verdict', verdict);
-    else batch.recordedVerdict[at] = parsed;
-  }
-  const connections = number('connections', Number.MAX_SAFE_INTEGER);
-  if (connections >= 0) batch.connections[at] = connections;
-  batch.repeats[at] = Math.max(0, number('repeats', Number.MAX_SAFE_INTEGER));
-  const preFamily = address('preDst');
-  if (preFamily !== 0 && preFamily === family) {
-    batch.preDst[at] = keep(preFamily);
-    const port = number('preDstPort', 65535);
-    batch.preDstPort[at] = port >= 0 ? port : Math.max(0, batch.dstPort[at]!);
-  }
-  return complaint;
+  return assembleRow(batch, at, values, mapping);
 }
 
-/** A number's unit by its size: seconds have 10 digits until the year 2286, milliseconds 13, microseconds 16. */
-export function readTime(text: string, unit: TimeUnit | undefined): number {
-  const number = Number(text);
-  if (Number.isNaN(number)) return parseTime(text);
+/** The number that a text means in a field; `INVALID` or `UNKNOWN` where it means none. */
+export function parseField(
+  field: Field,
+  text: string,
+  dictionary: Dictionary,
+  mapping: CsvMapping | undefined,
+): number {
+  switch (field) {
+    case Field.Src:
+    case Field.Dst:
+    case Field.PreDst: {
+      const family = parseAddress(text, words);
+      if (family === 4) return words[0]!;
+      return family === 0
+        ? INVALID
+        : IPV6_BASE + dictionary.addresses.intern(words[0]!, words[1]!, words[2]!, words[3]!);
+    }
+    case Field.SrcPod:
+    case Field.DstPod: {
+      const slash = text.indexOf('/');
+      const isName = slash > 0 && slash < text.length - 1;
+      return isName ? internPod(dictionary, text.slice(0, slash), text.slice(slash + 1)) : INVALID;
+    }
+    case Field.Time: {
+      const time = readTime(text, mapping?.rules?.fields.get('time')?.unit ?? mapping?.timeUnit);
+      return Number.isNaN(time) ? INVALID : time;
+    }
+    case Field.Protocol:
+      return parseProtocol(text) ?? UNKNOWN;
+    case Field.TcpFlags: {
+      const flags = parseTcpFlags(text);
+      return flags < 0 ? UNKNOWN : flags;
+    }
+    case Field.Verdict:
+      return parseVerdict(text) ?? UNKNOWN;
+    case Field.Kind:
+      return wordOf(KIND_WORDS, text);
+    case Field.Orientation:
+      return wordOf(ORIENTATION_WORDS, text);
+    case Field.OrientedBy:
+      return wordOf(ORIENTED_BY_WORDS, text);
+    default:
+      return checkNumber(field, Number(text));
+  }
+}
+
+/** A number that a field holds as a number; undefined for fields that are read from texts. */
+export function parseNumber(field: Field, value: number, mapping: CsvMapping | undefined): number | undefined {
+  if (LIMITS[field]! > 0) return checkNumber(field, value);
+  if (field === Field.Time) {
+    const time = timeOfNumber(value, mapping?.rules?.fields.get('time')?.unit ?? mapping?.timeUnit);
+    return Number.isNaN(time) ? INVALID : time;
+  }
+  if (field === Field.Protocol) return Number.isInteger(value) && value >= 0 && value <= 255 ? value : UNKNOWN;
+  if (field === Field.TcpFlags) return Number.isInteger(value) && value >= 0 && value < 512 ? value : UNKNOWN;
+  return undefined;
+}
+
+/** What is wrong with a text that a field does not take. */
+export function complaintOf(field: Field, text: string): string {
+  return `${CSV_FIELDS[field]!}: expected ${expectationOf(field)}, found ${text}`;
+}
+
+/**
+ * Fills a row from the numbers of its fields, NaN where one is absent; returns what is wrong with them together, or the empty text.
+ */
+export function assembleRow(
+  batch: FlowBatch,
+  at: number,
+  value: Float64Array,
+  mapping: CsvMapping | undefined,
+): string {
+  clearRow(batch, at);
+  const src = value[Field.Src]!;
+  const dst = value[Field.Dst]!;
+  const family = Number.isNaN(src) ? 0 : src < IPV6_BASE ? 4 : 6;
+  const other = Number.isNaN(dst) ? 0 : dst < IPV6_BASE ? 4 : 6;
+  if (family !== other) return 'src and dst: expected two addresses of one family';
+  const srcPod = or(value[Field.SrcPod]!, 0);
+  const dstPod = or(value[Field.DstPod]!, 0);
+  if (family === 0 && srcPod === 0 && dstPod === 0) return 'expected addresses or pods';
+  batch.family[at] = family;
+  if (family !== 0) {
+    batch.src[at] = family === 4 ? src : src - IPV6_BASE;
+    batch.dst[at] = family === 4 ? dst : dst - IPV6_BASE;
+  }
+  batch.srcEndpoint[at] = srcPod;
+  batch.dstEndpoint[at] = dstPod;
+  const protocol = or(value[Field.Protocol]!, Protocol.Unknown);
+  batch.protocol[at] = protocol;
+  // Exports write port 0 for protocols that have none.
+  const hasPorts =
+    protocol === Protocol.Tcp ||
+    protocol === Protocol.Udp ||
+    protocol === Protocol.Sctp ||
+    protocol === UDP_LITE ||
+    protocol === DCCP;
+  const srcPort = or(value[Field.SrcPort]!, -1);
+  const dstPort = or(value[Field.DstPort]!, -1);
+  batch.srcPort[at] = srcPort === 0 && !hasPorts ? -1 : srcPort;
+  batch.dstPort[at] = dstPort === 0 && !hasPorts ? -1 : dstPort;
+  const icmpType = value[Field.IcmpType]!;
+  if (icmpType >= 0) batch.icmp[at] = (icmpType << 8) | or(value[Field.IcmpCode]!, 0);
+  batch.bytes[at] = or(value[Field.Bytes]!, -1);
+  batch.packets[at] = or(value[Field.Packets]!, -1);
+  const flags = value[Field.TcpFlags]!;
+  if (flags >= 0) batch.tcpFlags[at] = flags;
+  batch.timeUs[at] = value[Field.Time]!;
+  const defaultKind = mapping?.kind === undefined ? RecordKind.Connection : indexOfWord(KIND_WORDS, mapping.kind);
+  const kind = or(value[Field.Kind]!, defaultKind);
+  batch.kind[at] = kind;
+  const isConnection = kind === RecordKind.Connection || kind === RecordKind.Aggregate;
+  const absent = isConnection ? -1 : 0;
+  batch.replyBytes[at] = or(value[Field.ReplyBytes]!, absent);
+  batch.replyPackets[at] = or(value[Field.ReplyPackets]!, absent);
+  const orientation = or(
+    value[Field.Orientation]!,
+    kind >= RecordKind.Connection ? Orientation.Original : Orientation.Unknown,
+  );
+  batch.orientation[at] = orientation;
+  batch.orientedBy[at] = or(
+    value[Field.OrientedBy]!,
+    orientation === Orientation.Unknown ? OrientedBy.Assumed : OrientedBy.Stated,
+  );
+  batch.recordedVerdict[at] = or(value[Field.Verdict]!, batch.recordedVerdict[at]!);
+  batch.connections[at] = or(value[Field.Connections]!, batch.connections[at]!);
+  batch.repeats[at] = or(value[Field.Repeats]!, 0);
+  const preDst = value[Field.PreDst]!;
+  if (!Number.isNaN(preDst) && (preDst < IPV6_BASE ? 4 : 6) === family) {
+    batch.preDst[at] = family === 4 ? preDst : preDst - IPV6_BASE;
+    batch.preDstPort[at] = or(value[Field.PreDstPort]!, Math.max(0, batch.dstPort[at]!));
+  }
+  return '';
+}
+
+/** Microseconds; a number's unit by its size: seconds have 10 digits until the year 2286, milliseconds 13, microseconds 16. */
+export function timeOfNumber(number: number, unit: TimeUnit | undefined): number {
   const size = Math.abs(number);
   const chosen = unit ?? (size < 1e11 ? 's' : size < 1e14 ? 'ms' : size < 1e17 ? 'us' : 'ns');
   switch (chosen) {
@@ -149,4 +228,28 @@ export function readTime(text: string, unit: TimeUnit | undefined): number {
     case 'ns':
       return checkTime(Math.floor(number / 1e3));
   }
+}
+
+function readTime(text: string, unit: TimeUnit | undefined): number {
+  const number = Number(text);
+  return Number.isNaN(number) ? parseTime(text) : timeOfNumber(number, unit);
+}
+
+function or(value: number, absent: number): number {
+  return Number.isNaN(value) ? absent : value;
+}
+
+function wordOf(set: readonly string[], text: string): number {
+  const index = indexOfWord(set, text);
+  return index < 0 ? UNKNOWN : index;
+}
+
+function checkNumber(field: Field, value: number): number {
+  return Number.isInteger(value) && value >= 0 && value <= LIMITS[field]! ? value : INVALID;
+}
+
+function expectationOf(field: Field): string {
+  if (LIMITS[field]! > 0) return `a whole number from 0 to ${LIMITS[field]}`;
+  if (field === Field.Time) return 'RFC 3339 or a number';
+  return field === Field.SrcPod || field === Field.DstPod ? 'namespace/name' : 'an IP address';
 }

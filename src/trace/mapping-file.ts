@@ -1,8 +1,15 @@
 /** Mapping files: YAML to rules, with a diagnostic at the line of everything that is not understood. */
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair } from 'yaml';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { CSV_FIELDS, type CsvField, type CsvMapping } from './csv.ts';
-import { TIME_UNITS, type FieldRule, type MappingRules, type TimeUnit } from './mapping.ts';
+import {
+  CSV_FIELDS,
+  TIME_UNITS,
+  type CsvField,
+  type CsvMapping,
+  type FieldRule,
+  type MappingRules,
+  type TimeUnit,
+} from './mapping.ts';
 import { KIND_WORDS, ORIENTATION_WORDS, VERDICT_WORDS } from './word.ts';
 
 /** What a file gave: a mapping, or errors. */

@@ -2,7 +2,48 @@
  * What a mapping says: which column, JSON path or Parquet column holds which field of a record, and how its values are to be read.
  * The readers of tables, JSON and Parquet share it; a rule makes of what the source holds the text that the field's parser takes.
  */
-import type { CsvField } from './csv.ts';
+
+/** What a column can hold; also the header of a file that dropcast writes, in this order. */
+export const CSV_FIELDS = [
+  'time',
+  'kind',
+  'src',
+  'srcPort',
+  'dst',
+  'dstPort',
+  'protocol',
+  'icmpType',
+  'icmpCode',
+  'tcpFlags',
+  'bytes',
+  'packets',
+  'replyBytes',
+  'replyPackets',
+  'orientation',
+  'orientedBy',
+  'verdict',
+  'preDst',
+  'preDstPort',
+  'srcPod',
+  'dstPod',
+  'connections',
+  'repeats',
+] as const;
+
+/** The name of a field. */
+export type CsvField = (typeof CSV_FIELDS)[number];
+
+/** Which column of a file holds which field. */
+export interface CsvMapping {
+  /** Field -> column name as in the header. Fields that are not named here are looked for under their usual names. */
+  readonly columns: Readonly<Partial<Record<CsvField, string>>>;
+  /** Unit of a numeric time; by default told by its size. */
+  readonly timeUnit?: 's' | 'ms' | 'us' | 'ns';
+  /** What a record stands for; by default a whole connection, or one direction where the columns say nothing of replies. */
+  readonly kind?: 'packet' | 'flow' | 'conn' | 'decision' | 'aggregate';
+  /** Rules of a mapping file; with them nothing is told by its usual name. */
+  readonly rules?: MappingRules;
+}
 
 /** How numbers of times are meant. */
 export const TIME_UNITS = ['s', 'ms', 'us', 'ns'] as const;

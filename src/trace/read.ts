@@ -14,13 +14,15 @@ import { addFailure, CONTAINER_DEPTH, countBytes, noteContainer, openContainers,
 import { CONNTRACK_SAVE } from './conntrack-save.ts';
 import { CONNTRACK_XML } from './conntrack-xml.ts';
 import { CONNTRACK } from './conntrack.ts';
-import { CSV, type CsvMapping } from './csv.ts';
+import { CSV } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
-import type { TraceDecoder, TraceFormat } from './format.ts';
+import type { RandomAccess, TraceDecoder, TraceFormat } from './format.ts';
 import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
 import { MAPPED_JSON } from './mapped-json.ts';
 import { KUBE_NETWORK_POLICIES } from './kube-network-policies.ts';
+import type { CsvMapping } from './mapping.ts';
+import { PARQUET } from './parquet.ts';
 import { NDJSON } from './ndjson.ts';
 import { NETOBSERV } from './netobserv.ts';
 import { PCAP } from './pcap.ts';
@@ -44,6 +46,8 @@ export interface ReadOptions {
   readonly mapping?: CsvMapping;
   /** Names of the fields of a VPC flow log without a header, as in its format string. */
   readonly fields?: string;
+  /** The same bytes as the source, where they can be read anywhere: Parquet is then read without holding the file. */
+  readonly randomAccess?: RandomAccess;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
 }
@@ -53,6 +57,7 @@ export const FORMATS: readonly TraceFormat[] = [
   PCAP,
   PCAPNG,
   BINARY,
+  PARQUET,
   ...FOREIGN_BINARY,
   HUBBLE,
   NDJSON,
@@ -118,6 +123,18 @@ async function* readInput(
   );
   if (found === undefined) return;
   const { format, head, stream } = found;
+  if (format.openFile !== undefined) {
+    noteFormat(account, format, member);
+    const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+    const isPlainFile = member === undefined && account.containers.length === 0;
+    const file =
+      isPlainFile && options.randomAccess !== undefined ? options.randomAccess : await collect(stream, account);
+    if (file === undefined) return;
+    const context = { batch, dictionary, account, head, mapping, fields: options.fields };
+    for await (const _ of format.openFile(context, file)) yield* handOut(batch, ALL_READY, account, 'all');
+    if (isPlainFile) account.bytes = file.byteLength;
+    return;
+  }
   if (format.open === undefined) {
     const message = `this is ${format.description} (${format.name}), which dropcast does not read yet`;
     const hint = format.hint ?? `dropcast reads ${readableNames()} today`;
@@ -129,6 +146,31 @@ async function* readInput(
   const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
   const decoder = format.open({ batch, dictionary, account, head, mapping, fields: options.fields });
   yield* pump(stream.read(), decoder, batch, account);
+}
+
+/** For rows that nobody holds back. */
+const ALL_READY: TraceDecoder = { decode: (_bytes, _start, end) => end, finish() {} };
+
+/** Bytes held for a format that cannot be streamed, where the source is no file. */
+const COLLECT_LIMIT = 1 << 30;
+
+async function collect(stream: Peekable, account: TraceAccount): Promise<RandomAccess | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream.read()) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size <= COLLECT_LIMIT) continue;
+    addFailure(account, 'limit-exceeded', 'more than 1 GiB of Parquet in a stream or container; name the file itself');
+    return undefined;
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return { byteLength: size, slice: (start, end = size) => Promise.resolve(bytes.buffer.slice(start, end)) };
 }
 
 /** The members of an archive, each recognised by itself; those that are no traces are named and passed over. */

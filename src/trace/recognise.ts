@@ -111,7 +111,7 @@ export async function recogniseTrace(
 /** The names of the formats that have a reader. */
 export function readableNames(formats: readonly TraceFormat[]): string {
   return formats
-    .filter(({ open }) => open !== undefined)
+    .filter(({ open, openFile }) => open !== undefined || openFile !== undefined)
     .map(({ name }) => name)
     .join(', ');
 }

@@ -1,7 +1,8 @@
 /** Rows back to bytes, for `dropcast convert`: a writer of one output file in one of dropcast's own formats. */
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import { createBinaryWriter } from './binary.ts';
-import { CSV_FIELDS, writeCsv } from './csv.ts';
+import { writeCsv } from './csv.ts';
+import { CSV_FIELDS } from './mapping.ts';
 import { writeNdjson } from './ndjson.ts';
 
 /** The formats that can be written. */

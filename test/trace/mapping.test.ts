@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Orientation, RecordedVerdict, RecordKind } from '../../src/model/flow.ts';
 import { isBalanced } from '../../src/trace/account.ts';
 import { readMappingFile } from '../../src/trace/mapping-file.ts';
-import type { CsvMapping } from '../../src/trace/csv.ts';
+import type { CsvMapping } from '../../src/trace/mapping.ts';
 import { readAll, type Result } from './build.ts';
 
 function mappingOf(text: string): CsvMapping {
