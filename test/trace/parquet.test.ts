@@ -13,6 +13,8 @@ import { bytesOf, readAll } from './build.ts';
 import { TAR_END, tar } from './wrap.ts';
 
 const fixture = (name: string): Uint8Array => readFileSync(new URL(`fixture/${name}`, import.meta.url));
+/** Those that are not read by themselves: by a mapping, or never. */
+const refused = (name: string): Uint8Array => readFileSync(new URL(`parquet/${name}`, import.meta.url));
 
 for (const codec of ['snappy', 'gzip', 'zstd', 'none'])
   test(`VPC flow logs in ${codec}: the rows, duplicates, gaps and complaints of the text`, async () => {
@@ -52,7 +54,7 @@ fields:
 `,
     'x',
   );
-  const { account, rows } = await readAll(fixture('mapped.parquet'), { mapping: mapping! });
+  const { account, rows } = await readAll(refused('mapped.parquet'), { mapping: mapping! });
   assert.deepEqual([account.format, account.read, rows.length], ['parquet', 3, 2]);
   assert.deepEqual(
     rows.map((row) => [row.src, row.srcPort, row.dst, row.dstPort, row.protocol, row['bytes'], row['timeUs']]),
@@ -83,7 +85,7 @@ test('usual names need no mapping; other columns are refused with their names', 
     ],
   );
   assert.ok(isBalanced(account));
-  const other = await readAll(fixture('mapped.parquet'));
+  const other = await readAll(refused('mapped.parquet'));
   assert.match(other.account.diagnostics[0]!.message, /no columns are known .* among when, flow\.client/);
 });
 
@@ -100,7 +102,7 @@ test('in gzip, in an archive, and by random access it is the same', async () => 
 });
 
 test('cut, damaged and unknown compressions are diagnostics, and keep the balance', async () => {
-  const brotli = await readAll(fixture('aws-vpc-brotli.parquet'));
+  const brotli = await readAll(refused('brotli.parquet'));
   assert.match(brotli.account.diagnostics[0]!.message, /BROTLI/);
   assert.ok(isBalanced(brotli.account));
   const bytes = fixture('aws-vpc-snappy.parquet');
