@@ -86,6 +86,8 @@ export type { ProgramSource } from './compile/program.ts';
 export { decide, decideBatch, findEndpoint4, findEndpoint6, findEndpoints6 } from './decide/decide.ts';
 export { judge } from './decide/judge.ts';
 export { explain } from './decide/explain.ts';
+export { rulesOf } from './decide/hit.ts';
+export type { RuleHit } from './decide/hit.ts';
 export { engine } from './replay/session.ts';
 export { createAccount } from './trace/account.ts';
 export type { TraceAccount } from './trace/account.ts';

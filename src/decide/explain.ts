@@ -198,7 +198,7 @@ function settled(direction: Direction, subject: Facts, peer: Facts, reason: Reas
 }
 
 /** One side: the policies that select the subject, each rule matched, and what follows from them. */
-function explainSide(
+export function explainSide(
   program: Program,
   direction: Direction,
   subject: Facts,
@@ -222,7 +222,7 @@ function explainSide(
     const rules = isGoverning(policy, direction)
       ? policy[direction].map((rule) => matchRule(rule, peer, role, destination, flow, dialect))
       : [];
-    return [{ policy, ordinal: policies.indexOf(policy), selection, rules }];
+    return [{ policy, ordinal: ordinalOf(program, policy), selection, rules }];
   });
   const result =
     subject.kind === 'unknown-pod'
@@ -444,6 +444,7 @@ function hasFlag(program: Program, flag: DialectFlag): boolean {
 }
 
 interface PolicyIndex {
+  readonly ordinals: ReadonlyMap<Policy, number>;
   readonly byNamespace: ReadonlyMap<string, readonly Policy[]>;
   readonly elsewhere: readonly Policy[];
 }
@@ -452,13 +453,22 @@ const indexes = new WeakMap<Program, PolicyIndex>();
 
 /** The policies that may select a subject, in order of evaluation. */
 function candidates(program: Program, subject: Facts): readonly Policy[] {
-  let index = indexes.get(program);
-  if (index === undefined) indexes.set(program, (index = indexPolicies(program.source.policies)));
+  const index = policyIndex(program);
   if (subject.namespace === undefined) return program.source.policies;
   const own = index.byNamespace.get(subject.namespace) ?? [];
   if (index.elsewhere.length === 0) return own;
-  const wanted = new Set([...own, ...index.elsewhere]);
-  return program.source.policies.filter((policy) => wanted.has(policy));
+  return [...own, ...index.elsewhere].sort((a, b) => index.ordinals.get(a)! - index.ordinals.get(b)!);
+}
+
+/** Where a policy stands in the order of evaluation. */
+function ordinalOf(program: Program, policy: Policy): number {
+  return policyIndex(program).ordinals.get(policy)!;
+}
+
+function policyIndex(program: Program): PolicyIndex {
+  let index = indexes.get(program);
+  if (index === undefined) indexes.set(program, (index = indexPolicies(program.source.policies)));
+  return index;
 }
 
 function indexPolicies(policies: readonly Policy[]): PolicyIndex {
@@ -473,5 +483,5 @@ function indexPolicies(policies: readonly Policy[]): PolicyIndex {
       else list.push(policy);
     }
   }
-  return { byNamespace, elsewhere };
+  return { ordinals: new Map(policies.map((policy, at) => [policy, at])), byNamespace, elsewhere };
 }

@@ -5,7 +5,7 @@
 import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import type { AddressText } from '../model/address.ts';
-import type { ContainerPort, Pod } from '../model/cluster.ts';
+import type { ContainerPort, Namespace, Pod } from '../model/cluster.ts';
 import type { ResolvedEndpoint } from '../model/explanation.ts';
 import type { EndpointFact } from '../model/flow.ts';
 import { type Labels, NAMESPACE_NAME_LABEL } from '../model/label.ts';
@@ -73,7 +73,7 @@ export function factsOfEndpoint(program: Program, endpoint: number, address: Add
 
 /** The facts of a pod that the snapshot does not hold, as a record describes it. */
 export function factsOfDescription(program: Program, fact: EndpointFact, address: AddressText | undefined): Facts {
-  const known = program.source.snapshot.namespaces.find(({ name }) => name === fact.namespace);
+  const known = fact.namespace === undefined ? undefined : namespaceNamed(program, fact.namespace);
   const recorded = new Map(fact.namespaceLabels ?? []);
   if (fact.namespace !== undefined) recorded.set(NAMESPACE_NAME_LABEL, fact.namespace);
   const labels = fact.labels ?? NO_LABELS;
@@ -111,7 +111,7 @@ export function endpointWithoutAddress(program: Program, kind: 'outside' | 'node
 }
 
 function factsOfPod(program: Program, pod: Pod, endpoint: number, address: AddressText | undefined): Facts {
-  const namespace = program.source.snapshot.namespaces.find(({ name }) => name === pod.namespace);
+  const namespace = namespaceNamed(program, pod.namespace);
   const namespaceLabels = namespace?.labels ?? new Map([[NAMESPACE_NAME_LABEL, pod.namespace]]);
   const own = address ?? addressOf(program, pod, endpoint);
   return {
@@ -136,6 +136,18 @@ function factsOfPod(program: Program, pod: Pod, endpoint: number, address: Addre
       ...(pod.node !== undefined && { node: pod.node }),
     },
   };
+}
+
+const namespaces = new WeakMap<Program, ReadonlyMap<string, Namespace>>();
+
+function namespaceNamed(program: Program, name: string): Namespace | undefined {
+  let index = namespaces.get(program);
+  if (index === undefined) {
+    // Of two with one name the first.
+    index = new Map([...program.source.snapshot.namespaces].reverse().map((own) => [own.name, own]));
+    namespaces.set(program, index);
+  }
+  return index.get(name);
 }
 
 /** Endpoints of a pod lie in the order of its addresses. */

@@ -1,0 +1,206 @@
+/**
+ * Which rules decided: for two endpoints and a port, the rules that admit or deny the flow on each side. The answer depends on
+ * row, column and port class alone, and is worked out once for each of them by explain, so that counting the hits of every rule
+ * over a replay costs a look-up for each group of connections, and nothing for a record.
+ */
+import { Endpoint, EndpointKind, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
+import type { Program } from '../compile/program.ts';
+import { type AddressText, formatAddress } from '../model/address.ts';
+import type { SideExplanation } from '../model/explanation.ts';
+import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
+import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
+import { decideBackend, decideDirect, findService } from './decide.ts';
+import { explainSide } from './explain.ts';
+import { type Facts, factsOfEndpoint } from './fact.ts';
+
+/** A rule that decided; one object for each rule of a Program, so that it can be a key of counts. */
+export interface RuleHit {
+  /** Index into `program.source.policies`. */
+  readonly policy: number;
+  readonly direction: Direction;
+  /** Index into the policy's `ingress` or `egress`. */
+  readonly rule: number;
+  readonly position: Position;
+}
+
+/**
+ * The rules that decide a flow between two endpoints, in order of evaluation, egress before ingress; through a Service, of every
+ * backend. A side that NetworkPolicies allow has each rule that certainly admits the flow, as their order means nothing; a side that a
+ * tier decides has the one rule that did. A side that no rule decided has none. `port` -1: not known; `icmp` is type << 8 | code.
+ */
+export function rulesOf(
+  program: Program,
+  source: number,
+  destination: number,
+  protocol: number,
+  port: number,
+  icmp: number,
+): readonly RuleHit[] {
+  const index = indexOf(program);
+  const portIndex = portIndexOf(protocol, port, icmp);
+  const kind = program.endpoints[destination * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+  if (kind >= EndpointKind.Node && program.portClasses[portIndex] !== PortClass.Exempt) {
+    const slot = findService(program, destination, protocol, port);
+    if (slot >= 0) return rulesOfBackends(index, source, slot, protocol);
+    if (kind === EndpointKind.Service) return [];
+  }
+  const decision = decideDirect(program, source, destination, portIndex);
+  return rulesOfSides(index, source, destination, { protocol, port, icmp }, decision);
+}
+
+/** The flow as explain takes it. */
+interface FlowPort {
+  readonly protocol: number;
+  readonly port: number;
+  readonly icmp: number;
+}
+
+interface HitIndex {
+  readonly program: Program;
+  readonly ordinals: ReadonlyMap<Policy, number>;
+  /** By policy, direction and rule. */
+  readonly hits: Map<string, RuleHit>;
+  /** By direction, row, column and port class. */
+  readonly sides: Map<string, readonly RuleHit[]>;
+  readonly facts: Map<number, Facts>;
+  addresses: readonly (AddressText | undefined)[] | undefined;
+}
+
+const indexes = new WeakMap<Program, HitIndex>();
+
+function indexOf(program: Program): HitIndex {
+  let index = indexes.get(program);
+  if (index === undefined) {
+    const ordinals = new Map(program.source.policies.map((policy, at) => [policy, at]));
+    index = { program, ordinals, hits: new Map(), sides: new Map(), facts: new Map(), addresses: undefined };
+    indexes.set(program, index);
+  }
+  return index;
+}
+
+function rulesOfBackends(index: HitIndex, source: number, slot: number, protocol: number): readonly RuleHit[] {
+  const { serviceSlots, backends } = index.program;
+  const at = slot * ServiceSlot.Stride;
+  const start = serviceSlots[at + ServiceSlot.Start]! * 2;
+  const end = start + (serviceSlots[at + ServiceSlot.CountPlusOne]! - 1) * 2;
+  const rules = new Set<RuleHit>();
+  for (let own = start; own < end; own += 2) {
+    const backend = backends[own]!;
+    const port = backends[own + 1]!;
+    const decision = decideBackend(index.program, source, backend, portIndexOf(protocol, port, -1));
+    for (const hit of rulesOfSides(index, source, backend, { protocol, port, icmp: -1 }, decision)) rules.add(hit);
+  }
+  return [...rules];
+}
+
+function rulesOfSides(
+  index: HitIndex,
+  source: number,
+  destination: number,
+  flow: FlowPort,
+  decision: number,
+): readonly RuleHit[] {
+  const egress = isByRule(decisionEgress(decision)) ? rulesOfSide(index, 'egress', source, destination, flow) : [];
+  if (!isByRule(decisionIngress(decision))) return egress;
+  const ingress = rulesOfSide(index, 'ingress', destination, source, flow);
+  return egress.length === 0 ? ingress : [...egress, ...ingress];
+}
+
+function isByRule(reason: Reason): boolean {
+  return reason === Reason.AllowedByRule || reason === Reason.DeniedByRule;
+}
+
+function rulesOfSide(
+  index: HitIndex,
+  direction: Direction,
+  subject: number,
+  peer: number,
+  flow: FlowPort,
+): readonly RuleHit[] {
+  const { endpoints, portClasses } = index.program;
+  const [rowField, columnField] =
+    direction === 'egress'
+      ? [Endpoint.EgressRow, Endpoint.EgressColumn]
+      : [Endpoint.IngressRow, Endpoint.IngressColumn];
+  const row = endpoints[subject * Endpoint.Stride + rowField]!;
+  const column = endpoints[peer * Endpoint.Stride + columnField]!;
+  const key = `${direction},${row},${column},${portClasses[portIndexOf(flow.protocol, flow.port, flow.icmp)]}`;
+  let rules = index.sides.get(key);
+  if (rules === undefined) {
+    const ofSubject = factsOf(index, subject);
+    const ofPeer = factsOf(index, peer);
+    const destination = direction === 'egress' ? ofPeer : ofSubject;
+    index.sides.set(
+      key,
+      (rules = decidersOf(index, explainSide(index.program, direction, ofSubject, ofPeer, destination, flow))),
+    );
+  }
+  return rules;
+}
+
+/** Rules that certainly match, of the NetworkPolicies as a set, of a tier the first. */
+function decidersOf(index: HitIndex, { direction, decidedBy, policies }: SideExplanation): readonly RuleHit[] {
+  if (decidedBy === undefined) return [];
+  if (decidedBy.policy.tier !== 'networkpolicy') return [hitOf(index, direction, decidedBy.policy, decidedBy.rule)];
+  return policies
+    .filter(({ policy, selectsSubject }) => policy.tier === 'networkpolicy' && selectsSubject === 'yes')
+    .flatMap(({ policy, rules }) =>
+      rules.filter(({ match }) => match === 'yes').map(({ rule }) => hitOf(index, direction, policy, rule)),
+    );
+}
+
+function hitOf(index: HitIndex, direction: Direction, owner: Policy, rule: Rule): RuleHit {
+  const policy = index.ordinals.get(owner)!;
+  const at = owner[direction].indexOf(rule);
+  const key = `${policy},${direction},${at}`;
+  let hit = index.hits.get(key);
+  if (hit === undefined) index.hits.set(key, (hit = { policy, direction, rule: at, position: rule.position }));
+  return hit;
+}
+
+function factsOf(index: HitIndex, endpoint: number): Facts {
+  let facts = index.facts.get(endpoint);
+  if (facts === undefined) {
+    index.addresses ??= listAddresses(index.program);
+    facts = factsOfEndpoint(index.program, endpoint, index.addresses[endpoint]);
+    index.facts.set(endpoint, facts);
+  }
+  return facts;
+}
+
+/** [endpoints] one address that leads to each; which one means nothing to policies. Undefined: none does. */
+function listAddresses(program: Program): readonly (AddressText | undefined)[] {
+  const { root4, mid4, leaf4, starts4, values4, starts6, values6, hosts6, hostValues6 } = program;
+  const addresses: (AddressText | undefined)[] = [];
+  const add4 = (endpoint: number, address: number): void => {
+    addresses[endpoint] ??= formatAddress(4, [address >>> 0]);
+  };
+  const add6 = (endpoint: number, words: Int32Array): void => {
+    addresses[endpoint] ??= formatAddress(6, Uint32Array.from(words));
+  };
+  const seen = new Set<number>();
+  for (let high = 0; high < 65_536; high++) {
+    if (mid4.length === 0) {
+      for (let at = root4[high]!; at < root4[high + 1]!; at++) add4(values4[at]!, high * 65_536 + starts4[at]!);
+      continue;
+    }
+    // Shared blocks are walked where they first occur.
+    const mid = root4[high]!;
+    if (seen.has(-1 - mid)) continue;
+    seen.add(-1 - mid);
+    for (let middle = 0; middle < 256; middle++) {
+      const leaf = mid4[mid + middle]!;
+      if (seen.has(leaf)) continue;
+      seen.add(leaf);
+      for (let low = 0; low < 256; low++) add4(leaf4[leaf + low]!, high * 65_536 + middle * 256 + low);
+    }
+  }
+  for (let slot = 0; slot < hostValues6.length; slot++)
+    if (hostValues6[slot]! >= 0) add6(hostValues6[slot]!, hosts6.subarray(slot * 4, slot * 4 + 4));
+  for (let at = 0; at < values6.length; at++)
+    add6(
+      values6[at]!,
+      starts6.subarray(at * 4, at * 4 + 4).map((word) => word ^ 0x80000000),
+    );
+  return addresses;
+}
