@@ -49,7 +49,7 @@ export const enum RecordedVerdict {
   Drop = 3,
   Audit = 4,
   Error = 5,
-  /** Accepted by a cloud firewall (security group, network ACL, NSG): no policy of Kubernetes said so. */
+  /** Accepted by a cloud's or a host's firewall (security group, network ACL, NSG, packet filter): no policy of Kubernetes said so. */
   FirewallAllow = 6,
   /** Rejected by one. */
   FirewallDeny = 7,

@@ -25,6 +25,7 @@ import { formatProtocol, Protocol } from '../model/port.ts';
 import { pendingVerdict } from '../model/recorded-policy.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
+import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
 import { createTracker, type Tracker } from '../track/tracker.ts';
 import { GroupKey, GroupSum, GroupTable, overflowGroup } from './group.ts';
@@ -229,6 +230,7 @@ class Replaying implements Replay {
   /** A record that is no packet: a sample, a sum or a decision about a connection. */
   private addRecord(batch: FlowBatch, row: number, account: TraceAccount): void {
     const { tracker } = this;
+    if (isUntracked(batch, row)) return this.addUntracked(batch, row, account);
     const guess = this.orientRecord(batch, row);
     if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0) return this.openAlone(batch, row, account, guess);
     // The tracker is told the guess; the caller's batch stays as it was.
@@ -709,6 +711,12 @@ function indexNodePorts({ services }: Snapshot): ReadonlyMap<string, number> {
       if (nodePort !== undefined && !index.has(`${protocol}/${nodePort}`)) index.set(`${protocol}/${nodePort}`, at);
   });
   return index;
+}
+
+/** CT-47: connection tracking leaves neighbour discovery and multicast listeners alone, whoever counted them. */
+function isUntracked(batch: FlowBatch, row: number): boolean {
+  const icmp = batch.icmp[row]!;
+  return batch.protocol[row] === Protocol.Icmpv6 && icmp >= 0 && ICMP_ROLES[256 + (icmp >>> 8)] === IcmpRole.Untracked;
 }
 
 /** Is a connection's opening missing from the trace, as far as its first record shows? */

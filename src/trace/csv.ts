@@ -196,6 +196,8 @@ function quoteCell(cell: string): string {
 
 function isCsv(head: Head): boolean {
   if (head.json !== undefined || head.lines.length === 0) return false;
+  // Half a header may be another table's.
+  if (!head.isWhole && !head.bytes.includes(10)) return false;
   const fields = matchHeader(head.lines[0]!, undefined);
   if (fields === undefined) return false;
   const has = (field: CsvField): boolean => fields.columns.includes(field);

@@ -88,6 +88,14 @@ export function hasPorts(protocol: number): boolean {
   return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp || protocol === UDP_LITE;
 }
 
+/** True for ICMP errors (RFC 792, RFC 4443): they are about another connection, and no opening of one. */
+export function isIcmpError(protocol: number, icmp: number): boolean {
+  if (icmp < 0) return false;
+  const type = icmp >> 8;
+  if (protocol === Protocol.Icmpv6) return type >= 1 && type <= 4;
+  return protocol === Protocol.Icmp && (type === 3 || type === 4 || type === 5 || type === 11 || type === 12);
+}
+
 /** RFC 3828. */
 const UDP_LITE = 136;
 

@@ -32,7 +32,7 @@ export const FOREIGN_BINARY: readonly TraceFormat[] = [
     'nfcapd',
     'a binary nfdump file',
     (b) => startsWith(b, 0x0c, 0xa5) || startsWith(b, 0xa5, 0x0c),
-    'export it (nfdump -r FILE -o csv) and name its columns with a mapping',
+    'export it: nfdump -r FILE -o csv',
   ),
   binary('ipfix', 'raw IPFIX or NetFlow', isRawFlowExport, 'collect it with nfcapd or a flow collector and export CSV'),
 ];
@@ -51,11 +51,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => hasTop(h, 'event_type', 'src_ip') || hasTop(h, 'event_type', 'flow_id'),
   ),
   json('envoy', 'an Envoy or Istio access log', (h) => hasAll(h, 'downstream_remote_address')),
-  json(
-    'nfdump-json',
-    'an nfdump JSON export',
-    (h) => hasAny(h, 'src4_addr', 'src6_addr') || h.json!.pairs.has('type=FLOW'),
-  ),
   json('inspektor-gadget', 'Inspektor Gadget events', (h) => hasTop(h, 'src', 'dst') && hasAll(h, 'addr')),
   text(
     'zeek-other',
@@ -67,17 +62,9 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),
   lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
   lines('antrea-flow', 'an Antrea flow log', isAntreaFlow),
-  text('nfdump-csv', 'an nfdump CSV export', (h) =>
-    ['ts,te,td,sa', 'firstSeen,', 'cnt,af,firstSeen'].some((start) => h.lines[0]?.startsWith(start)),
-  ),
   text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
   lines('weave-npc', 'a Weave policy controller log', (line) => line.includes('blocked by Weave NPC')),
   lines('beyla', 'Beyla network flows', (line) => line.includes('network_flow: ')),
-  lines(
-    'iptables-log',
-    'a kernel firewall log',
-    (line) => line.includes('IN=') && line.includes(' SRC=') && line.includes(' DST='),
-  ),
   text('hubble-text', 'hubble observe output for people', isHubbleText, 'record it with: hubble observe -o jsonpb'),
   lines(
     'envoy-text',
@@ -110,10 +97,6 @@ function hasTop({ json }: Head, ...keys: string[]): boolean {
 
 function hasAll({ json }: Head, ...keys: string[]): boolean {
   return keys.every((key) => json!.all.has(key));
-}
-
-function hasAny({ json }: Head, ...keys: string[]): boolean {
-  return keys.some((key) => json!.all.has(key));
 }
 
 /** Version 5, 9 or 10 as two bytes; IPFIX says its length, the others a count of records that one datagram can hold. */

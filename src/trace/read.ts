@@ -25,11 +25,15 @@ import type { CsvMapping } from './mapping.ts';
 import { PARQUET } from './parquet.ts';
 import { NDJSON } from './ndjson.ts';
 import { NETOBSERV } from './netobserv.ts';
+import { NETFILTER_LOG } from './netfilter-log.ts';
+import { NFDUMP_CSV } from './nfdump-csv.ts';
+import { NFDUMP_JSON } from './nfdump-json.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
 import { readableNames as readableFormatNames, recogniseTrace } from './recognise.ts';
 import { isTar, mayBeTar, readTar } from './tar.ts';
 import { TCPDUMP_TEXT } from './tcpdump-text.ts';
+import { ULOGD_JSON } from './ulogd-json.ts';
 import { ZEEK, ZEEK_JSON } from './zeek.ts';
 
 /** What a caller says about one input. */
@@ -73,6 +77,10 @@ export const FORMATS: readonly TraceFormat[] = [
   CONNTRACK_SAVE,
   CONNTRACK_XML,
   AWS_VPC,
+  ULOGD_JSON,
+  NFDUMP_JSON,
+  NFDUMP_CSV,
+  NETFILTER_LOG,
   TCPDUMP_TEXT,
   CALICO_FLOWLOG,
   CALICO_GOLDMANE,
