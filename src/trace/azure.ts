@@ -117,7 +117,7 @@ function openAzure(context: ReadContext): TraceDecoder {
       while (at < end && batch.count < batch.capacity) {
         const byte = bytes[at]!;
         if (byte === QUOTE) {
-          const close = endOfString(bytes, at, end);
+          const close = isInTuples ? tuples.scan(bytes, at, end) : endOfString(bytes, at, end);
           if (close === end) {
             if (end - at <= RECORD_SIZE_LIMIT) break;
             garbage(offset + at - start, `a text longer than ${RECORD_SIZE_LIMIT} bytes`, 'too-long');
@@ -177,23 +177,29 @@ const dst: FieldAddress = { family: 0, value: 0 };
 class AzureTuples {
   private readonly context: ReadContext;
   private readonly observers = new ObserverTable();
-  /** Where the fields of the tuple at hand begin and end. */
+  /** Where the fields of the tuple at hand begin and end, and how many it has. */
   private readonly starts = new Int32Array(FIELD_COUNT);
   private readonly ends = new Int32Array(FIELD_COUNT);
+  private count = 0;
 
   constructor(context: ReadContext) {
     this.context = context;
   }
 
-  /** Accounts for the tuple `bytes[start, end)`; `mac` names the interface, 0 = unknown. */
-  take(bytes: Uint8Array, start: number, end: number, mac: number, offset: number): void {
+  /** Finds the fields of the tuple whose quote `open` is; returns what `endOfString` would. */
+  scan(bytes: Uint8Array, open: number, end: number): number {
     const { starts, ends } = this;
-    const { account } = this.context;
-    account.read++;
     let count = 0;
-    let from = start;
-    for (let at = start; at <= end; at++) {
-      if (at < end && bytes[at] !== 44) continue;
+    let from = open + 1;
+    let at = from;
+    for (; at < end; at++) {
+      const byte = bytes[at]!;
+      if (byte !== 44) {
+        // No tuple has an escape: whatever comes behind one is no field.
+        if (byte === QUOTE || byte === 10) break;
+        if (byte === BACKSLASH) at++;
+        continue;
+      }
       if (count < FIELD_COUNT) {
         starts[count] = from;
         ends[count] = at;
@@ -201,6 +207,20 @@ class AzureTuples {
       count++;
       from = at + 1;
     }
+    if (at >= end) return end;
+    if (count < FIELD_COUNT) {
+      starts[count] = from;
+      ends[count] = at;
+    }
+    this.count = count + 1;
+    return at;
+  }
+
+  /** Accounts for the tuple `bytes[start, end)` that was scanned last; `mac` names the interface, 0 = unknown. */
+  take(bytes: Uint8Array, start: number, end: number, mac: number, offset: number): void {
+    const { starts, count } = this;
+    const { account } = this.context;
+    account.read++;
     const isNsg = count > Field.Protocol && !isDigit(bytes[starts[Field.Protocol]!]!);
     const isWhole = count === FIELD_COUNT || (isNsg && count === FIELD_COUNT_V1);
     const complaint = isWhole
@@ -233,9 +253,15 @@ class AzureTuples {
       : parseDigits(bytes, starts[Field.Protocol]!, ends[Field.Protocol]!);
     if (protocol < 0 || protocol > 255) return this.expected(bytes, Field.Protocol, 'T, U or a protocol number');
     const hasState = count === FIELD_COUNT;
-    // Version 1 ends before them.
-    for (let field: number = Field.Packets; field < count; field++)
-      if (this.number(bytes, field) === INVALID) return this.expected(bytes, field, 'a number');
+    // Version 1 ends before the counts.
+    const packets = hasState ? this.number(bytes, Field.Packets) : -1;
+    if (packets === INVALID) return this.expected(bytes, Field.Packets, 'a number');
+    const size = hasState ? this.number(bytes, Field.Bytes) : -1;
+    if (size === INVALID) return this.expected(bytes, Field.Bytes, 'a number');
+    const replyPackets = hasState ? this.number(bytes, Field.ReplyPackets) : -1;
+    if (replyPackets === INVALID) return this.expected(bytes, Field.ReplyPackets, 'a number');
+    const replySize = hasState ? this.number(bytes, Field.ReplyBytes) : -1;
+    if (replySize === INVALID) return this.expected(bytes, Field.ReplyBytes, 'a number');
 
     const direction = this.letter(bytes, Field.Direction);
     if (direction !== Letter.Inbound && direction !== Letter.Outbound)
@@ -282,11 +308,11 @@ class AzureTuples {
     // Counts are those since the last tuple: at its beginning and at a denial a flow has none, whatever is written.
     const state = this.letter(bytes, isNsg ? Field.State : Field.Decision);
     const hasCounts = hasState && (state === Letter.Continuing || state === Letter.Ended);
-    batch.packets[row] = hasCounts ? this.number(bytes, Field.Packets) : -1;
-    batch.bytes[row] = hasCounts ? this.number(bytes, Field.Bytes) : -1;
-    if (batch.kind[row] === RecordKind.Connection) {
-      batch.replyPackets[row] = hasCounts ? this.number(bytes, Field.ReplyPackets) : -1;
-      batch.replyBytes[row] = hasCounts ? this.number(bytes, Field.ReplyBytes) : -1;
+    batch.packets[row] = hasCounts ? packets : -1;
+    batch.bytes[row] = hasCounts ? size : -1;
+    if (verdict !== RecordedVerdict.FirewallDeny) {
+      batch.replyPackets[row] = hasCounts ? replyPackets : -1;
+      batch.replyBytes[row] = hasCounts ? replySize : -1;
     }
     batch.line[row] = account.read;
     batch.count = row + 1;
