@@ -14,7 +14,6 @@ import {
   RecordKind,
 } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
-import type { PolicyHit } from '../model/recorded-policy.ts';
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import { type FieldAddress, hasPorts, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
@@ -62,6 +61,9 @@ const REPORTERS = ['SRC', 'DEST', 'SRC_GATEWAY', 'DEST_GATEWAY'];
 
 /** Names in front of a member where a query has flattened the record. */
 const PREFIXES = ['jsonPayload.', 'jsonPayload_', 'json_payload.', 'json_payload_', 'connection.', 'connection_'];
+
+/** Between the parts of a key; no name holds it. */
+const BETWEEN = '\0';
 
 const src: FieldAddress = { family: 0, value: 0 };
 const dst: FieldAddress = { family: 0, value: 0 };
@@ -154,8 +156,8 @@ function takePolicy(context: ReadContext, entry: Json, payload: Json, connection
       addUnknownValue(account, 'disposition', payload['disposition']);
   }
   batch.policies[row] = internPolicies(dictionary, payload['policies'], payload['disposition']);
-  batch.srcEndpoint[row] = internParty(dictionary, asObject(payload['src']));
-  batch.dstEndpoint[row] = internParty(dictionary, asObject(payload['dest']));
+  batch.srcEndpoint[row] = internPolicyParty(dictionary, asObject(payload['src']));
+  batch.dstEndpoint[row] = internPolicyParty(dictionary, asObject(payload['dest']));
   batch.line[row] = place.number;
   batch.count = row + 1;
 }
@@ -244,13 +246,20 @@ function isRepeated(entry: Json, entries: Set<string>): boolean {
 function internGke(dictionary: Dictionary, details: Json | undefined): number {
   if (details === undefined) return 0;
   const pod = asObject(details['pod']);
-  const owner = asObject(pod?.['pod_workload']);
-  const namespace = asText(pod?.['pod_namespace']);
-  const fact =
-    podFact(namespace, asText(pod?.['pod_name'])) ??
-    workloadFact(namespace, asText(owner?.['workload_type']), asText(owner?.['workload_name'])) ??
-    serviceFact(details['service']);
-  return intern(dictionary, fact);
+  if (pod === undefined) {
+    const service = serviceFact(details['service']);
+    if (service === undefined) return 0;
+    return dictionary.internEndpoint(['gcp-service', service.namespace, service.name].join(BETWEEN), () => service);
+  }
+  const owner = asObject(pod['pod_workload']);
+  const namespace = asText(pod['pod_namespace']);
+  return internParty(dictionary, {
+    namespace,
+    name: asText(pod['pod_name']),
+    // The kind is spelled in capitals, unlike any kind of Kubernetes: the name alone is used.
+    kind: '',
+    workload: asText(owner?.['workload_name']),
+  });
 }
 
 /** An address of two Services, or of more (`MANY_SERVICES`), names none of them. */
@@ -264,51 +273,77 @@ function serviceFact(value: unknown): EndpointFact | undefined {
 }
 
 /** One end in the policy log: a pod, a node, or an address outside. */
-function internParty(dictionary: Dictionary, party: Json | undefined): number {
+function internPolicyParty(dictionary: Dictionary, party: Json | undefined): number {
   if (party === undefined) return 0;
-  const namespace = asText(party['pod_namespace']) || asText(party['namespace']);
-  const kind = asText(party['workload_kind']);
-  const workload = asText(party['workload_name']);
   const node = asText(party['node_name']);
-  const fact =
-    podFact(namespace, asText(party['pod_name']), { kind, name: workload }) ??
-    workloadFact(namespace, kind, workload) ??
-    (node === '' ? undefined : { kind: 'node', name: node, areLabelsComplete: false }) ??
-    (asText(party['instance']) === '' ? undefined : { kind: 'world', areLabelsComplete: false });
-  return intern(dictionary, fact);
+  if (node !== '')
+    return dictionary.internEndpoint(`gcp-node${BETWEEN}${node}`, () => ({
+      kind: 'node',
+      name: node,
+      areLabelsComplete: false,
+    }));
+  if (asText(party['instance']) !== '')
+    return dictionary.internEndpoint('gcp-world', () => ({ kind: 'world', areLabelsComplete: false }));
+  return internParty(dictionary, {
+    namespace: asText(party['pod_namespace']) || asText(party['namespace']),
+    name: asText(party['pod_name']),
+    kind: asText(party['workload_kind']),
+    workload: asText(party['workload_name']),
+  });
+}
+
+interface Party {
+  readonly namespace: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly workload: string;
+}
+
+/** A pod, or a workload where no pod is named; 0 for neither. */
+function internParty(dictionary: Dictionary, { namespace, name, kind, workload }: Party): number {
+  if (namespace === '' || (name === '' && workload === '')) return 0;
+  return dictionary.internEndpoint(
+    `gcp${BETWEEN}${namespace}${BETWEEN}${name}${BETWEEN}${kind}${BETWEEN}${workload}`,
+    () =>
+      podFact(namespace, name, { kind, name: workload }) ?? {
+        kind: 'workload',
+        namespace,
+        name: workload,
+        workload,
+        ...(kind !== '' && { workloadKind: kind }),
+        areLabelsComplete: false,
+      },
+  );
 }
 
 /** The policies that allowed a connection; a denial has none, and an allowance may have none that the log could tell. */
 function internPolicies(dictionary: Dictionary, policies: unknown, disposition: unknown): number {
   if (!Array.isArray(policies) || (disposition !== 'allow' && disposition !== 'deny')) return 0;
-  const enforced: PolicyHit[] = [];
-  for (const policy of policies.map(asObject)) {
-    const name = asText(policy?.['name']);
-    if (name === '') continue;
-    const kind = asText(policy?.['kind']);
-    const namespace = asText(policy?.['namespace']);
-    enforced.push({
-      ...(kind !== '' && { kind }),
-      ...(namespace !== '' && { namespace }),
-      name,
-      action: disposition,
-      isStaged: false,
-    });
+  const none = `gke${BETWEEN}${disposition}`;
+  let key = none;
+  for (const policy of policies) {
+    const { kind, namespace, name } = policyName(policy);
+    if (name !== '') key += `${BETWEEN}${kind}${BETWEEN}${namespace}${BETWEEN}${name}`;
   }
-  if (enforced.length === 0) return 0;
-  return dictionary.internPolicies(JSON.stringify(['gke', enforced]), () => ({ enforced, pending: [] }));
+  if (key === none) return 0;
+  return dictionary.internPolicies(key, () => ({
+    enforced: policies
+      .map(policyName)
+      .filter(({ name }) => name !== '')
+      .map(({ kind, namespace, name }) => ({
+        ...(kind !== '' && { kind }),
+        ...(namespace !== '' && { namespace }),
+        name,
+        action: disposition,
+        isStaged: false,
+      })),
+    pending: [],
+  }));
 }
 
-function workloadFact(namespace: string, workloadKind: string, workload: string): EndpointFact | undefined {
-  if (namespace === '' || workload === '') return undefined;
-  const kind = workloadKind === '' ? {} : { workloadKind };
-  return { kind: 'workload', namespace, name: workload, workload, ...kind, areLabelsComplete: false };
-}
-
-function intern(dictionary: Dictionary, fact: EndpointFact | undefined): number {
-  if (fact === undefined) return 0;
-  const { kind, namespace, name, workloadKind, workload } = fact;
-  return dictionary.internEndpoint(JSON.stringify(['gcp', kind, namespace, name, workloadKind, workload]), () => fact);
+function policyName(policy: unknown): { readonly kind: string; readonly namespace: string; readonly name: string } {
+  const object = asObject(policy);
+  return { kind: asText(object?.['kind']), namespace: asText(object?.['namespace']), name: asText(object?.['name']) };
 }
 
 /** A file may hold both logs: what either cannot show is said where it turns up. */

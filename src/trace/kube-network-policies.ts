@@ -74,7 +74,7 @@ function openLog(context: ReadContext): TraceDecoder {
     const packet = asObject(record['packet']);
     if (packet === undefined) return addMalformed(account, 'no-packet', place, 'expected a member "packet"');
     const waiting = packets.get(id) ?? [];
-    const tuple = `${shown(packet['SrcIP'])} ${shown(packet['SrcPort'])} ${shown(packet['DstIP'])} ${shown(packet['DstPort'])} ${shown(packet['Proto'])}`;
+    const tuple = ['SrcIP', 'SrcPort', 'DstIP', 'DstPort', 'Proto'].map((name) => String(packet[name])).join(' ');
     if (waiting.some((open) => open.tuple === tuple)) return increment(account.skipped, 'duplicate');
     if (!fill(context, record, packet, place)) return;
     waiting.push({ row: batch.count - 1, tuple });
@@ -147,7 +147,7 @@ function fill({ batch, account, dictionary }: ReadContext, record: Json, packet:
 function internNamed(dictionary: Dictionary, text: string): number {
   const slash = text.indexOf('/');
   const fact = podFact(text.slice(0, Math.max(0, slash)), text.slice(slash + 1));
-  return fact === undefined ? 0 : dictionary.internEndpoint(JSON.stringify(['knp', text]), () => fact);
+  return fact === undefined ? 0 : dictionary.internEndpoint(`knp\0${text}`, () => fact);
 }
 
 /** klog writes milliseconds in a number; other configurations RFC 3339. */
