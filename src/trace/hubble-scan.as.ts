@@ -69,6 +69,8 @@ const K_DROP_REASON_DESC_2: u64 = 0x637365645f6e6f73;
 const K_DROPREASON: u64 = 0x73616552706f7264;
 const K_DROPREASON_2: u64 = 0x6e6f;
 const K_DROPREASONDESC_2: u64 = 0x637365446e6f;
+const K_AGGREGATE: u64 = 0x7461676572676761;
+const K_AGGREGATE_2: u64 = 0x65;
 const K_EMITTER: u64 = 0x72657474696d65;
 const K_EXTENSIONS: u64 = 0x6f69736e65747865;
 const K_EXTENSIONS_2: u64 = 0x736e;
@@ -248,6 +250,8 @@ function readFlow(start: usize): usize {
         break;
       case 9:
         if (text0 == K_EVENTTYPE && text1 == K_EVENTTYPE_2) bit = 1 << 10;
+        // A sum of flows is no sighting of one: rare, and not for here.
+        else if (text0 == K_AGGREGATE && text1 == K_AGGREGATE_2) return 0;
         break;
       case 10:
         if (text0 == K_EVENT_TYPE && text1 == K_EVENT_TYPE_2) bit = 1 << 10;

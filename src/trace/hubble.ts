@@ -10,6 +10,7 @@ import {
   OrientedBy,
   RecordedVerdict,
   RecordKind,
+  TcpFlag,
   clearRow,
   type Dictionary,
   type EndpointFact,
@@ -19,6 +20,7 @@ import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { type HubbleScanner, Scan, shareHubbleScanner } from './hubble-scan.ts';
 import { createByteLineDecoder, createJsonDecoder, decodeText, parseJsonRecord, type Place } from './line.ts';
+import { ObserverCounts } from './observer-count.ts';
 import { RecentTable } from './recent.ts';
 import { parseTime } from './time.ts';
 
@@ -34,6 +36,10 @@ export const HUBBLE: TraceFormat = {
   ],
   open: (context) => openHubble(context, shareHubbleScanner()),
 };
+
+/** Said where records of aggregates turn up. */
+const AGGREGATE_LIMIT =
+  'Summed Hubble flows (AKS container network logs) have neither addresses nor times of their own, and count flows, not connections: each source, destination, port and verdict is taken for one connection.';
 
 /** Two records of one policy drop are at most this far apart. */
 const DROP_PAIR_US = 1_000_000;
@@ -107,6 +113,16 @@ export function openHubble(context: ReadContext, scanner: HubbleScanner | undefi
     scanner === undefined
       ? createJsonDecoder(context, (record, place) => reader.takeRecord(record, place))
       : openScanning(context, reader, scanner);
+  return Object.assign(decoder, {
+    countReady: () => reader.services.countReady(context.batch),
+    willHandOut: (count: number) => reader.services.willHandOut(context.batch, count),
+  });
+}
+
+/** A reader of flows that stand in other records: `flowOf` brings a record into the members of `flow.proto`. */
+export function openFlows(context: ReadContext, flowOf: (record: Json) => Json): TraceDecoder {
+  const reader = new HubbleReader(context);
+  const decoder = createJsonDecoder(context, (record, place) => reader.takeRecord(flowOf(record), place));
   return Object.assign(decoder, {
     countReady: () => reader.services.countReady(context.batch),
     willHandOut: (count: number) => reader.services.willHandOut(context.batch, count),
@@ -230,6 +246,8 @@ const SCANNED_VERDICTS: readonly RecordedVerdict[] = [
 class HubbleReader {
   /** What records on both sides of a Service's translation have taught. */
   readonly services: ServiceSightings = new ServiceSightings();
+  /** Of aggregates, what each direction has shown. */
+  private readonly counts = new ObserverCounts();
   /** Policy drops whose second record may come. */
   private readonly drops = new Map<string, { readonly event: number; readonly timeUs: number }>();
   /** Connections that were handed out, by their two ends in a fixed order. */
@@ -370,7 +388,9 @@ class HubbleReader {
     // What a proxy refuses is no network policy's doing.
     saying.verdict = isL7 && flow['verdict'] === 'DROPPED' ? RecordedVerdict.None : readVerdict(flow, event, account);
     saying.isReply = readReply(flow);
-    this.commit(row);
+    const aggregate = asObject(flow['aggregate']);
+    if (aggregate === undefined) this.commit(row);
+    else this.commitAggregate(row, aggregate);
   }
 
   /** Skips what is no flow of packets or of a proxy, and says so. */
@@ -413,6 +433,35 @@ class HubbleReader {
       if (drops.size > DROP_PAIRS) drops.delete(drops.keys().next().value!);
     }
     this.services.add(batch, row, hasService, dictionary.endpoints[batch.dstEndpoint[row]!]?.kind === 'pod');
+    batch.count = row + 1;
+  }
+
+  /**
+   * Completes a row that sums flows of a window and commits it. Flows are no connections: each pair of ends, port and verdict
+   * is taken for one. Replies are in a record of their own, without the port that was asked for; requests say enough.
+   */
+  private commitAggregate(row: number, aggregate: Json): void {
+    const { batch, account } = this.context;
+    const { verdict, isReply, timeUs, flags } = this.saying;
+    if (!account.limits.includes(AGGREGATE_LIMIT)) account.limits.push(AGGREGATE_LIMIT);
+    if (isReply === true) return increment(account.skipped, 'reply');
+    const isEgress = asCount(get(aggregate, 'egress_flow_count', 'egressFlowCount')) > 0;
+    const { srcEndpoint, dstEndpoint, src, dst, protocol, dstPort } = batch;
+    const key = `${protocol[row]} ${dstPort[row]} ${srcEndpoint[row]} ${dstEndpoint[row]} ${src[row]} ${dst[row]}`;
+    const { fresh, repeated } = this.counts.add(key, isEgress ? 'egress' : 'ingress', String(verdict), 1, 0);
+    batch.kind[row] = RecordKind.Aggregate;
+    batch.connections[row] = fresh;
+    batch.repeats[row] = repeated;
+    batch.srcPort[row] = -1;
+    if (flags >= 0) batch.tcpFlags[row] = TcpFlag.Absent;
+    batch.timeUs[row] = timeUs;
+    batch.recordedVerdict[row] = verdict;
+    batch.replyBytes[row] = batch.replyPackets[row] = -1;
+    // What is dropped is taken for a request, as Cilium does.
+    if (isReply === false || verdict === RecordedVerdict.Deny || verdict === RecordedVerdict.Drop) {
+      batch.orientation[row] = Orientation.Original;
+      batch.orientedBy[row] = isReply === false ? OrientedBy.Stated : OrientedBy.Assumed;
+    }
     batch.count = row + 1;
   }
 

@@ -4,6 +4,7 @@
  */
 import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { increment, MALFORMED_SHOWN, originOf, type TraceAccount } from './account.ts';
+import { AKS_NETWORK_LOG } from './aks-network-log.ts';
 import { AWS_VPC } from './aws-vpc.ts';
 import { AWS_NETWORK_POLICY_AGENT } from './aws-network-policy-agent.ts';
 import { AZURE_NSG, AZURE_VNET } from './azure.ts';
@@ -86,6 +87,7 @@ export const FORMATS: readonly TraceFormat[] = [
   CALICO_GOLDMANE,
   CALICO_WHISKER,
   NETOBSERV,
+  AKS_NETWORK_LOG,
   ...FOREIGN_TEXT,
   CSV,
   MAPPED_JSON,

@@ -201,6 +201,7 @@ test('unknown and empty inputs, an unknown name, and a name that overrides recog
 test('names of formats that have a reader are unique', () => {
   const names = FORMATS.filter(({ open }) => open !== undefined).map(({ name }) => name);
   assert.deepEqual([...names].sort(), [
+    'aks-network-log',
     'aws-network-policy-agent',
     'aws-vpc',
     'azure-nsg',
