@@ -1,7 +1,7 @@
 /** `dropcast generate`: a synthetic cluster, its policies, traffic, and verdicts to hold other tools against. */
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { ClusterShape } from '../generate/cluster.ts';
+import type { Shape } from '../generate/shape.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import { DEFAULT_DIALECT } from '../model/dialect.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
@@ -16,10 +16,10 @@ import type { Io } from './terminal.ts';
 /** Flags as parsed; see `dropcast generate --help`. */
 export interface GenerateFlags {
   readonly out: string;
-  readonly pods: number;
-  readonly policies: number;
+  readonly pods?: number;
+  readonly policies?: number;
   readonly seed: number;
-  readonly shape: ClusterShape;
+  readonly shape: Shape;
   readonly records?: number;
   readonly connections?: number;
   /** True: the usual number. */
@@ -33,16 +33,15 @@ const OUTSIDE_COUNT = 200;
 
 /** Runs the command; what was written is listed on stdout. */
 export async function runGenerate(flags: GenerateFlags, io: Io): Promise<ExitCode> {
-  const { pods, policies: count, seed, shape, records, connections, expectations } = flags;
-  if (connections !== undefined && records === undefined)
-    throw new Refusal('--connections needs --records, the packets of the trace');
-  const [{ generateCluster }, { generatePolicies }, { policyObjects, snapshotObjects }] = await Promise.all([
-    import('../generate/cluster.ts'),
-    import('../generate/policy.ts'),
+  const { pods, policies: count, seed, shape, expectations } = flags;
+  // A connection sends ten packets unless both numbers are given.
+  const records = flags.records ?? (flags.connections === undefined ? undefined : 10 * flags.connections);
+  const [{ generateWorld }, { policyObjects, snapshotObjects }] = await Promise.all([
+    import('../generate/shape.ts'),
     import('../fuzz/manifest.ts'),
   ]);
-  const snapshot = refuseRange(() => generateCluster({ pods, seed, shape }));
-  const policies = generatePolicies({ snapshot, count, seed });
+  const size = { ...(pods !== undefined && { pods }), ...(count !== undefined && { policies: count }) };
+  const { snapshot, policies } = refuseRange(() => generateWorld({ shape, seed, ...size }));
   const folder = createFolder(flags.out, io);
   const written: string[] = [];
   const write = (name: string, text: string, what: string): void => {
@@ -52,7 +51,7 @@ export async function runGenerate(flags: GenerateFlags, io: Io): Promise<ExitCod
   write('cluster.json', listOf(snapshotObjects(snapshot)), `${formatCount(snapshot.pods.length)} pods`);
   write('policies.json', listOf(policyObjects(policies)), `${formatCount(policies.length)} policies`);
   if (records !== undefined) {
-    const trace = { seed, records, connections: connections ?? Math.max(1, Math.floor(records / 10)) };
+    const trace = { seed, records, connections: flags.connections ?? Math.max(1, Math.floor(records / 10)) };
     written.push(`trace.pcap: ${await writeTrace(join(folder, 'trace.pcap'), snapshot, trace)}`);
   }
   if (expectations !== undefined) {
@@ -75,7 +74,7 @@ async function writeTrace(
 ): Promise<string> {
   const { generateTraffic } = await import('../generate/traffic.ts');
   const outside = Math.min(OUTSIDE_COUNT, trace.connections);
-  const chunks = generateTraffic({ snapshot, outside, ...trace });
+  const chunks = generateTraffic({ snapshot, outside, ipv6OutsidePercent: 10, ...trace });
   // Options are checked when the first chunk is asked for: before that no file is touched.
   let chunk = refuseRange(() => chunks.next());
   const file = refuseSystem(() => openSync(path, 'w'));

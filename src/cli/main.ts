@@ -222,15 +222,15 @@ function generateCommand(io: Io, end: (code: ExitCode) => void): Command {
       'Write a synthetic cluster and policies, and with --records a trace, into a folder. Equal options, equal files.',
     )
     .requiredOption('--out <folder>', 'where to write; files of the same names are replaced')
-    .option('--pods <n>', 'pods of workloads', parseCount, 100)
-    .option('--policies <n>', 'NetworkPolicies', parseCount, 20)
+    .option('--pods <n>', 'pods of workloads (default: those of the shape)', parseCount)
+    .option('--policies <n>', 'NetworkPolicies (default: those of the shape)', parseCount)
     .option('--seed <n>', 'what to begin chance with', parseSeed, 1)
     .addOption(
-      new Option('--shape <shape>', 'what the cluster is like')
-        .choices(['production', 'wide', 'deep'])
+      new Option('--shape <shape>', 'what the world is like; docs/commands.md describes each')
+        .choices(['production', 'wide', 'deep', 'published', 'store', 'tenants', 'crowds', 'heap'])
         .default('production'),
     )
-    .option('--records <n>', 'packets of a trace, trace.pcap', parseCount)
+    .option('--records <n>', 'packets of a trace, trace.pcap (default: ten a connection)', parseCount)
     .option('--connections <n>', 'connections of the trace (default: a tenth of the packets)', parseCount)
     .option('--expectations [n]', 'write expectations.csv: connections with verdicts by the oracle (1000)', parseCount)
     .addHelpText(

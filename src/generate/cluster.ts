@@ -68,39 +68,9 @@ export function generateCluster({ pods: podCount, seed, shape }: ClusterOptions)
     ports: readonly ContainerPort[],
   ) => {
     const workload = { kind: 'Deployment', namespace, name };
-    for (let index = 0; index < size; index++) {
-      const number = pods.length;
-      pods.push({
-        namespace,
-        name: `${name}-${suffix(number)}`,
-        labels,
-        addresses: podAddresses(number),
-        phase: 'Running',
-        hostNetwork: false,
-        node: `node-${Math.floor(number / PODS_PER_NODE)}`,
-        ports,
-        workload,
-        count: 1,
-        isStandIn: false,
-        position: position(number),
-      });
-    }
-    services.push({
-      namespace,
-      name,
-      type: 'ClusterIP',
-      clusterAddresses: [formatIpv4(0x0a200000 + services.length + 1)],
-      externalAddresses: [],
-      ports: ports.map((port) => ({
-        ...(port.name === undefined ? {} : { name: port.name }),
-        protocol: port.protocol,
-        port: port.port,
-        targetPort: port.port,
-      })),
-      selector: new Map([...labels].filter(([key]) => key === 'app' || key === 'k8s-app')),
-      isHeadless: false,
-      position: position(services.length),
-    });
+    for (let index = 0; index < size; index++) pods.push(makePod(pods.length, workload, labels, ports));
+    const selector = new Map([...labels].filter(([key]) => key === 'app' || key === 'k8s-app'));
+    services.push(makeService(services.length, namespace, name, selector, ports));
   };
 
   addWorkload('kube-system', 'kube-dns', 2, new Map([['k8s-app', 'kube-dns']]), DNS_PORTS);
@@ -129,9 +99,80 @@ export function generateCluster({ pods: podCount, seed, shape }: ClusterOptions)
     }
   }
 
-  const nodes: Node[] = [];
-  for (let number = 0; number < nodeCount; number++) nodes.push(makeNode(number));
-  return { namespaces, pods, nodes, services, endpointSlices: [] };
+  return { namespaces, pods, nodes: makeNodes(nodeCount), services, endpointSlices: [] };
+}
+
+/** Workloads of given sizes, each with pods, one label `app` and a Service; for shapes that say exactly what is where. */
+export function assembleCluster(
+  namespaceNames: readonly string[],
+  workloads: readonly { readonly namespace: string; readonly name: string; readonly size: number }[],
+  labelsOf: (pod: number) => readonly (readonly [string, string])[],
+): Snapshot {
+  const podCount = workloads.reduce((sum, { size }) => sum + size, 0);
+  const nodeCount = Math.ceil(podCount / PODS_PER_NODE);
+  if (podCount < 1 || nodeCount > NODES_MAX) throw new RangeError(`pods: expected 1 to ${NODES_MAX * PODS_PER_NODE}`);
+  const pods: Pod[] = [];
+  const services: Service[] = [];
+  workloads.forEach(({ namespace, name, size }, index) => {
+    const { port } = TIERS[index % TIERS.length]!;
+    const workload = { kind: 'Deployment', namespace, name };
+    const shared = [['app', name] as const];
+    for (let member = 0; member < size; member++) {
+      const own = labelsOf(pods.length);
+      pods.push(
+        makePod(pods.length, workload, own.length === 0 ? new Map(shared) : new Map([...shared, ...own]), [port]),
+      );
+    }
+    services.push(makeService(services.length, namespace, name, new Map(shared), [port]));
+  });
+  const namespaces = namespaceNames.map((name) => makeNamespace(name, []));
+  return { namespaces, pods, nodes: makeNodes(nodeCount), services, endpointSlices: [] };
+}
+
+function makePod(number: number, workload: Pod['workload'], labels: Labels, ports: readonly ContainerPort[]): Pod {
+  return {
+    namespace: workload.namespace,
+    name: `${workload.name}-${suffix(number)}`,
+    labels,
+    addresses: podAddresses(number),
+    phase: 'Running',
+    hostNetwork: false,
+    node: `node-${Math.floor(number / PODS_PER_NODE)}`,
+    ports,
+    workload,
+    count: 1,
+    isStandIn: false,
+    position: position(number),
+  };
+}
+
+function makeService(
+  number: number,
+  namespace: string,
+  name: string,
+  selector: Labels,
+  ports: readonly ContainerPort[],
+): Service {
+  return {
+    namespace,
+    name,
+    type: 'ClusterIP',
+    clusterAddresses: [formatIpv4(0x0a200000 + number + 1)],
+    externalAddresses: [],
+    ports: ports.map((port) => ({
+      ...(port.name === undefined ? {} : { name: port.name }),
+      protocol: port.protocol,
+      port: port.port,
+      targetPort: port.port,
+    })),
+    selector,
+    isHeadless: false,
+    position: position(number),
+  };
+}
+
+function makeNodes(count: number): Node[] {
+  return Array.from({ length: count }, (_, number) => makeNode(number));
 }
 
 function makeNamespace(name: string, labels: readonly (readonly [string, string])[]): Namespace {

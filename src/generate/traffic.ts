@@ -20,6 +20,8 @@ export interface TrafficOptions {
   /** Connections that send in turn. With `recordsPerSecond`, how long one lives: default 20,000 and 2,800 give about a minute. */
   readonly concurrent?: number;
   readonly recordsPerSecond?: number;
+  /** Of the connections with outside addresses so many in a hundred use IPv6, where the pod has such an address; default 0. */
+  readonly ipv6OutsidePercent?: number;
 }
 
 /** What was written; `outside` counts addresses that occurred. */
@@ -37,6 +39,7 @@ export interface TrafficSummary {
 /** The first address outside: 20.0.0.0/6, which no generated pod, node or Service has. */
 export const OUTSIDE_FIRST = 0x1400_0000;
 
+const OUTSIDE6_FIRST = 0x2600_0000;
 const OUTSIDE_BITS = 26;
 const CHUNK_BYTES = 1 << 20;
 /** pcap record header, Ethernet, IPv6, TCP: the longest record. */
@@ -154,7 +157,7 @@ function describeWorld({ pods, services }: Snapshot): World {
   return world;
 }
 
-/** Connections that are open, one a slot. Addresses of family 6 are pod numbers. */
+/** Connections that are open, one a slot. Addresses of family 6 are pod numbers; from `World.count` on, addresses outside. */
 interface Table {
   readonly size: number;
   readonly plan: Uint8Array;
@@ -225,14 +228,12 @@ class Opener {
     const kind = random.below(100);
     if (kind < 40) {
       const pod = random.skewed(world.count);
-      table.client[slot] = this.outsideAddress();
-      table.server[slot] = world.v4[pod]!;
+      this.setEnds(slot, 'inbound', pod);
       isUdp = world.isUdp[pod] === 1;
       // A scan now and then, over TCP: its flags say who asks.
       table.serverPort[slot] = isUdp || random.chance(95) ? world.port[pod]! : 1 + random.below(65_535);
     } else if (kind < 50) {
-      table.client[slot] = world.v4[random.below(world.count)]!;
-      table.server[slot] = this.outsideAddress();
+      this.setEnds(slot, 'outbound', random.below(world.count));
       table.serverPort[slot] = 443;
     } else isUdp = this.openInside(slot, kind >= 85);
     // Above every port that a pod listens on. One comes round again after three minutes at the default rate, when trackers have
@@ -273,6 +274,22 @@ class Opener {
       if (isTranslated) this.throughService++;
     }
     return world.isUdp[server] === 1;
+  }
+
+  /** One end a pod, the other outside; both of one family. */
+  private setEnds(slot: number, way: 'inbound' | 'outbound', pod: number): void {
+    const { world, table, random, options } = this;
+    const percent = options.ipv6OutsidePercent ?? 0;
+    const isV6 = percent > 0 && world.v6[4 * pod] !== 0 && random.chance(percent);
+    const outside = this.outsideAddress();
+    const own = isV6 ? pod : world.v4[pod]!;
+    const other = isV6 ? world.count + (outside - OUTSIDE_FIRST) : outside;
+    if (isV6) {
+      table.family[slot] = 6;
+      this.ipv6++;
+    }
+    table.client[slot] = way === 'inbound' ? other : own;
+    table.server[slot] = way === 'inbound' ? own : other;
   }
 
   /** Each address once first, then some often and most rarely. An odd factor permutes the numbers below 2^26. */
@@ -353,8 +370,8 @@ function writeRecord(
     view.setUint16(ip + 4, transport + payload);
     view.setUint16(ip + 6, ((isUdp ? 17 : 6) << 8) | 63);
     for (let word = 0; word < 4; word++) {
-      view.setUint32(ip + 8 + 4 * word, world.v6[4 * from + word]!);
-      view.setUint32(ip + 24 + 4 * word, world.v6[4 * to + word]!);
+      view.setUint32(ip + 8 + 4 * word, wordOf(world, from, word));
+      view.setUint32(ip + 24 + 4 * word, wordOf(world, to, word));
     }
   } else {
     const length = network + transport + payload;
@@ -375,6 +392,12 @@ function writeRecord(
   if (isUdp) view.setUint16(l4 + 4, transport + payload);
   else writeTcp(view, l4, table, slot, isReply ? 'reply' : 'original', flags, payload, random);
   return l4 + transport;
+}
+
+/** A word of an IPv6 address by its number: a pod's, or one of 2600::/64 outside. */
+function wordOf(world: World, number: number, word: number): number {
+  if (number < world.count) return world.v6[4 * number + word]!;
+  return word === 0 ? OUTSIDE6_FIRST : word === 3 ? number - world.count : 0;
 }
 
 /** Sequence numbers advance with what is sent; one data packet in two hundred is sent under its old number again. */

@@ -5,9 +5,12 @@ import { test } from 'node:test';
 import { type ClusterShape, generateCluster } from '../../src/generate/cluster.ts';
 import { generatePolicies } from '../../src/generate/policy.ts';
 import { createRandom } from '../../src/generate/random.ts';
+import { generateWorld, type Shape, SHAPES } from '../../src/generate/shape.ts';
 import { generateTraffic, type TrafficOptions, type TrafficSummary } from '../../src/generate/traffic.ts';
 import { loadManifests } from '../../src/manifest/load.ts';
 import { printPolicies, printSnapshot } from '../../src/manifest/print.ts';
+import type { Selector } from '../../src/model/label.ts';
+import type { Policy } from '../../src/model/policy.ts';
 import { createDictionary } from '../../src/model/flow.ts';
 import { createAccount, isBalanced } from '../../src/trace/account.ts';
 import { readTrace } from '../../src/trace/read.ts';
@@ -25,6 +28,90 @@ test('a seed gives the same numbers, manifests and packets in every release', ()
   const policies = generatePolicies({ snapshot, count: 60, seed: 1 });
   assert.equal(digest(JSON.stringify({ snapshot, policies }, plain)), '9ad06e924c3b882d');
   assert.equal(digest(traffic.bytes), 'e87e547026c2ef0d');
+});
+
+test('every shape gives the same world in every release, at any size', () => {
+  const digests = SHAPES.map(({ name }) => {
+    const { snapshot, policies } = generateWorld({ shape: name, seed: 1, pods: 160, policies: 80 });
+    assert.deepEqual([snapshot.pods.length, policies.length], [160, 80], name);
+    return [name, digest(JSON.stringify({ snapshot, policies }, plain))];
+  });
+  assert.deepEqual(digests, [
+    ['production', 'f76e6df54e9df6ec'],
+    ['wide', '913fb2878290e124'],
+    ['deep', '43ec7b26ee826038'],
+    ['published', 'ef4038a195f51d7c'],
+    ['store', '54bde31f864e3be7'],
+    ['tenants', '4dfaa1fe88258aae'],
+    ['crowds', 'd015758c9a7839fa'],
+    ['heap', 'e1681358cb202cf0'],
+  ]);
+});
+
+test('the published cluster has the published counts: pods that policies select, CIDRs, selectors, pods and ports of their rules', () => {
+  const { snapshot, policies } = generateWorld({ shape: 'published', seed: 1 });
+  assert.deepEqual([snapshot.pods.length, snapshot.namespaces.length, policies.length], [5413, 604, 13_678]);
+  const counted = new Map<string, number>();
+  const sizeOf = (selector: Selector, namespace: string | undefined): number => {
+    const { key, values } = selector[0]!;
+    const id = `${namespace} ${key} ${values[0]}`;
+    if (!counted.has(id))
+      counted.set(
+        id,
+        snapshot.pods.filter(
+          (pod) => (namespace === undefined || pod.namespace === namespace) && pod.labels.get(key) === values[0],
+        ).length,
+      );
+    return counted.get(id)!;
+  };
+  const tally = (values: readonly number[]): Map<number, number> => {
+    const counts = new Map<number, number>();
+    for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+    return counts;
+  };
+  const rulesOf = ({ ingress, egress }: Policy) => [...ingress, ...egress];
+  const selected = policies.map(({ subject, namespace }) => sizeOf(subject.pods, namespace));
+  const local = tally(selected.filter((_, index) => rulesOf(policies[index]!).length > 0));
+  assert.deepEqual([local.get(5), local.get(1), local.get(127), local.get(154)], [2512, 1436, 431, 9]);
+  assert.equal(selected.filter((size) => size === 0).length, 3559);
+  assert.equal(policies.filter((policy, index) => selected[index]! > 0 && rulesOf(policy).length === 0).length, 495);
+  const rules = policies.flatMap(rulesOf);
+  assert.equal(rules.length, 15_423);
+  const cidrs = tally(rules.map(({ peers }) => peers!.filter(({ kind }) => kind === 'ipBlock').length));
+  assert.deepEqual([cidrs.get(0), cidrs.get(1), cidrs.get(6), cidrs.get(21)], [9208, 5521, 263, 1]);
+  const selecting = rules.filter(({ peers }) => peers![0]!.kind === 'pods');
+  assert.deepEqual(tally(selecting.map(({ peers }) => peers!.length)), new Map([[1, 8790], [2, 418]])); // prettier-ignore
+  const pods = tally(
+    selecting.map(({ peers }) =>
+      peers!.reduce((sum, peer) => {
+        if (peer.kind !== 'pods' || peer.namespaces.kind !== 'selected') throw new Error('not a selector');
+        return sum + sizeOf(peer.pods, peer.namespaces.selector[0]?.values[0]);
+      }, 0),
+    ),
+  );
+  assert.deepEqual([pods.get(2), pods.get(127), pods.get(3578), pods.get(80)], [4621, 288, 70, 40]);
+  const singles = tally(
+    selecting.map(({ ports = [] }) => ports.filter((port) => port.kind === 'range' && port.first === port.last).length),
+  );
+  assert.deepEqual([singles.get(0), singles.get(1), singles.get(2), singles.get(5)], [6370, 2417, 416, 1]);
+  const ranges = rules.filter(({ ports = [] }) =>
+    ports.some((port) => port.kind === 'range' && port.first !== port.last),
+  );
+  assert.equal(ranges.length, 21 + 2);
+});
+
+test('IPv6 connections lead outside too where that is asked for, and nothing else changes', async () => {
+  const snapshot = generateCluster({ pods: 50, seed: 4, shape: 'production' });
+  const { summary } = collect({
+    snapshot,
+    seed: 4,
+    records: 4000,
+    connections: 400,
+    outside: 50,
+    ipv6OutsidePercent: 50,
+  });
+  const without = collect({ snapshot, seed: 4, records: 4000, connections: 400, outside: 50 }).summary;
+  assert.ok(summary.ipv6 > without.ipv6 + 50, `${summary.ipv6} of ${without.ipv6}`);
 });
 
 test('another seed gives another world, the same seed an equal one', () => {
@@ -57,6 +144,21 @@ test('generated manifests are accepted by the reader without a diagnostic and co
       .flatMap(({ ingress, egress }) => [...ingress, ...egress])
       .flatMap((rule) => rule.peers ?? []);
     assert.deepEqual(new Set(peers.map(({ kind }) => kind)), new Set(['pods', 'ipBlock']));
+  }
+});
+
+test('worlds of the other shapes are accepted by the reader too', () => {
+  for (const shape of ['published', 'store', 'tenants', 'crowds', 'heap'] satisfies Shape[]) {
+    const { snapshot, policies } = generateWorld({ shape, seed: 3, pods: 90, policies: shape === 'store' ? 2 : 80 });
+    const files = [printSnapshot(snapshot), printPolicies(policies)].map((text, group) => ({
+      path: `${group}.yaml`,
+      text,
+      group,
+    }));
+    const loaded = loadManifests(files, { namespace: 'default', validate: 'strict', remove: [] });
+    const refused = loaded.diagnostics.filter(({ severity }) => severity !== 'note');
+    assert.deepEqual([shape, refused, loaded.snapshot.pods.length], [shape, [], 90]);
+    assert.equal(loaded.policies.length, policies.length, shape);
   }
 });
 
