@@ -1,0 +1,145 @@
+/**
+ * A test runner for Stryker that starts no process for a mutant: the bundled tests (bundle.mjs) are evaluated anew in this process with
+ * the mutant switched on, and run one after another until one fails. Stryker runs it in a child process, which it ends and starts again
+ * where a mutant does not come to an end.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import vm from 'node:vm';
+import { INSTRUMENTER_CONSTANTS } from '@stryker-mutator/api/core';
+import { PluginKind, declareClassPlugin } from '@stryker-mutator/api/plugin';
+import {
+  DryRunStatus,
+  MutantRunStatus,
+  TestStatus,
+  determineHitLimitReached,
+  toMutantRunResult,
+} from '@stryker-mutator/api/test-runner';
+
+const FOLDER = 'test/mutant';
+
+class InProcessRunner {
+  static inject = [];
+  #scripts = [];
+  #timesMs = new Map();
+  #require = createRequire(join(process.cwd(), 'package.json'));
+
+  capabilities() {
+    return { reloadEnvironment: true };
+  }
+
+  init() {
+    this.#scripts = readdirSync(FOLDER)
+      .filter((name) => name.endsWith('.cjs'))
+      .sort()
+      .map((name) => {
+        const path = join(process.cwd(), FOLDER, name);
+        const names = '(require, module, exports, __filename, __dirname, __url, __resolve)';
+        const text = `(function ${names} {${readFileSync(path, 'utf8')}\n})`;
+        return { name, path, script: new vm.Script(text, { filename: path }) };
+      });
+    if (this.#scripts.length === 0) throw new Error('there is no bundle to run');
+  }
+
+  async dryRun({ coverageAnalysis }) {
+    const stryker = (globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {});
+    delete stryker.activeMutant;
+    const { results, error } = await this.#run(undefined, 'all', (id) => {
+      stryker.currentTestId = coverageAnalysis === 'perTest' ? id : undefined;
+    });
+    delete stryker.currentTestId;
+    if (error !== undefined) return { status: DryRunStatus.Error, errorMessage: error };
+    for (const { id, timeSpentMs } of results) this.#timesMs.set(id, timeSpentMs);
+    return { status: DryRunStatus.Complete, tests: results, mutantCoverage: stryker.mutantCoverage };
+  }
+
+  async mutantRun({ activeMutant, testFilter, hitLimit }) {
+    if (!isSampled(activeMutant.id)) return { status: MutantRunStatus.Error, errorMessage: 'not in the sample' };
+    const stryker = (globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {});
+    stryker.activeMutant = activeMutant.id;
+    stryker.hitCount = hitLimit === undefined ? undefined : 0;
+    stryker.hitLimit = hitLimit;
+    const { results, error } = await this.#run(testFilter, 'first');
+    const limit = determineHitLimitReached(stryker.hitCount, hitLimit);
+    if (limit !== undefined) return toMutantRunResult(limit);
+    // A mutant that breaks loading is as dead as one that fails a test.
+    const tests =
+      error === undefined
+        ? results
+        : [{ id: 'load', name: 'load', status: TestStatus.Failed, timeSpentMs: 0, failureMessage: error }];
+    return toMutantRunResult({ status: DryRunStatus.Complete, tests });
+  }
+
+  /** `extent`: all tests, or until the first that fails. */
+  async #run(filter, extent, begin = () => {}) {
+    const results = [];
+    for (const { name: file, path, script } of this.#scripts) {
+      const wanted = filter === undefined ? undefined : new Set(filter.filter((id) => id.startsWith(`${file} `)));
+      if (wanted !== undefined && wanted.size === 0 && filter.length > 0) continue;
+      const tests = (globalThis.collectedTests = []);
+      try {
+        const module = { exports: {} };
+        const url = pathToFileURL(path).href;
+        script.runInThisContext()(this.#require, module, module.exports, path, join(path, '..'), url, () => '');
+      } catch (error) {
+        return { results, error: textOf(error) };
+      }
+      const numbered = tests.map((test, index) => ({ ...test, id: `${file} ${index} ${test.name}` }));
+      const chosen = numbered.filter(({ id }) => wanted === undefined || wanted.has(id));
+      if (filter !== undefined) chosen.sort((a, b) => this.#timeOf(a.id) - this.#timeOf(b.id));
+      for (const test of chosen) {
+        begin(test.id);
+        const started = performance.now();
+        const failureMessage = await attempt(test);
+        const timeSpentMs = performance.now() - started;
+        begin(undefined);
+        const { id, name } = test;
+        if (failureMessage === undefined) results.push({ id, name, status: TestStatus.Success, timeSpentMs });
+        else results.push({ id, name, status: TestStatus.Failed, timeSpentMs, failureMessage });
+        if (failureMessage !== undefined && extent === 'first') return { results };
+      }
+    }
+    return { results };
+  }
+
+  #timeOf(id) {
+    return this.#timesMs.get(id) ?? 0;
+  }
+}
+
+/** DROPCAST_SAMPLE (0 to 1): the share of mutants that are tried, the same ones for the same seed. Others count as errors, not in the score. */
+function isSampled(id) {
+  const share = Number(process.env.DROPCAST_SAMPLE ?? 1);
+  let hash = Number(id) ^ Number(process.env.DROPCAST_SEED ?? 1);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
+  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000 < share;
+}
+
+/** The failure of a test, or undefined. */
+async function attempt({ run, hooks }) {
+  const ending = [];
+  const context = {
+    diagnostic: () => {},
+    skip: () => {},
+    after: (body) => void ending.push(body),
+    test: async (_name, options, body) => (typeof options === 'function' ? options : body)(context),
+  };
+  try {
+    for (const body of [...hooks.before, ...hooks.beforeEach]) await body(context);
+    await run(context);
+    return undefined;
+  } catch (error) {
+    return textOf(error);
+  } finally {
+    for (const body of [...ending, ...hooks.afterEach, ...hooks.after]) await body(context);
+  }
+}
+
+function textOf(error) {
+  return String(error?.stack ?? error).slice(0, 2000);
+}
+
+export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'in-process', InProcessRunner)];
