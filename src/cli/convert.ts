@@ -6,7 +6,7 @@ import type { WritableFormat } from '../trace/write.ts';
 import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
 import { systemMessage } from './input.ts';
 import { type Io, type Sink, colorOf } from './terminal.ts';
-import { readMapping, readTraces } from './trace-input.ts';
+import { checkFields, readMapping, readTraces } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast convert --help`. */
 export interface ConvertFlags {
@@ -14,6 +14,7 @@ export interface ConvertFlags {
   readonly to?: WritableFormat;
   readonly format?: string;
   readonly map?: string;
+  readonly fields?: string;
   readonly maxMalformed: number;
   readonly explain?: true;
 }
@@ -47,7 +48,12 @@ export async function runConvert(inputs: readonly string[], flags: ConvertFlags,
     const reading = await readTraces(
       inputs,
       dictionary,
-      { order: 'given', ...(flags.format !== undefined && { format: flags.format }), ...(mapping && { mapping }) },
+      {
+        order: 'given',
+        ...(flags.format !== undefined && { format: flags.format }),
+        ...(mapping && { mapping }),
+        ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
+      },
       io,
       async (batch) => {
         rows += batch.count;

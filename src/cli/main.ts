@@ -99,6 +99,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--top <n>', 'groups in a list of text and md output, or all', parseTop, DEFAULT_TOP)
     .option('--format <name>', 'trace format, instead of recognising it')
     .option('--map <mapping>', 'CSV columns as FIELD=COLUMN,..., or a file of them')
+    .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
     .option(
       '--fail-on <condition>',
       `exit 1 on ${FAIL_CONDITIONS.join('|')}, several with commas (default: drop, with --baseline new-drop)`,
@@ -200,6 +201,7 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
     )
     .option('--format <name>', 'trace format of the inputs, instead of recognising it')
     .option('--map <mapping>', 'CSV columns as FIELD=COLUMN,..., or a file of them')
+    .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
     .option('--max-malformed <n>', 'malformed records that do not make the output incomplete', parseCount, 0)
     .option('--explain', 'say on stderr what became of every record of every input')
     .addHelpText(

@@ -16,6 +16,8 @@ import { type Io, colorOf } from './terminal.ts';
 export interface TraceOptions {
   readonly format?: string;
   readonly mapping?: CsvMapping;
+  /** Of `--fields`. */
+  readonly fields?: string;
   /** `given`: one trace after another, whole batches; else rows of all traces in the order of their times. */
   readonly order?: 'given';
 }
@@ -87,6 +89,15 @@ export async function readTraces(
     for (const { severity, message, hint } of diagnostics)
       if (severity === 'error') refusals.push(`${file}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
   return { accounts, refusals, end: interrupt.signal.aborted ? 'interrupted' : 'finished' };
+}
+
+/** `--fields`: names of VPC flow log fields, of which both addresses are needed. */
+export function checkFields(text: string): string {
+  const names = text.split(/[\s,${}]+/).map((name) => name.replaceAll('_', '-'));
+  for (const end of ['srcaddr', 'dstaddr'])
+    if (!names.includes(end) && !names.includes(`pkt-${end}`))
+      throw new Refusal(`--fields: neither ${end} nor pkt-${end} is among "${text}"`);
+  return text;
 }
 
 /**

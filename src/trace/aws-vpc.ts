@@ -1,15 +1,26 @@
 /**
- * AWS VPC flow logs as text: fields in the order of a header line, of `fields`, or of the default version 2; found in S3
- * objects as text and as Parquet (`parquet-aws.ts`). A record is one direction of a connection
- * on one network interface in a window. Read from the bytes: no text is made of a field.
+ * AWS VPC flow logs as text (as Parquet: `parquet-aws.ts`): fields in the order of a header line, of `fields`, or as the values
+ * show. A record is one direction of a connection on one network interface in a window. Read from the bytes: no text is made of a field. `takeRun` reads the
+ * lines that have nothing unusual, `take` any line; both give the same rows.
  */
 import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
+import {
+  Role,
+  ROLE_NAMES,
+  guessFields,
+  inferFields,
+  isFieldName,
+  isAwsHeader,
+  normaliseField,
+  rolesOf,
+  splitFields,
+} from './aws-vpc-field.ts';
 import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { createByteLineDecoder, decodeText } from './line.ts';
+import { createByteLineDecoder, decodeText, type LineRun } from './line.ts';
 import { ObserverTable } from './observer.ts';
 
 /** What no VPC flow log can show, whatever its fields. */
@@ -36,62 +47,21 @@ export interface RecordPlace {
   readonly offset: number;
 }
 
-const DEFAULT_FIELDS =
-  'version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status';
-
-/** Names that no value is mistaken for; a header may have others too. */
-const KNOWN_FIELDS: ReadonlySet<string> = new Set(
-  `${DEFAULT_FIELDS} vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id flow-direction traffic-path`.split(
-    ' ',
-  ),
-);
-
-/** What a column holds, as far as it is asked for. */
-const enum Role {
-  None = 0,
-  Interface = 1,
-  Src = 2,
-  Dst = 3,
-  PacketSrc = 4,
-  PacketDst = 5,
-  SrcPort = 6,
-  DstPort = 7,
-  Protocol = 8,
-  Packets = 9,
-  Bytes = 10,
-  Start = 11,
-  Action = 12,
-  Status = 13,
-  Flags = 14,
-  Count = 15,
-}
-
-const ROLES: ReadonlyMap<string, Role> = new Map([
-  ['interface-id', Role.Interface],
-  ['srcaddr', Role.Src],
-  ['dstaddr', Role.Dst],
-  ['pkt-srcaddr', Role.PacketSrc],
-  ['pkt-dstaddr', Role.PacketDst],
-  ['srcport', Role.SrcPort],
-  ['dstport', Role.DstPort],
-  ['protocol', Role.Protocol],
-  ['packets', Role.Packets],
-  ['bytes', Role.Bytes],
-  ['start', Role.Start],
-  ['action', Role.Action],
-  ['log-status', Role.Status],
-  ['tcp-flags', Role.Flags],
-]);
-
-const ROLE_NAMES: readonly string[] = ['', ...ROLES.keys()];
-
 /** For `append`: the record does not say which interface saw it. */
 export const NO_OBSERVER = -1;
 
 /** Records of one input: knows the order of the fields and which flows were seen. */
-export class AwsVpcRecords {
-  private roles = new Uint8Array(0);
+export class AwsVpcRecords implements LineRun {
+  lines = 0;
+  private roles: Uint8Array = new Uint8Array(0);
   private columnCount = 0;
+  /** The roles as `takeRun` asks for them: what another column says better is not read. */
+  private quickRoles: Uint8Array = new Uint8Array(0);
+  private quickSrc: Role = Role.Src;
+  private quickDst: Role = Role.Dst;
+  private hasInterface = false;
+  /** Values of the line that `readLine` read, by role; -1 absent. */
+  private readonly values = new Float64Array(Role.Count);
   private readonly starts = new Int32Array(Role.Count);
   private readonly ends = new Int32Array(Role.Count);
   /** The addresses of the record at hand. */
@@ -112,8 +82,7 @@ export class AwsVpcRecords {
     if (first !== 36 && (first < 97 || first > 122)) return false;
     let stop = start;
     while (stop < end && bytes[stop]! > 32) stop++;
-    const isName = (name: string): boolean => KNOWN_FIELDS.has(name) || name.startsWith('ecs-');
-    if (!isName(normaliseField(decodeText(bytes, start, Math.min(stop, start + 64))))) return false;
+    if (!isFieldName(decodeText(bytes, start, Math.min(stop, start + 64)))) return false;
     const names = splitFields(decodeText(bytes, start, end));
     if (!isAwsHeader(names)) return false;
     this.setFields(names);
@@ -155,11 +124,221 @@ export class AwsVpcRecords {
     if (complaint !== '') return this.refuse('invalid-field', { unit, number, offset }, complaint, bytes, start, end);
   }
 
+  /** Writes what is the same in every row of `takeRun` into the next rows; returns behind which of them it has. */
+  private prepare(from: number): number {
+    const { batch } = this.context;
+    const to = Math.min(batch.capacity, from + PREPARED_ROWS);
+    batch.kind.fill(RecordKind.OneWay, from, to);
+    batch.family.fill(4, from, to);
+    batch.icmp.fill(-1, from, to);
+    batch.replyBytes.fill(0, from, to);
+    batch.replyPackets.fill(0, from, to);
+    batch.srcEndpoint.fill(0, from, to);
+    batch.dstEndpoint.fill(0, from, to);
+    batch.preDst.fill(0, from, to);
+    batch.preDstPort.fill(-1, from, to);
+    batch.flags.fill(0, from, to);
+    batch.quote.fill(-1, from, to);
+    batch.sctpChunks.fill(0, from, to);
+    batch.sctpTag.fill(0, from, to);
+    batch.sctpInitTag.fill(0, from, to);
+    batch.connections.fill(1, from, to);
+    batch.repeats.fill(0, from, to);
+    batch.policies.fill(0, from, to);
+    return to;
+  }
+
+  /**
+   * Takes whole lines from `start` on for as long as each is a record of version 4 addresses with its values in the usual form,
+   * one blank between them. Every line of `bytes[start, end)` has its end there.
+   */
+  takeRun(bytes: Uint8Array, view: DataView, start: number, end: number, first: number): number {
+    const { account, batch } = this.context;
+    const { capacity } = batch;
+    const before = batch.count;
+    let prepared = before;
+    let lines = 0;
+    let position = start;
+    while (position < end && batch.count < capacity && this.quickRoles.length > 0) {
+      const next = this.readLine(bytes, view, position);
+      if (next < 0) break;
+      if (batch.count === prepared) prepared = this.prepare(prepared);
+      if (!this.addLine(first + lines)) break;
+      position = next;
+      lines++;
+    }
+    account.read += lines;
+    const duplicates = lines - (batch.count - before);
+    if (duplicates > 0) increment(account.skipped, 'duplicate', duplicates);
+    this.lines = lines;
+    return position;
+  }
+
+  /** Puts the values of the line at `start` into `values`; returns where the next one begins, -1 where this one is unusual. */
+  private readLine(bytes: Uint8Array, view: DataView, start: number): number {
+    const { quickRoles: roles, values } = this;
+    const last = roles.length - 1;
+    const lead = bytes[start]!;
+    // A letter may begin a header, but no header begins with `eni-`.
+    if (lead > 57 && !(lead === 101 && bytes[start + 1] === 110 && bytes[start + 3] === 45)) return -1;
+    let at = start;
+    for (let column = 0; column <= last; column++) {
+      const role = roles[column]!;
+      if (role === Role.None) {
+        // Four bytes at a time: is one of them a blank or a line end?
+        const begin = at;
+        let word = view.getInt32(at, true);
+        let found = (word - 0x21212121) & ~word & 0x80808080;
+        while (found === 0) {
+          at += 4;
+          word = view.getInt32(at, true);
+          found = (word - 0x21212121) & ~word & 0x80808080;
+        }
+        at += (31 - Math.clz32(found & -found)) >> 3;
+        if (at === begin) return -1;
+      } else if (role === Role.Interface) {
+        const begin = at;
+        let observer = 0;
+        let word = view.getInt32(at, true);
+        let found = (word - 0x21212121) & ~word & 0x80808080;
+        while (found === 0) {
+          observer = Math.imul(observer ^ word, 0x9e3779b1);
+          observer ^= observer >>> 15;
+          at += 4;
+          word = view.getInt32(at, true);
+          found = (word - 0x21212121) & ~word & 0x80808080;
+        }
+        const rest = (31 - Math.clz32(found & -found)) >> 3;
+        if (rest > 0) {
+          observer = Math.imul(observer ^ (word & ((1 << (rest * 8)) - 1)), 0x9e3779b1);
+          observer ^= observer >>> 15;
+        }
+        at += rest;
+        if (at === begin) return -1;
+        values[Role.Interface] = observer >>> 0;
+      } else if (role <= Role.PacketDst) {
+        let value = 0;
+        let parts = 0;
+        for (;;) {
+          // The digits of one part, without asking one by one how many they are.
+          const word = view.getInt32(at, true) ^ 0x30303030;
+          const other = ((word + 0x06060606) | word) & 0xf0f0f0f0;
+          const digits = (31 - Math.clz32(other & -other)) >> 3;
+          // None, four, or a leading zero.
+          if (other === 0 || digits === 0 || (digits > 1 && (word & 0xff) === 0)) return -1;
+          const shifted = word << (32 - digits * 8);
+          const pairs = Math.imul(shifted, 10) + (shifted >>> 8);
+          const part = (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
+          if (part > 255) return -1;
+          value = (value << 8) | part;
+          at += digits;
+          if (++parts === 4) break;
+          if (bytes[at] !== 46) return -1;
+          at++;
+        }
+        values[role] = value >>> 0;
+      } else if (role === Role.Status) {
+        // `OK`; the others say that something is missing.
+        if (bytes[at] !== 79 || bytes[at + 1] !== 75) return -1;
+        at += 2;
+      } else if (role === Role.Action) {
+        const word = view.getInt32(at, true);
+        if (word === ACCE && bytes[at + 4] === 80 && bytes[at + 5] === 84)
+          values[Role.Action] = RecordedVerdict.FirewallAllow;
+        else if (word === REJE && bytes[at + 4] === 67 && bytes[at + 5] === 84)
+          values[Role.Action] = RecordedVerdict.FirewallDeny;
+        else return -1;
+        at += 6;
+      } else if (bytes[at] === 45) {
+        values[role] = -1;
+        at++;
+      } else {
+        let value = 0;
+        const begin = at;
+        for (;;) {
+          const word = view.getInt32(at, true) ^ 0x30303030;
+          const other = ((word + 0x06060606) | word) & 0xf0f0f0f0;
+          if (other === 0) {
+            const pairs = Math.imul(word, 10) + (word >>> 8);
+            value = value * 10_000 + (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
+            at += 4;
+            continue;
+          }
+          const digits = (31 - Math.clz32(other & -other)) >> 3;
+          if (digits === 0) break;
+          const shifted = word << (32 - digits * 8);
+          const pairs = Math.imul(shifted, 10) + (shifted >>> 8);
+          const scale = digits === 1 ? 10 : digits === 2 ? 100 : 1000;
+          value = value * scale + (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
+          at += digits;
+          break;
+        }
+        if (at === begin || at - begin > 15) return -1;
+        values[role] = value;
+      }
+      // The last column alone ends the line.
+      if (bytes[at] !== (column === last ? 10 : 32)) return -1;
+      at++;
+    }
+    return at;
+  }
+
+  /** Appends the row of `values` unless another observer's has been there; false where a value is out of its range. */
+  private addLine(number: number): boolean {
+    const { values, quickSrc, quickDst } = this;
+    const { batch } = this.context;
+    const source = values[quickSrc]!;
+    const destination = values[quickDst]!;
+    const given = values[Role.Protocol]!;
+    const protocol = given < 0 ? Protocol.Unknown : given;
+    let from = values[Role.SrcPort]!;
+    let to = values[Role.DstPort]!;
+    const startS = values[Role.Start]!;
+    const flags = values[Role.Flags]!;
+    const verdict = values[Role.Action]!;
+    if (protocol > 255 || from > 0xffff || to > 0xffff || startS > 0xffffffff || flags > 0xff) return false;
+    if (from === 0 && !hasPorts(protocol)) from = -1;
+    if (to === 0 && !hasPorts(protocol)) to = -1;
+    if (this.hasInterface && verdict !== RecordedVerdict.FirewallDeny) {
+      const observer = values[Role.Interface]!;
+      const time = startS < 0 ? 0 : startS;
+      if (this.observers.isDuplicate(4, protocol, source, from, destination, to, observer, time)) return true;
+    }
+    const row = batch.count;
+    batch.src[row] = source;
+    batch.dst[row] = destination;
+    batch.srcPort[row] = from;
+    batch.dstPort[row] = to;
+    batch.protocol[row] = protocol;
+    batch.packets[row] = values[Role.Packets]!;
+    batch.bytes[row] = values[Role.Bytes]!;
+    batch.timeUs[row] = startS < 0 ? NaN : startS * 1e6;
+    batch.recordedVerdict[row] = verdict;
+    const isTcp = protocol === 6 && flags >= 0;
+    const isSyn = isTcp && (flags & TcpFlag.Syn) !== 0;
+    batch.tcpFlags[row] = isTcp ? flags : TcpFlag.Absent;
+    batch.orientation[row] = !isSyn
+      ? Orientation.Unknown
+      : (flags & TcpFlag.Ack) === 0
+        ? Orientation.Original
+        : Orientation.Reply;
+    batch.orientedBy[row] = isSyn ? OrientedBy.Flags : OrientedBy.Assumed;
+    batch.line[row] = number;
+    batch.count = row + 1;
+    return true;
+  }
+
   /** Says which fields the records have, in their order, and what is missing among them. */
   setFields(names: readonly string[]): void {
     const { account } = this.context;
-    this.roles = Uint8Array.from(names, (name) => ROLES.get(name) ?? Role.None);
+    this.roles = rolesOf(names);
     this.columnCount = names.length;
+    this.quickRoles = quickRolesOf(this.roles);
+    this.quickSrc = this.quickRoles.includes(Role.PacketSrc) ? Role.PacketSrc : Role.Src;
+    this.quickDst = this.quickRoles.includes(Role.PacketDst) ? Role.PacketDst : Role.Dst;
+    this.hasInterface = this.quickRoles.includes(Role.Interface);
+    this.values.fill(-1);
+    this.values[Role.Action] = RecordedVerdict.None;
     this.starts.fill(0);
     this.ends.fill(0);
     const say = (limit: string): void => {
@@ -209,7 +388,7 @@ export class AwsVpcRecords {
     const verdict = this.isGiven(bytes, Role.Action) ? this.readAction(bytes) : RecordedVerdict.None;
 
     const observer =
-      ends[Role.Interface]! > 0 ? hashBytes(bytes, starts[Role.Interface]!, ends[Role.Interface]!) : NO_OBSERVER;
+      ends[Role.Interface]! > 0 ? nameOf(bytes, starts[Role.Interface]!, ends[Role.Interface]!) : NO_OBSERVER;
     this.append(protocol, srcPort, dstPort, packets, size, startS, flags, verdict, observer, number);
     return '';
   }
@@ -311,78 +490,52 @@ export class AwsVpcRecords {
 }
 
 const INVALID = -2;
+/** How many rows are prepared at once. */
+const PREPARED_ROWS = 512;
+/** `ACCE` and `REJE` as they lie in bytes. */
+const ACCE = 0x45434341;
+const REJE = 0x454a4552;
 
 function openAwsVpc(context: ReadContext): TraceDecoder {
   const { account } = context;
   const records = new AwsVpcRecords(context);
-  return createByteLineDecoder(context, (bytes, start, end, line, offset) => {
-    // Joined files have a header each, and none of them is a record.
-    if (records.takeHeader(bytes, start, end)) account.read--;
-    else records.take(bytes, start, end, 'line', line, offset);
-  });
+  return createByteLineDecoder(
+    context,
+    (bytes, start, end, line, offset) => {
+      // Joined files have a header each, and none of them is a record.
+      if (records.takeHeader(bytes, start, end)) account.read--;
+      else records.take(bytes, start, end, 'line', line, offset);
+    },
+    records,
+  );
 }
 
 function isAwsVpc({ lines, json }: Head): boolean {
   if (json !== undefined) return false;
   const fields = (lines[0] ?? '').split(' ').filter((field) => field !== '');
-  if (isAwsHeader(fields.map(normaliseField))) return true;
-  const status = fields[13];
-  if (fields.length === 14)
-    return fields[2]!.startsWith('eni-') && (status === 'OK' || status === 'NODATA' || status === 'SKIPDATA');
-  return inferFields(fields) !== undefined;
+  return isAwsHeader(fields.map(normaliseField)) || inferFields(fields) !== undefined;
 }
 
-/** True for names of which three at least are fields of a flow log. */
-export function isAwsHeader(names: readonly string[]): boolean {
-  let count = 0;
-  for (const name of names) if (KNOWN_FIELDS.has(name)) count++;
-  return count >= 3;
+/** Roles without the interface's addresses where the packet's own are there. Empty: not both addresses are there. */
+function quickRolesOf(roles: Uint8Array): Uint8Array {
+  const has = (role: Role): boolean => roles.includes(role);
+  // A role that two columns have is for the other reader.
+  for (let role: number = Role.Interface; role < Role.Count; role++)
+    if (roles.indexOf(role) !== roles.lastIndexOf(role)) return new Uint8Array(0);
+  if (!(has(Role.Src) || has(Role.PacketSrc)) || !(has(Role.Dst) || has(Role.PacketDst))) return new Uint8Array(0);
+  return new Uint8Array(roles).map((role) =>
+    (role === Role.Src && has(Role.PacketSrc)) || (role === Role.Dst && has(Role.PacketDst)) ? Role.None : role,
+  );
 }
 
-/** Names as in a format string or a header: `${pkt-srcaddr}`, `pkt_srcaddr` and `pkt-srcaddr` are one. */
-function splitFields(text: string): string[] {
-  return text
-    .split(' ')
-    .map((field) => normaliseField(field.trim()))
-    .filter((field) => field !== '');
-}
-
-/** The name of a field as AWS documents it: `${pkt_srcaddr}` and `pkt_srcaddr` are `pkt-srcaddr`. */
-export function normaliseField(field: string): string {
-  const name = field.startsWith('${') && field.endsWith('}') ? field.slice(2, -1) : field;
-  return name.replaceAll('_', '-');
-}
-
-/** The fields of a record without a header: what its values are by themselves, else the default of version 2. */
-function guessFields(text: string): readonly string[] {
-  const values = text.split(' ').filter((value) => value !== '');
-  return (values.length === 14 ? undefined : inferFields(values)) ?? DEFAULT_FIELDS.split(' ');
-}
-
-/** Only where each value shows what it is: any other number could be anything. */
-function inferFields(values: readonly string[]): readonly string[] | undefined {
-  const names: string[] = [];
-  if (values.length > 8) return undefined;
-  for (const value of values) {
-    const name = inferField(value, names);
-    if (name === undefined || names.includes(name)) return undefined;
-    names.push(name);
+/** A 32-bit name of an interface, never 0: four bytes at a time, as `takeRun` has them. */
+function nameOf(bytes: Uint8Array, start: number, end: number): number {
+  let name = 0;
+  for (let at = start; at < end; at += 4) {
+    let word = 0;
+    for (let index = 0; index < 4 && at + index < end; index++) word |= bytes[at + index]! << (index * 8);
+    name = Math.imul(name ^ word, 0x9e3779b1);
+    name ^= name >>> 15;
   }
-  return names.includes('interface-id') && names.includes('dstaddr') ? names : undefined;
-}
-
-function inferField(value: string, names: readonly string[]): string | undefined {
-  if (value.startsWith('eni-')) return 'interface-id';
-  if (value.includes(':') || value.split('.').length === 4) return names.includes('srcaddr') ? 'dstaddr' : 'srcaddr';
-  if (value === 'ACCEPT' || value === 'REJECT') return 'action';
-  if (value === 'OK' || value === 'NODATA' || value === 'SKIPDATA') return 'log-status';
-  const version = Number(value);
-  return names.length === 0 && version >= 2 && version <= 10 ? 'version' : undefined;
-}
-
-/** FNV-1a. */
-function hashBytes(bytes: Uint8Array, start: number, end: number): number {
-  let value = 0x811c9dc5;
-  for (let at = start; at < end; at++) value = Math.imul(value ^ bytes[at]!, 0x01000193);
-  return value >>> 0;
+  return name >>> 0;
 }

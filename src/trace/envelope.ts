@@ -61,6 +61,8 @@ export const ENVELOPES: readonly Wrapper[] = [
     keys({ records: each(keys({ data: { take: 'base64' } })) }),
     ({ top, all }) => top.has('records') && all.has('data') && hasSome(all, 'recordId', 'requestId'),
   ),
+  // What Firehose delivers to S3 of logs that are no JSON.
+  envelope('message', 'log', member('message'), ({ top }) => top.size === 1 && top.has('message')),
   envelope('journald', 'log', member('MESSAGE'), ({ top }) => hasAll(top, 'MESSAGE', '__CURSOR')),
   envelope(
     'gcp-log-entry',

@@ -2,7 +2,8 @@
 import { RecordedVerdict } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, increment } from './account.ts';
-import { AWS_LIMITS, AwsVpcRecords, isAwsHeader, NO_OBSERVER, normaliseField } from './aws-vpc.ts';
+import { isAwsHeader, normaliseField } from './aws-vpc-field.ts';
+import { AWS_LIMITS, AwsVpcRecords, NO_OBSERVER } from './aws-vpc.ts';
 import type { ReadContext } from './format.ts';
 import { INVALID, IPV6_BASE, parseField, UNKNOWN, Field } from './mapped-row.ts';
 import type { Assembler, Column } from './parquet.ts';

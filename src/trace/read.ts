@@ -125,7 +125,10 @@ async function* readInput(
     else yield* readMembers(bytes, options, member, depth);
     return;
   }
-  const asked = { asked: options.format, isMapped: mapping !== undefined };
+  const asked = {
+    asked: options.format ?? (options.fields === undefined ? undefined : AWS_VPC.name),
+    isMapped: mapping !== undefined,
+  };
   const found = await recogniseTrace(
     bytes,
     { formats: FORMATS, ...asked, account, member },

@@ -187,6 +187,7 @@ describe('cli', () => {
           ['replay', ...WITH, '--dialect', 'icmp=sometimes', 'flows.csv'],
           /icmp is one of by-ports-absent, always, never/,
         ],
+        [['replay', ...WITH, '--fields', 'version srcaddr', 'flows.log'], /neither dstaddr nor pkt-dstaddr/],
         [['replay', ...WITH, '--map', 'source=a', 'flows.csv'], /no field is called "source"/],
       ] as const) {
         const { code, stdout, stderr } = await bench.run(argv);

@@ -207,3 +207,91 @@ test('an address read from bytes is the one read from text', () => {
     { seed: SEED, numRuns: 2_000 },
   );
 });
+
+test('all fields of a version without a header are known by their number and the form of their values', async () => {
+  const fields = {
+    3: 'vpc-0a subnet-0b - 18 IPv4 10.1.0.1 10.1.0.2',
+    4: 'us-east-1 use1-az1 - -',
+    5: '- - egress 1',
+    7: '- - - - - - - - - -',
+    8: '-',
+    9: 'eni-0a',
+    10: '0',
+  };
+  let line = record({}).trim();
+  for (const [version, more] of Object.entries(fields)) {
+    line = `${version}${line.slice(line.indexOf(' '))} ${more}`;
+    const { account, rows } = await read(`${line}\n`);
+    assert.deepEqual([account.format, rows[0]?.src, rows[0]?.dst, rows[0]?.['tcpFlags']], ['aws-vpc', '10.1.0.1', '10.1.0.2', 18], version); // prettier-ignore
+  }
+  // The same number of fields in another order is not guessed at.
+  const { account } = await read(line.replace('vpc-0a subnet-0b', 'subnet-0b vpc-0a'));
+  assert.notEqual(account.used, 1);
+});
+
+test('Firehose: records in base64 and lines of messages are unwrapped', async () => {
+  const message = JSON.stringify({ message: record({}).trim() });
+  const lines = await read(`${message}\n${message.replace('10.0.0.2', '10.0.0.3')}\n`);
+  assert.deepEqual([lines.account.format, lines.rows.length], ['aws-vpc', 2]);
+  const data = Buffer.from(`${message}\n`).toString('base64');
+  const request = { requestId: 'r', timestamp: 1, records: [{ data }] };
+  const { account, rows } = await read(JSON.stringify(request));
+  assert.deepEqual([account.format, rows.length], ['aws-vpc', 1]);
+});
+
+test('the quick way reads what the general one reads: lines in every state', async () => {
+  // A blank before the line end keeps a line from the quick way.
+  const order = fc.constantFrom(
+    'version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status',
+    'interface-id pkt-srcaddr pkt-dstaddr srcaddr dstaddr dstport protocol tcp-flags start',
+    'dstaddr srcaddr x y dstport srcport protocol tcp-flags bytes z',
+    'srcaddr dstaddr srcaddr protocol',
+    'srcport dstport protocol interface-id start log-status',
+  );
+  const values: Readonly<Record<string, readonly string[]>> = {
+    'interface-id': ['eni-0a', 'eni-0b', 'eni-0a23456789abcdef0', '-', 'x'],
+    action: ['ACCEPT', 'REJECT', 'ACCEPT', '-', 'REJECTED', 'ACCEPS'],
+    'log-status': ['OK', 'OK', 'OK', 'NODATA', 'SKIPDATA', '-', 'OKAY'],
+    protocol: ['6', '17', '1', '255', '256', '-', '06', 'x'],
+    'tcp-flags': ['2', '18', '3', '0', '255', '256', '-'],
+    start: ['1700000000', '1700000060', '1700000900', '4294967295', '4294967296', '-', '1'],
+    end: ['1700000060', '-'],
+    srcport: ['0', '80', '65535', '65536', '-', '40000', '123456789012345', '1234567890123456'],
+    dstport: ['0', '443', '-', '8080', '1e3', '99999'],
+    packets: ['1', '99', '10000', '123456789', '9007199254740', '-', '-1'],
+  };
+  const addresses = ['10.0.0.1', '10.0.0.2', '172.31.255.255', '255.1.2.3', '1.2.3.4', '10.0.0.256', '10.0.0.01', '1.2.3', '1.2.3.4.5', '1..2.3', '1.2.3.4444', 'fd00::1', '-', '10.0.0.1x']; // prettier-ignore
+  // Usual values and gaps most of the time: a line has many.
+  const often = (list: readonly string[], usual: number): fc.Arbitrary<string> =>
+    fc.oneof(
+      { weight: 12, arbitrary: fc.constantFrom(...list.slice(0, usual)) },
+      { weight: 1, arbitrary: fc.constantFrom(...list) },
+    );
+  const value = (name: string): fc.Arbitrary<string> => {
+    if (name.endsWith('addr')) return often(addresses, 5);
+    return often(values[name] ?? ['2', '-', 'word', 'ü', 'x'.repeat(40)], 3);
+  };
+  const blank = fc.oneof(
+    { weight: 60, arbitrary: fc.constant(' ') },
+    { weight: 1, arbitrary: fc.constantFrom('  ', '\t', '') },
+  );
+  const input = order.chain((names) => {
+    const line = fc
+      .tuple(...names.split(' ').map((name) => fc.tuple(value(name), blank)))
+      .map((fields) => fields.map(([text, gap], index) => (index === 0 ? text : gap + text)).join(''));
+    return fc.tuple(fc.constant(names), fc.array(line, { minLength: 1, maxLength: 12 }));
+  });
+  let quick = 0;
+  const check = fc.asyncProperty(input, fc.constantFrom(7, 200, 65_536), async ([names, lines], chunkSize) => {
+    const options = { fields: names, format: 'aws-vpc', batchCapacity: 16, chunkSize };
+    const [fast, slow] = [await read(`${lines.join('\n')}\n`, options), await read(`${lines.join(' \n')} \n`, options)];
+    assert.deepEqual(fast.rows, slow.rows);
+    assert.deepEqual([...fast.account.skipped], [...slow.account.skipped]);
+    assert.deepEqual([...fast.account.malformed], [...slow.account.malformed]);
+    assert.deepEqual([...fast.account.unknownValues], [...slow.account.unknownValues]);
+    assert.deepEqual([fast.account.read, fast.account.lost], [slow.account.read, slow.account.lost]);
+    quick += fast.rows.length;
+  });
+  await fc.assert(check, { seed: SEED, numRuns: 250 });
+  assert.ok(quick > 100, String(quick));
+});
