@@ -293,7 +293,20 @@ test('generate writes a world whose expectations the engine meets, the same for 
     const replayed = await bench.run(['replay', ...manifests, '--fail-on', 'never', 'one/trace.pcap']);
     assert.equal(replayed.code, 0, replayed.stderr);
     assert.equal((await bench.run(['generate', '--pods', '1', '--out', 'three'])).code, 2);
-    assert.equal((await bench.run(['generate', '--connections', '5', '--out', 'three'])).code, 2);
+    const ten = await bench.run([
+      'generate',
+      '--connections',
+      '5',
+      '--shape',
+      'tenants',
+      '--pods',
+      '8',
+      '--policies',
+      '6',
+      '--out',
+      'three',
+    ]);
+    assert.match(ten.stdout, /trace.pcap: 50 packets of 5 connections/, ten.stderr);
   } finally {
     bench.remove();
   }
