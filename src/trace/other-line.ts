@@ -27,7 +27,12 @@ export function knowsSingleLines(format: TraceFormat, head: Head): boolean {
 
 /** True where one line by itself is recognised. */
 export function knowsLine(format: TraceFormat, line: string): boolean {
-  return format.isText && format.recognise(createHead(Buffer.from(line), true));
+  return format.isText && format.recognise(lineHead(line));
+}
+
+/** One line as an input of its own. */
+export function lineHead(line: string): Head {
+  return createHead(Buffer.from(line), true);
 }
 
 /** Passes the lines of `format` on, and comments. */

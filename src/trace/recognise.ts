@@ -10,7 +10,7 @@ import { DOCUMENT_KEYS, ENVELOPES } from './envelope.ts';
 import type { TraceFormat } from './format.ts';
 import { createHead, HEAD_SIZE, startsWith, type Head, type JsonKeys } from './head.ts';
 import type { LineMap } from './line-map.ts';
-import { knowsLine, knowsSingleLines, openOtherLineFilter } from './other-line.ts';
+import { knowsLine, knowsSingleLines, lineHead, openOtherLineFilter } from './other-line.ts';
 import { PREFIXES, WEAK_PREFIXES } from './prefix.ts';
 import { mayBeTar } from './tar.ts';
 import { Layer, mapLine, unwrapLayer, type Unwrapper, type Wrapper } from './wrapper.ts';
@@ -175,7 +175,8 @@ function voteByLine(head: Head, formats: readonly TraceFormat[]): Vote[] {
   const counts = new Map<TraceFormat, number>();
   if (head.text === '' || head.lines.length < 2) return [];
   for (const line of head.lines.slice(0, 50)) {
-    const format = formats.find((one) => one !== CSV && knowsLine(one, line));
+    const alone = lineHead(line);
+    const format = formats.find((one) => one.isText && one !== CSV && one.recognise(alone));
     if (format !== undefined) counts.set(format, (counts.get(format) ?? 0) + 1);
   }
   return [...counts].map(([format, count]) => ({ format, count })).sort((a, b) => b.count - a.count);
