@@ -6,7 +6,7 @@ import type { WritableFormat } from '../trace/write.ts';
 import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
 import { systemMessage } from './input.ts';
 import { type Io, type Sink, colorOf } from './terminal.ts';
-import { checkFields, readMapping, readTraces } from './trace-input.ts';
+import { checkFields, readMapping, readTraces, windowOf } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast convert --help`. */
 export interface ConvertFlags {
@@ -15,6 +15,8 @@ export interface ConvertFlags {
   readonly format?: string;
   readonly map?: string;
   readonly fields?: string;
+  readonly since?: string;
+  readonly until?: string;
   readonly maxMalformed: number;
   readonly explain?: true;
 }
@@ -53,6 +55,7 @@ export async function runConvert(inputs: readonly string[], flags: ConvertFlags,
         ...(flags.format !== undefined && { format: flags.format }),
         ...(mapping && { mapping }),
         ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
+        ...windowOf(flags),
       },
       io,
       async (batch) => {

@@ -98,7 +98,9 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     )
     .option('--top <n>', 'groups in a list of text and md output, or all', parseTop, DEFAULT_TOP)
     .option('--format <name>', 'trace format, instead of recognising it')
-    .option('--map <mapping>', 'CSV columns as FIELD=COLUMN,..., or a file of them')
+    .option('--map <mapping>', 'where fields come from: FIELD=COLUMN,... or a mapping file (docs/traces.md)')
+    .option('--since <time>', 'records from a time on: RFC 3339, 15m before the last one, or start+15m')
+    .option('--until <time>', 'records up to a time, as --since')
     .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
     .option(
       '--fail-on <condition>',
@@ -200,7 +202,9 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
       ]),
     )
     .option('--format <name>', 'trace format of the inputs, instead of recognising it')
-    .option('--map <mapping>', 'CSV columns as FIELD=COLUMN,..., or a file of them')
+    .option('--map <mapping>', 'where fields come from: FIELD=COLUMN,... or a mapping file (docs/traces.md)')
+    .option('--since <time>', 'records from a time on: RFC 3339, 15m before the last one, or start+15m')
+    .option('--until <time>', 'records up to a time, as --since')
     .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
     .option('--max-malformed <n>', 'malformed records that do not make the output incomplete', parseCount, 0)
     .option('--explain', 'say on stderr what became of every record of every input')

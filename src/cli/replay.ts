@@ -4,13 +4,15 @@ import type { ReplayFormat } from '../report/replay.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
 import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
-import { checkFields, readMapping, readTraces } from './trace-input.ts';
+import { checkFields, readMapping, readTraces, windowOf } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast replay --help`. */
 export interface ReplayFlags extends ClusterOptions {
   readonly format?: string;
   readonly map?: string;
   readonly fields?: string;
+  readonly since?: string;
+  readonly until?: string;
   readonly output: ReplayFormat;
   readonly top: number;
   readonly failOn?: readonly FailCondition[];
@@ -49,6 +51,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
       ...(flags.format !== undefined && { format: flags.format }),
       ...(mapping && { mapping }),
       ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
+      ...windowOf(flags),
     },
     io,
     (batch, account, from, to) => replay.add(batch, account, from, to),

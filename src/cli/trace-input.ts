@@ -2,12 +2,13 @@
 import { closeSync, createReadStream, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { Dictionary, FlowBatch } from '../model/flow.ts';
+import { createDictionary, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import type { RandomAccess } from '../trace/format.ts';
 import type { CsvField, CsvMapping } from '../trace/mapping.ts';
+import type { Bound, TimeWindow } from '../trace/window.ts';
 import { Refusal } from './exit.ts';
 import { readText, systemMessage } from './input.ts';
 import { type Io, colorOf } from './terminal.ts';
@@ -18,8 +19,21 @@ export interface TraceOptions {
   readonly mapping?: CsvMapping;
   /** Of `--fields`. */
   readonly fields?: string;
+  /** Bounds of time as given: `--since` and `--until`. */
+  readonly since?: string;
+  readonly until?: string;
   /** `given`: one trace after another, whole batches; else rows of all traces in the order of their times. */
   readonly order?: 'given';
+  /** For a reading before the one that was asked for. */
+  readonly progress?: 'none';
+}
+
+/** The bounds out of a command's flags. */
+export function windowOf({ since, until }: { readonly since?: string; readonly until?: string }): {
+  readonly since?: string;
+  readonly until?: string;
+} {
+  return { ...(since !== undefined && { since }), ...(until !== undefined && { until }) };
 }
 
 /** How reading ended. */
@@ -56,16 +70,24 @@ export async function readTraces(
     import('../trace/account.ts'),
     import('../trace/merge.ts'),
   ]);
+  const window = await readWindow(paths, options, io);
   const interrupt = new AbortController();
   const forget = io.onInterrupt(() => interrupt.abort());
-  const progress = createProgress(io);
+  const progress = createProgress(io, options.progress);
   const refusals: string[] = [];
   const inputs = paths.map((path) => {
     const account = createAccount(path);
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
     const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
     const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path));
-    const reading = { ...options, file: path, dictionary, account, ...(access && { randomAccess: access }) };
+    const reading = {
+      ...options,
+      file: path,
+      dictionary,
+      account,
+      ...(access && { randomAccess: access }),
+      ...(window && { window }),
+    };
     return { key: { account, size }, batches: readTrace(source, reading) };
   });
   try {
@@ -120,6 +142,44 @@ export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
     else throw new Refusal(`--map: no field is called "${key}"; there are ${CSV_FIELDS.join(', ')}, timeUnit`);
   }
   return { columns, ...(timeUnit && { timeUnit }), ...(kind && { kind }) };
+}
+
+/** The window of `--since` and `--until`; traces are read once more where a bound is counted from their own ends. */
+async function readWindow(paths: readonly string[], options: TraceOptions, io: Io): Promise<TimeWindow | undefined> {
+  if (options.since === undefined && options.until === undefined) return undefined;
+  const { parseBound, resolveWindow } = await import('../trace/window.ts');
+  const parse = (name: string, text: string | undefined): Bound | undefined => {
+    const bound = text === undefined ? undefined : parseBound(text);
+    if (text !== undefined && bound === undefined)
+      throw new Refusal(
+        `${name}: expected RFC 3339, a duration such as 15m or 1h30m before the last record, or start+15m; found "${text}"`,
+      );
+    return bound;
+  };
+  const since = parse('--since', options.since);
+  const until = parse('--until', options.until);
+  const extent = { firstUs: Infinity, lastUs: -Infinity };
+  if ([since, until].some((bound) => bound !== undefined && bound.from !== 'time')) {
+    if (paths.includes('-'))
+      throw new Refusal(
+        'stdin (-) can be read once: --since and --until take times there, not durations from the ends of the trace',
+      );
+    const { since: _since, until: _until, ...rest } = options;
+    const { accounts } = await readTraces(
+      paths,
+      createDictionary(),
+      { ...rest, order: 'given', progress: 'none' },
+      io,
+      () => {},
+    );
+    for (const { firstUs, lastUs } of accounts) {
+      if (firstUs < extent.firstUs) extent.firstUs = firstUs;
+      if (lastUs > extent.lastUs) extent.lastUs = lastUs;
+    }
+  }
+  const window = resolveWindow(since, until, extent);
+  if (window.fromUs > window.toUs) throw new Refusal('--since is later than --until: no record can be in between');
+  return window;
 }
 
 async function readRules(source: string, file: string, io: Io): Promise<CsvMapping> {
@@ -209,8 +269,11 @@ async function* interruptible(source: AsyncIterable<Uint8Array>, signal: AbortSi
   }
 }
 
-function createProgress(io: Io): { show(account: TraceAccount, size: number): void; clear(): void } {
-  if (!io.stderr.isTTY) return { show: () => {}, clear: () => {} };
+function createProgress(
+  io: Io,
+  progress: 'none' | undefined,
+): { show(account: TraceAccount, size: number): void; clear(): void } {
+  if (!io.stderr.isTTY || progress === 'none') return { show: () => {}, clear: () => {} };
   const start = performance.now();
   let next = start + PROGRESS_MS;
   let isShown = false;

@@ -35,6 +35,7 @@ import { readableNames as readableFormatNames, recogniseTrace } from './recognis
 import { isTar, mayBeTar, readTar } from './tar.ts';
 import { TCPDUMP_TEXT } from './tcpdump-text.ts';
 import { ULOGD_JSON } from './ulogd-json.ts';
+import { keepWindow, type TimeWindow } from './window.ts';
 import { ZEEK, ZEEK_JSON } from './zeek.ts';
 
 /** What a caller says about one input. */
@@ -53,6 +54,8 @@ export interface ReadOptions {
   readonly fields?: string;
   /** The same bytes as the source, where they can be read anywhere: Parquet is then read without holding the file. */
   readonly randomAccess?: RandomAccess;
+  /** Records outside are skipped as `outside-window`. */
+  readonly window?: TimeWindow;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
 }
@@ -144,7 +147,8 @@ async function* readInput(
       isPlainFile && options.randomAccess !== undefined ? options.randomAccess : await collect(stream, account);
     if (file === undefined) return;
     const context = { batch, dictionary, account, head, mapping, fields: options.fields };
-    for await (const _ of format.openFile(context, file)) yield* handOut(batch, ALL_READY, account, 'all');
+    for await (const _ of format.openFile(context, file))
+      yield* handOut(batch, ALL_READY, account, 'all', options.window);
     if (isPlainFile) account.bytes = file.byteLength;
     return;
   }
@@ -158,7 +162,7 @@ async function* readInput(
   noteFormat(account, format, member);
   const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
   const decoder = format.open({ batch, dictionary, account, head, mapping, fields: options.fields });
-  yield* pump(stream.read(), decoder, batch, account);
+  yield* pump(stream.read(), decoder, batch, account, options.window);
 }
 
 /** For rows that nobody holds back. */
@@ -245,6 +249,7 @@ async function* pump(
   decoder: TraceDecoder,
   batch: FlowBatch,
   account: TraceAccount,
+  window: TimeWindow | undefined,
 ): AsyncGenerator<FlowBatch> {
   /** The record that is cut by a chunk's end: `tail[0, tailLength)`, in a buffer that grows by doubling. */
   let tail = new Uint8Array(1 << 16);
@@ -262,7 +267,7 @@ async function* pump(
         for (;;) {
           done = decoder.decode(tail, done, length);
           if (batch.count < batch.capacity || hasStopped(decoder)) break;
-          yield* handOut(batch, decoder, account, 'full');
+          yield* handOut(batch, decoder, account, 'full', window);
         }
         if (done >= tailLength) {
           at += done - tailLength;
@@ -276,7 +281,7 @@ async function* pump(
       while (at < chunk.length && !hasStopped(decoder)) {
         at = decoder.decode(chunk, at, chunk.length);
         if (batch.count < batch.capacity) break;
-        yield* handOut(batch, decoder, account, 'full');
+        yield* handOut(batch, decoder, account, 'full', window);
       }
       if (hasStopped(decoder)) break;
       if (at < chunk.length) {
@@ -286,13 +291,13 @@ async function* pump(
         tailLength = rest;
       }
       // What is learnt later may change rows that wait: handed out by chunks, the result would depend on their size.
-      if (decoder.willHandOut === undefined) yield* handOut(batch, decoder, account, 'ready');
+      if (decoder.willHandOut === undefined) yield* handOut(batch, decoder, account, 'ready', window);
     }
     if (!hasStopped(decoder)) {
-      if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full');
+      if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full', window);
       decoder.finish(tail, 0, tailLength);
     }
-    yield* handOut(batch, decoder, account, 'all');
+    yield* handOut(batch, decoder, account, 'all', window);
   } finally {
     // Only where the consumer stopped early.
     if (batch.count > 0) increment(account.skipped, 'not-delivered', batch.count);
@@ -310,19 +315,24 @@ function* handOut(
   decoder: TraceDecoder,
   account: TraceAccount,
   extent: 'ready' | 'full' | 'all',
+  window: TimeWindow | undefined,
 ): Generator<FlowBatch> {
   const held = batch.count;
   let count = decoder.countReady?.() ?? held;
   if (extent === 'full') count = Math.max(count, held >> 1);
   if (extent === 'all') count = held;
   if (count === 0) return;
-  batch.count = count;
-  account.used += count;
-  noteTimes(batch, account);
-  noteLines(batch, account);
   decoder.willHandOut?.(count);
+  const kept = window === undefined ? count : keepWindow(batch, count, window);
+  if (kept < count) increment(account.skipped, 'outside-window', count - kept);
+  batch.count = kept;
+  account.used += kept;
+  if (kept > 0) {
+    noteTimes(batch, account);
+    noteLines(batch, account);
+  }
   try {
-    yield batch;
+    if (kept > 0) yield batch;
   } finally {
     batch.count = held - count;
     moveToFront(batch, count, held - count);
