@@ -40,6 +40,16 @@ export const enum GroupSum {
   Stride = 12,
 }
 
+/** What the tracker keeps for us with each connection: (group + 1) << 6 | what was recorded; 0 = not judged yet. */
+export const enum Data {
+  GroupShift = 6,
+  RecordedMask = 63,
+  /** `Recorded`, and above it twice two bits: 1 = a cloud firewall accepted, 2 = rejected; the same of staged policies. */
+  PolicyMask = 3,
+  FirewallShift = 2,
+  PendingShift = 4,
+}
+
 /** Groups that stand for connections beyond the limit: partial x baseline x candidate verdict. */
 export const OVERFLOW_GROUPS = 18;
 
@@ -48,18 +58,41 @@ export function overflowGroup(partial: number, baseline: Verdict, candidate: Ver
   return partial * 9 + baseline * 3 + candidate;
 }
 
+/** The arrays of a group table. */
+export interface GroupArrays {
+  /** [groups x 8], see `GroupKey`. */
+  readonly keys: Int32Array;
+  /** [groups x 8], see `GroupSum`. */
+  readonly sums: Float64Array;
+  /** [a power of two] group, or -1. */
+  readonly slots: Int32Array;
+}
+
+/** Makes larger arrays in place of others: keys and sums keep their contents, slots need not. */
+export type GroupStorage = (groups: number, slots: number, old: GroupArrays | undefined) => GroupArrays;
+
 /** The table; `key` is filled by the caller before `intern`. */
 export class GroupTable {
   readonly key: Int32Array = new Int32Array(GroupKey.Stride);
   count: number = OVERFLOW_GROUPS;
-  keys: Int32Array = new Int32Array(1024 * GroupKey.Stride);
-  sums: Float64Array = new Float64Array(1024 * GroupSum.Stride);
-  private slots = new Int32Array(2048).fill(-1);
+  keys: Int32Array;
+  sums: Float64Array;
+  slots: Int32Array;
   /** Most groups before pooling begins. */
   private readonly limit: number;
+  private readonly storage: GroupStorage;
+  private groupCapacity = 1024;
+  private slotCapacity = 2048;
 
-  constructor(limit: number) {
+  constructor(limit: number, storage: GroupStorage = takeArrays) {
     this.limit = limit + OVERFLOW_GROUPS;
+    this.storage = storage;
+    ({
+      keys: this.keys,
+      sums: this.sums,
+      slots: this.slots,
+    } = storage(this.groupCapacity, this.slotCapacity, undefined));
+    this.slots.fill(-1);
     for (let group = 0; group < OVERFLOW_GROUPS; group++) {
       this.keys[group * GroupKey.Stride + GroupKey.Decision] = group % 3;
       this.keys[group * GroupKey.Stride + GroupKey.Baseline] = Math.trunc(group / 3) % 3;
@@ -86,11 +119,25 @@ export class GroupTable {
     if (this.count >= (reserve === 'pool' ? this.limit * 2 : this.limit)) return -1;
     const group = this.count++;
     slots[slot] = group;
-    if (group * GroupKey.Stride === keys.length) this.grow();
+    if (group === this.groupCapacity) {
+      this.groupCapacity *= 2;
+      this.renew();
+    }
     this.keys.set(key, group * GroupKey.Stride);
     this.clear(group);
-    if (this.count * 2 > slots.length) this.rehash();
+    if (this.count * 2 > this.slotCapacity) this.rehash();
     return group;
+  }
+
+  /** True where a new key finds no room outside the reserve. */
+  get isFull(): boolean {
+    return this.count >= this.limit;
+  }
+
+  /** The arrays anew, where the storage has moved or more is wanted. */
+  renew(): void {
+    const { groupCapacity, slotCapacity } = this;
+    ({ keys: this.keys, sums: this.sums, slots: this.slots } = this.storage(groupCapacity, slotCapacity, this));
   }
 
   private clear(group: number): void {
@@ -100,24 +147,17 @@ export class GroupTable {
     this.sums[at + GroupSum.LastUs] = NaN;
   }
 
-  private grow(): void {
-    const keys = new Int32Array(this.keys.length * 2);
-    keys.set(this.keys);
-    this.keys = keys;
-    const sums = new Float64Array(this.sums.length * 2);
-    sums.set(this.sums);
-    this.sums = sums;
-  }
-
   private rehash(): void {
-    const slots = new Int32Array(this.slots.length * 2).fill(-1);
+    this.slotCapacity *= 2;
+    this.renew();
+    const { slots, keys } = this;
+    slots.fill(-1);
     const mask = slots.length - 1;
     for (let group = OVERFLOW_GROUPS; group < this.count; group++) {
-      let slot = hashKey(this.keys, group * GroupKey.Stride) & mask;
+      let slot = hashKey(keys, group * GroupKey.Stride) & mask;
       while (slots[slot]! >= 0) slot = (slot + 1) & mask;
       slots[slot] = group;
     }
-    this.slots = slots;
   }
 }
 
@@ -133,6 +173,15 @@ export function gravePair(
   const at = group * GroupSum.Stride + allowSum;
   const excess = Math.max(0, -sums[at]!);
   return { allow: sums[at]! + excess, deny: sums[at + 1]! - excess };
+}
+
+function takeArrays(groups: number, slots: number, old: GroupArrays | undefined): GroupArrays {
+  const keys = new Int32Array(groups * GroupKey.Stride);
+  const sums = new Float64Array(groups * GroupSum.Stride);
+  if (old === undefined) return { keys, sums, slots: new Int32Array(slots) };
+  keys.set(old.keys);
+  sums.set(old.sums);
+  return { keys, sums, slots: slots === old.slots.length ? old.slots : new Int32Array(slots) };
 }
 
 function hashKey(words: Int32Array, offset: number): number {

@@ -44,7 +44,7 @@ export function orientByPorts(
 }
 
 /** Does the snapshot say that this endpoint listens on this port? */
-function listens(program: Program, endpoint: number, protocol: number, port: number): boolean {
+export function listens(program: Program, endpoint: number, protocol: number, port: number): boolean {
   if (endpoint < 0) return false;
   const at = endpoint * Endpoint.Stride;
   const kind = program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask;

@@ -10,8 +10,10 @@ import type { GroupEndpoint } from './result.ts';
 
 /** Interns parties of one replay. */
 export interface PartyTable {
-  /** The party of an endpoint; `address` is asked for where the endpoint stands for many. */
-  ofEndpoint(endpoint: number, family: number, word: number, address: () => AddressText | undefined): number;
+  /** The party at an address, or, family 0, of an endpoint without one. */
+  ofEndpoint(endpoint: number, family: number, word: number): number;
+  /** True where an address has been given a party. Pods have theirs by their workload, and are not asked for here. */
+  hasAddress(family: number, word: number): boolean;
   /** The workload of pods of the snapshot, by index; all are taken as touched. */
   ofPods(pods: readonly number[]): number;
   ofService(index: number, address: AddressText | undefined): number;
@@ -24,9 +26,13 @@ export interface PartyTable {
 }
 
 /** A table for the pods, nodes and Services of a Program. */
-export function createParties(program: Program): PartyTable {
+export function createParties(
+  program: Program,
+  addressOf: (family: number, word: number) => AddressText | undefined,
+): PartyTable {
   const { snapshot } = program.source;
-  const parties: GroupEndpoint[] = [];
+  // Parties at addresses are many, and few of them are printed: the object is made when it is asked for.
+  const parties: (GroupEndpoint | (() => GroupEndpoint))[] = [];
   const ids = new Map<string, number>();
   const byAddress4 = new Map<number, number>();
   const byAddress6 = new Map<number, number>();
@@ -52,17 +58,18 @@ export function createParties(program: Program): PartyTable {
 
   return {
     touched,
-    get: (party) => parties[party]!,
-    ofEndpoint(endpoint, family, word, address) {
+    get(party) {
+      const known = parties[party]!;
+      return typeof known === 'function' ? (parties[party] = known()) : known;
+    },
+    hasAddress: (family, word) => (family === 4 ? byAddress4 : byAddress6).has(word),
+    ofEndpoint(endpoint, family, word) {
       const at = endpoint * Endpoint.Stride;
       const kind = program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask;
       const object = program.endpoints[at + Endpoint.Object]!;
       if (kind === EndpointKind.Pod) return ofPod(object);
-      const byAddress = family === 4 ? byAddress4 : byAddress6;
-      const known = family === 0 ? undefined : byAddress.get(word);
-      if (known !== undefined) return known;
-      const text = address();
-      const id = intern(`a${kind},${object},${text ?? ''}`, () => {
+      const make = (): GroupEndpoint => {
+        const text = addressOf(family, word);
         const place = text === undefined ? {} : { address: text };
         if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', ...place };
         if (kind === EndpointKind.Service) {
@@ -71,8 +78,14 @@ export function createParties(program: Program): PartyTable {
         }
         if (text === undefined) return { kind: 'described', name: 'outside' };
         return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', address: text };
-      });
-      if (family !== 0) byAddress.set(word, id);
+      };
+      if (family === 0) return intern(`a${kind},${object}`, make);
+      const byAddress = family === 4 ? byAddress4 : byAddress6;
+      let id = byAddress.get(word);
+      if (id === undefined) {
+        id = parties.push(make) - 1;
+        byAddress.set(word, id);
+      }
       return id;
     },
     ofPods: (pods) => pods.map(ofPod)[0]!,

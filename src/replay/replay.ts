@@ -26,11 +26,13 @@ import { pendingVerdict } from '../model/recorded-policy.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
+import { Clock, type TickSource } from '../track/clock.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
-import { createTracker, type Tracker } from '../track/tracker.ts';
-import { GroupKey, GroupSum, GroupTable, overflowGroup } from './group.ts';
+import { TableTracker } from '../track/tracker.ts';
+import { Data, GroupKey, GroupSum, GroupTable, overflowGroup, OVERFLOW_GROUPS } from './group.ts';
 import { createJudge, type Judge, type Question } from './judgement.ts';
-import { type Guess, orientByPorts } from './orient.ts';
+import { createKernel, type Kernel } from './kernel.ts';
+import { type Guess, listens, orientByPorts } from './orient.ts';
 import { createParties, type PartyTable } from './party.ts';
 import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
@@ -52,6 +54,8 @@ export interface ReplayOptions {
    * for; what is still too much is summed by verdict.
    */
   readonly groupLimit?: number;
+  /** `plain`: every row goes through TypeScript, the reference. Else the WASM kernel takes what it can. */
+  readonly kernel?: 'plain' | 'wasm';
 }
 
 /** A replay under way. */
@@ -61,6 +65,8 @@ export interface Replay {
    * several files are given in the order of their times.
    */
   add(batch: FlowBatch, account: TraceAccount, from?: number, to?: number): void;
+  /** Rows that the WASM kernel took so far; the others went through TypeScript. */
+  readonly rowsByKernel: number;
   /** The result so far. */
   finish(accounts: readonly TraceAccount[]): ReplayResult;
 }
@@ -71,16 +77,6 @@ export const DEFAULT_GROUP_LIMIT = 20_000;
 /** Begins a replay. */
 export function createReplay(options: ReplayOptions): Replay {
   return new Replaying(options);
-}
-
-/** What the tracker keeps for us with each connection: (group + 1) << 6 | what was recorded; 0 = not judged yet. */
-const enum Data {
-  GroupShift = 6,
-  RecordedMask = 63,
-  /** `Recorded`, and above it twice two bits: 1 = a cloud firewall accepted, 2 = rejected; the same of staged policies. */
-  PolicyMask = 3,
-  FirewallShift = 2,
-  PendingShift = 4,
 }
 
 /** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
@@ -117,7 +113,18 @@ class Replaying implements Replay {
   private readonly options: ReplayOptions;
   /** Of the row that `groupOf` saw last: does its record contradict the snapshot? */
   private isDisputed = false;
-  private readonly tracker: Tracker;
+  private readonly clock = new Clock();
+  /** The tick of the row in hand. */
+  private readonly now: { tick: number; setBack: number } & TickSource = {
+    tick: 0,
+    setBack: 0,
+    advance(): number {
+      return this.tick;
+    },
+  };
+  private readonly kernel: Kernel | undefined;
+  rowsByKernel = 0;
+  private readonly tracker: TableTracker;
   private readonly groups: GroupTable;
   private readonly placer: Placer;
   private readonly judge: Judge;
@@ -145,29 +152,71 @@ class Replaying implements Replay {
     this.options = options;
     this.program = options.program;
     this.dictionary = options.dictionary;
-    this.tracker = createTracker({
-      isTcpLoose: options.mode !== 'connections',
-      ...(options.conntrackMax !== undefined && { limit: options.conntrackMax }),
-    });
-    this.groups = new GroupTable(options.groupLimit ?? DEFAULT_GROUP_LIMIT);
     this.placer = createPlacer(options.program, options.dictionary);
+    const { placer } = this;
+    this.parties = createParties(options.program, (family, word) => placer.address(family, word));
+    const groupLimit = options.groupLimit ?? DEFAULT_GROUP_LIMIT;
+    const { program, baseline, mode, conntrackMax } = options;
+    // A full table gives up entries by rules of its own, and without a table there is nothing to be quick about.
+    if (options.kernel !== 'plain' && mode !== 'stateless' && conntrackMax === undefined)
+      this.kernel = createKernel({
+        program,
+        baseline,
+        mode,
+        groupMost: groupLimit * 2 + OVERFLOW_GROUPS,
+        others: this.parties.ofOthers(),
+      });
+    const { kernel } = this;
+    this.tracker = new TableTracker({
+      isTcpLoose: mode !== 'connections',
+      clock: this.now,
+      ...(conntrackMax !== undefined && { limit: conntrackMax }),
+      ...(kernel && { storage: kernel.tableStorage }),
+    });
+    this.groups = new GroupTable(groupLimit, kernel?.groupStorage);
+    kernel?.attach(this.tracker, this.groups);
     this.judge = createJudge(options.program, options.dictionary, this.placer);
     this.baseline = options.baseline && createJudge(options.baseline, options.dictionary, this.placer);
-    this.parties = createParties(options.program);
     this.nodePorts = indexNodePorts(options.program.source.snapshot);
   }
 
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
-    const { mode } = this.options;
-    for (let row = from; row < to; row++) {
-      if (mode === 'stateless') this.addStateless(batch, row, account);
-      else if (batch.kind[row] === RecordKind.Aggregate)
-        this.openAlone(batch, row, account, this.orientRecord(batch, row));
-      else if (batch.family[row] === 0) this.addNameless(batch, row, account);
-      else if (batch.kind[row] === RecordKind.Packet) this.addPacket(batch, row, account);
-      else this.addRecord(batch, row, account);
-    }
+    const { kernel, clock, now } = this;
+    if (kernel !== undefined) this.addStaged(kernel, batch, account, from, to);
+    else
+      for (let row = from; row < to; row++) {
+        now.tick = clock.advance(batch.timeUs[row]!);
+        now.setBack = clock.setBack;
+        this.addRow(batch, row, account);
+      }
     this.counters.rows += to - from;
+  }
+
+  /** The kernel takes what it knows; what it stops at goes through TypeScript. */
+  private addStaged(kernel: Kernel, batch: FlowBatch, account: TraceAccount, from: number, to: number): void {
+    const { clock, now, tracker } = this;
+    for (let first = from; first < to;) {
+      const count = kernel.stage(batch, first, to, clock);
+      now.setBack = kernel.setBack;
+      tracker.catchUp();
+      this.rowsByKernel += count;
+      for (let lane = 0; (lane = kernel.take(lane, count)) < count; lane++) {
+        this.rowsByKernel--;
+        now.tick = kernel.tickOf(lane);
+        this.addRow(batch, first + lane, account);
+      }
+      first += count;
+    }
+    kernel.drainOriented(this.counters.oriented);
+  }
+
+  private addRow(batch: FlowBatch, row: number, account: TraceAccount): void {
+    if (this.options.mode === 'stateless') this.addStateless(batch, row, account);
+    else if (batch.kind[row] === RecordKind.Aggregate)
+      this.openAlone(batch, row, account, this.orientRecord(batch, row));
+    else if (batch.family[row] === 0) this.addNameless(batch, row, account);
+    else if (batch.kind[row] === RecordKind.Packet) this.addPacket(batch, row, account);
+    else this.addRecord(batch, row, account);
   }
 
   finish(accounts: readonly TraceAccount[]): ReplayResult {
@@ -350,6 +399,22 @@ class Replaying implements Replay {
       return;
     }
     tracker.setData(tracker.entry, dataOf(group, recorded));
+    if (this.kernel !== undefined && partial === 0 && guess.orientation === Orientation.Original)
+      this.remember(this.kernel, batch, row, group);
+  }
+
+  /** Lets the kernel open the next connection of the same ends and port by itself, where nothing but those decided. */
+  private remember(kernel: Kernel, batch: FlowBatch, row: number, group: number): void {
+    const { program, dictionary } = this;
+    const protocol = batch.protocol[row]!;
+    if (batch.kind[row] !== RecordKind.Packet || (protocol !== Protocol.Tcp && protocol !== Protocol.Udp)) return;
+    if ((batch.srcEndpoint[row]! | batch.dstEndpoint[row]!) !== 0 || batch.preDstPort[row]! >= 0) return;
+    const family = batch.family[row]!;
+    const source = endpointOf(program, dictionary, family, batch.src[row]!);
+    // Whether a node or a Service sends from a port that it listens on, only TypeScript knows.
+    if ((program.endpoints[source * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) >= EndpointKind.Node) return;
+    const destination = endpointOf(program, dictionary, family, batch.dst[row]!);
+    kernel.remember(batch, row, group, source, listens(program, destination, protocol, batch.dstPort[row]!));
   }
 
   private openGroup(
@@ -402,29 +467,37 @@ class Replaying implements Replay {
     const target = this.targetOf(question);
     const via = target.via >= 0 ? target.via : this.viaOf(batch, row, orientation);
     const { key } = groups;
-    key[GroupKey.Source] = this.partyOf(source);
-    key[GroupKey.Destination] = target.party >= 0 ? target.party : this.partyOf(destination);
     key[GroupKey.Port] = (question.protocol << 17) | (target.port + 1);
     key[GroupKey.Icmp] = question.icmp;
     key[GroupKey.Decision] = decision;
     key[GroupKey.Baseline] = baseline;
     key[GroupKey.Flags] = ((via + 1) << 1) | partial;
     const before = groups.count;
-    let group = groups.intern();
-    if (group < 0) group = this.pool(source, destination);
+    let group = -1;
+    // An outside address is named only where a group may be made for it: there may be more of them than memory.
+    if (!groups.isFull || (this.isKnown(source) && (target.party >= 0 || this.isKnown(destination)))) {
+      key[GroupKey.Source] = this.partyOf(source);
+      key[GroupKey.Destination] = target.party >= 0 ? target.party : this.partyOf(destination);
+      group = groups.intern();
+    }
+    if (group < 0) group = this.pool(source, destination, target.party);
     if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
     if (groups.count > before) this.samples[group] = { question, file: account.file, line: batch.line[row]! };
     return group;
   }
 
   /** The group of the key with outside addresses left out of it. */
-  private pool(source: Place, destination: Place): number {
+  private pool(source: Place, destination: Place, target: number): number {
     const { groups, parties } = this;
     const { key } = groups;
-    if (this.isStranger(source)) key[GroupKey.Source] = parties.ofOthers();
-    if (this.isStranger(destination) && key[GroupKey.Destination] === this.partyOf(destination))
-      key[GroupKey.Destination] = parties.ofOthers();
+    key[GroupKey.Source] = this.isStranger(source) ? parties.ofOthers() : this.partyOf(source);
+    if (target >= 0) key[GroupKey.Destination] = target;
+    else key[GroupKey.Destination] = this.isStranger(destination) ? parties.ofOthers() : this.partyOf(destination);
     return groups.intern('pool');
+  }
+
+  private isKnown(place: Place): boolean {
+    return !this.isStranger(place) || (place.kind === 'address' && this.parties.hasAddress(place.family, place.word));
   }
 
   private isStranger(place: Place): boolean {
@@ -507,15 +580,15 @@ class Replaying implements Replay {
   }
 
   private partyOf(place: Place): number {
-    const { parties, placer, program, dictionary } = this;
+    const { parties, program, dictionary } = this;
     switch (place.kind) {
-      case 'address':
-        return parties.ofEndpoint(
-          endpointOf(program, dictionary, place.family, place.word),
-          place.family,
-          place.word,
-          () => placer.address(place.family, place.word),
-        );
+      case 'address': {
+        const { family, word } = place;
+        const endpoint = endpointOf(program, dictionary, family, word);
+        const party = parties.ofEndpoint(endpoint, family, word);
+        this.kernel?.learnParty(endpoint, family, word, party);
+        return party;
+      }
       case 'pods':
         return parties.ofPods(place.pods);
       case 'described':

@@ -119,19 +119,15 @@ export interface PendingComparison {
   readonly undecidable: number;
 }
 
-/** What connection tracking went through. */
+/** What became of a connection table with a limit. Without one nothing is refused. */
 export interface TrackingReport {
-  /** Most connections held at one time. */
-  readonly peak: number;
-  /** Connections that ended by timeout, RST or FIN before the trace did. */
-  readonly expired: number;
-  /**
-   * With a limit: packets that would have opened a connection and found the table full (their records are among `invalid`
-   * as `table-full`), and closing connections put out early.
-   */
+  /** Openings that found the table full. */
   readonly refused: number;
+  /** Closing connections that a full table gave up before their time. */
   readonly evicted: number;
+  /** `nf_conntrack_max` as given, and the most entries ever held; absent without a limit. */
   readonly limit?: number;
+  readonly peak?: number;
 }
 
 /** Pods of a workload that no record touched. */

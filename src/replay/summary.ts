@@ -99,11 +99,9 @@ export function summarize(input: SummaryInput): ReplayResult {
     ungrouped: overflow.verdicts(),
     disagreements: counters.disagreements,
     tracking: {
-      peak: tracker.peak,
-      expired: tracker.expired,
       refused: tracker.refused,
       evicted: tracker.evicted,
-      ...(options.conntrackMax !== undefined && { limit: options.conntrackMax }),
+      ...(options.conntrackMax !== undefined && { limit: options.conntrackMax, peak: tracker.peak }),
     },
     untouched: listUntouched(input),
     pods: countPods(input),

@@ -321,7 +321,7 @@ function apartLines(page: Page): string[] {
   if (tracking.limit !== undefined)
     rows.push([
       'conntrack',
-      `table of ${formatCount(tracking.limit)}, peak ${formatCount(tracking.peak)}: ${formatCounted(tracking.refused, 'opening packet')} found it full, ${formatCount(tracking.evicted)} closing ones were put out early`,
+      `table of ${formatCount(tracking.limit)}, peak ${formatCount(tracking.peak ?? 0)}: ${formatCounted(tracking.refused, 'opening packet')} found it full, ${formatCount(tracking.evicted)} closing ones were put out early`,
     ]);
   if (rows.length === 0) return [];
   const width = Math.max(...rows.map(([name]) => name.length));

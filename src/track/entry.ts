@@ -1,7 +1,8 @@
 /**
- * The layout of one connection in the tracker's table: eight 32-bit words. The key words hold the connection in one
- * normal form for both directions; everything that the protocols remember fits in the bits of the meta word, so that a
- * packet touches half a cache line.
+ * The layout of one connection in the tracker's table: six 32-bit words, 40 bytes a connection where three slots of five are
+ * taken. The key words hold the connection in one normal form for both directions; what the protocols remember fits in the
+ * bits of the meta word. Only SCTP needs more, its verification tags, and has them in a table beside.
+ * The WASM kernel is compiled from the same enums.
  */
 
 /** Words of an entry. */
@@ -18,13 +19,18 @@ export const enum Word {
   Expiry = 4,
   /** The caller's word. */
   Data = 5,
-  /** SCTP: verification tag of packets in the original direction. UDP: the tick after which replies make a stream. */
-  TagOriginal = 6,
-  /** SCTP: verification tag of packets in the reply direction. */
-  TagReply = 7,
+  Count = 6,
 }
 
-/** Bits of `Word.Meta`. TCP and SCTP share bits 18 to 24. */
+/** Words of an entry in the table of SCTP's verification tags. */
+export const enum Tag {
+  /** Tag of packets in the original direction, in the reply direction. */
+  Original = 0,
+  Reply = 1,
+  Count = 2,
+}
+
+/** Bits of `Word.Meta`. TCP and SCTP share the bits from 14 on; UDP has its own, `UdpMeta`. */
 export const enum Meta {
   ProtocolMask = 0xff,
   Ipv6 = 1 << 8,
@@ -61,8 +67,14 @@ export const enum Meta {
   TagsUnknown = 1 << 22,
 }
 
-/** Words an entry occupies, as a shift. */
-export const ENTRY_SHIFT = 3;
+/** UDP's bits of `Word.Meta`, where others have their state. */
+export const enum UdpMeta {
+  /** Lower bits of the tick at which the connection began. */
+  BeginShift = 14,
+  BeginMask = 0x1ffff,
+  /** A packet has come later than the time after which replies make a stream. */
+  Aged = 1 << 31,
+}
 
 /** What a protocol's step did with a packet; the table acts on it. */
 export const enum Outcome {
@@ -77,4 +89,35 @@ export const enum Outcome {
   Kill = 4,
   /** Invalid for its verification tag. */
   InvalidTag = 5,
+}
+
+/** Slots of the timeout table; TCP and SCTP states follow one another from their base. */
+export const enum Timer {
+  Tcp = 0,
+  Sctp = 10,
+  TcpUnanswered = 19,
+  Udp = 20,
+  UdpStream = 21,
+  Icmp = 22,
+  Icmpv6 = 23,
+  Generic = 24,
+  Gre = 25,
+  GreStream = 26,
+  /** Least silence after which a connection known from records other than packets ends. */
+  Record = 27,
+  TcpRecord = 28,
+  Count = 29,
+}
+
+/** What a table remembers beside its words, for whoever works on the same memory. */
+export const enum TableState {
+  /** Capacity - 1. */
+  Mask = 0,
+  /** Entries that are not empty, and how many may be before the table grows. */
+  Used = 1,
+  UsedMost = 2,
+  Count = 3,
+  Peak = 4,
+  Expired = 5,
+  Size = 6,
 }

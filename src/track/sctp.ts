@@ -4,7 +4,7 @@
  * number, and ABORT and SHUTDOWN COMPLETE may carry either side's tag (rules CT-53, CT-55).
  */
 import { ConnectionDirection } from './state.ts';
-import { Meta, Outcome, Word } from './entry.ts';
+import { Meta, Outcome, Tag, Word } from './entry.ts';
 
 /** States of an SCTP entry, numbered as the kernel does. */
 export const enum SctpState {
@@ -77,12 +77,14 @@ export function isSctpBundle(chunks: number): boolean {
 }
 
 /**
- * Applies one packet to the entry at `at`; an entry in state NONE is new and unconfirmed. Chunks before the one that
+ * Applies one packet to the entry at `at`, with its tags at `tagsAt`; an entry in state NONE is new and unconfirmed. Chunks before the one that
  * makes a packet invalid have had their effect, as in the kernel.
  */
 export function stepSctp(
   words: Int32Array,
   at: number,
+  tags: Int32Array,
+  tagsAt: number,
   direction: number,
   chunks: number,
   tag: number,
@@ -100,15 +102,15 @@ export function stepSctp(
       if (TABLE[type * 9] === SctpState.None) return Outcome.Invalid; // CT-51: DATA, SACK, ... open nothing
       if (chunk === SctpChunk.Init) {
         if (tag !== 0) return Outcome.InvalidTag; // CT-52
-        words[at + Word.TagReply] = initTag;
-      } else if (chunk === SctpChunk.Heartbeat) words[at + Word.TagOriginal] = tag;
-      else if (chunk === SctpChunk.ShutdownAck) words[at + Word.TagReply] = tag;
+        tags[tagsAt + Tag.Reply] = initTag;
+      } else if (chunk === SctpChunk.Heartbeat) tags[tagsAt + Tag.Original] = tag;
+      else if (chunk === SctpChunk.ShutdownAck) tags[tagsAt + Tag.Reply] = tag;
     }
   }
-  const own = at + (direction === ConnectionDirection.Original ? Word.TagOriginal : Word.TagReply);
-  const other = at + (direction === ConnectionDirection.Original ? Word.TagReply : Word.TagOriginal);
+  const own = tagsAt + (direction === ConnectionDirection.Original ? Tag.Original : Tag.Reply);
+  const other = tagsAt + (direction === ConnectionDirection.Original ? Tag.Reply : Tag.Original);
   const isChecked = (meta & Meta.TagsUnknown) === 0;
-  if (isChecked && (chunks & SctpChunk.TagExempt) === 0 && tag !== words[own]) return Outcome.InvalidTag; // CT-52
+  if (isChecked && (chunks & SctpChunk.TagExempt) === 0 && tag !== tags[own]) return Outcome.InvalidTag; // CT-52
   const initOwn = direction === ConnectionDirection.Original ? Meta.InitOriginal : Meta.InitReply;
   const initOther = direction === ConnectionDirection.Original ? Meta.InitReply : Meta.InitOriginal;
   let isIgnored = false;
@@ -120,15 +122,15 @@ export function stepSctp(
     if (chunk === SctpChunk.Init) {
       if (tag !== 0) outcome = Outcome.InvalidTag; // CT-52
     } else if (chunk === SctpChunk.Abort || chunk === SctpChunk.ShutdownComplete) {
-      if (isChecked && tag !== words[own] && tag !== words[other]) outcome = Outcome.InvalidTag; // CT-55
+      if (isChecked && tag !== tags[own] && tag !== tags[other]) outcome = Outcome.InvalidTag; // CT-55
     } else if (chunk === SctpChunk.CookieEcho) {
-      if (isChecked && tag !== words[own]) outcome = Outcome.InvalidTag; // CT-52
+      if (isChecked && tag !== tags[own]) outcome = Outcome.InvalidTag; // CT-52
     } else if (chunk === SctpChunk.CookieAck) {
       meta &= ~(Meta.InitOriginal | Meta.InitReply);
     } else if (chunk === SctpChunk.Heartbeat) {
       // CT-54
-      if (words[own] === 0) words[own] = tag;
-      else if (tag === words[own] || !isChecked) meta &= ~Meta.HeartbeatFailed;
+      if (tags[own] === 0) tags[own] = tag;
+      else if (tag === tags[own] || !isChecked) meta &= ~Meta.HeartbeatFailed;
       else if ((chunks & SctpChunk.Data) !== 0 || isIgnored) outcome = Outcome.InvalidTag;
       else {
         meta = (meta | Meta.HeartbeatFailed) & ~Meta.LastDirection;
@@ -138,16 +140,16 @@ export function stepSctp(
       }
     } else if (chunk === SctpChunk.HeartbeatAck) {
       // CT-54
-      if (words[own] === 0) words[own] = tag;
-      else if (tag === words[own] || !isChecked) meta &= ~Meta.HeartbeatFailed;
+      if (tags[own] === 0) tags[own] = tag;
+      else if (tag === tags[own] || !isChecked) meta &= ~Meta.HeartbeatFailed;
       else {
         const last = (meta & Meta.LastDirection) === 0 ? ConnectionDirection.Original : ConnectionDirection.Reply;
         if ((chunks & SctpChunk.Data) !== 0 || isIgnored || (meta & Meta.HeartbeatFailed) === 0 || last === direction)
           outcome = Outcome.InvalidTag;
         else {
           meta &= ~Meta.HeartbeatFailed;
-          words[own] = tag;
-          words[other] = 0;
+          tags[own] = tag;
+          tags[other] = 0;
         }
       }
     }
@@ -161,21 +163,21 @@ export function stepSctp(
     }
     if (chunk === SctpChunk.Init) {
       // CT-57: an INIT that says again what is known opens no handshake (6.18.y and later).
-      if (isNew || words[other] !== initTag) {
+      if (isNew || tags[other] !== initTag) {
         if ((meta & initOwn) !== 0) meta &= ~initOther;
         meta |= initOwn;
-        words[other] = initTag;
+        tags[other] = initTag;
       }
       // CT-56: an INIT sent again must not keep a dead entry alive.
       if (next === SctpState.Closed && state === SctpState.Closed && !isNew) isIgnored = true;
     } else if (chunk === SctpChunk.InitAck && isChecked) {
-      const expected = words[other]!;
+      const expected = tags[other]!;
       const isAsked = (meta & initOther) !== 0;
       if (expected !== initTag && ((!isAsked && expected !== 0) || (isAsked && (meta & initOwn) !== 0))) {
         outcome = Outcome.InvalidTag; // CT-52
         break;
       }
-      words[other] = initTag;
+      tags[other] = initTag;
     }
     if (next === SctpState.Established && state !== next) meta |= Meta.Assured; // CT-25
     state = next;

@@ -1,4 +1,5 @@
 /** States and options of connection tracking: nf_conntrack's words. */
+import type { TickSource } from './clock.ts';
 
 /** What the tracker calls a packet: `ct state` of nftables. */
 export const enum TrackState {
@@ -113,6 +114,19 @@ export interface TrackerOptions {
   readonly timeouts?: Partial<Timeouts>;
   /** `nf_conntrack_tcp_loose`: may a plain ACK open a connection in mid-stream? Default true. */
   readonly isTcpLoose?: boolean;
+  /** Who knows the time; a clock of its own unless given. */
+  readonly clock?: TickSource;
   /** Entries that fit before the first growth. */
   readonly initialCapacity?: number;
+  /** Where the table lies; memory of its own unless given. */
+  readonly storage?: TableStorage;
 }
+
+/**
+ * Gives a table of so many 32-bit words, all zero, in place of another one; `old` is what the other one held, in itself or
+ * as a copy.
+ */
+export type TableStorage = (
+  length: number,
+  old: Int32Array | undefined,
+) => { readonly old: Int32Array; readonly fresh: Int32Array };

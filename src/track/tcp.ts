@@ -6,36 +6,7 @@
 import { TcpFlag } from '../model/flow.ts';
 import { ConnectionDirection } from './state.ts';
 import { Meta, Outcome, Word } from './entry.ts';
-
-/** States of a TCP entry, numbered as the kernel does. */
-export const enum TcpState {
-  None = 0,
-  SynSent = 1,
-  SynRecv = 2,
-  Established = 3,
-  FinWait = 4,
-  CloseWait = 5,
-  LastAck = 6,
-  TimeWait = 7,
-  Close = 8,
-  /** SYNs of both sides. */
-  SynSent2 = 9,
-  /** In the table: the packet is impossible here. */
-  Invalid = 10,
-  /** In the table: let it pass, believe nothing. */
-  Ignore = 11,
-}
-
-/** What a packet is to the machine. */
-export const enum TcpIndex {
-  Syn = 0,
-  SynAck = 1,
-  Fin = 2,
-  Ack = 3,
-  Rst = 4,
-  /** No combination that a TCP sends. */
-  Bad = 5,
-}
+import { TcpIndex, TcpState } from './tcp-state.ts';
 
 /** `TcpIndex` by the six flag bits of the header. */
 export const TCP_INDEX: Uint8Array = createIndex();
@@ -56,12 +27,13 @@ const ROWS = [
   '-XXXXXXXXX',
 ];
 
-const TABLE = createTable();
+/** Next state at `(direction * 5 + index) * 10 + state`. */
+export const TCP_TABLE: Uint8Array = createTable();
 
 /** The state in which a packet without a connection would begin one, or `TcpState.Invalid`. */
 export function openTcp(index: number): number {
   // CT-11 (SYN), CT-12 (ACK), CT-13 (the rest).
-  return index === TcpIndex.Bad ? TcpState.Invalid : TABLE[index * 10]!;
+  return index === TcpIndex.Bad ? TcpState.Invalid : TCP_TABLE[index * 10]!;
 }
 
 /**
@@ -71,7 +43,7 @@ export function openTcp(index: number): number {
 export function stepTcp(words: Int32Array, at: number, direction: number, index: number): Outcome {
   let meta = words[at + Word.Meta]!;
   let old = (meta & Meta.StateMask) >>> Meta.StateShift;
-  let next = TABLE[(direction * 5 + index) * 10 + old]!;
+  let next = TCP_TABLE[(direction * 5 + index) * 10 + old]!;
   if (next === TcpState.SynSent) {
     if (old >= TcpState.TimeWait) {
       // CT-17, CT-18: after an orderly close, or after the RST of the side that now sends the SYN.

@@ -1,5 +1,5 @@
 /**
- * The connection table of a replay: open addressing over one Int32Array, eight words an entry, linear probing, one key
+ * The connection table of a replay: open addressing over one Int32Array, six words an entry, linear probing, one key
  * for both directions of a connection. Expired entries stay where they are until a probe, a rehash or a full table
  * finds them; memory follows the live ones. Nothing is allocated per packet.
  *
@@ -12,13 +12,16 @@ import {
   DEFAULT_TIMEOUTS,
   InvalidCause,
   TrackState,
+  type TableStorage,
   type Timeouts,
   type TrackerOptions,
 } from './state.ts';
-import { ENTRY_SHIFT, Meta, Outcome, Word } from './entry.ts';
+import { Clock, Tick, type TickSource } from './clock.ts';
+import { Meta, Outcome, TableState, Tag, Timer, UdpMeta, Word } from './entry.ts';
 import { ICMP_QUERY, ICMP_ROLES, IcmpRole } from './icmp.ts';
 import { SctpState, isSctpBundle, isSctpClosing, stepSctp } from './sctp.ts';
-import { TCP_INDEX, TcpIndex, TcpState, isTcpClosing, openTcp, setLast, stepTcp } from './tcp.ts';
+import { TCP_INDEX, isTcpClosing, openTcp, setLast, stepTcp } from './tcp.ts';
+import { TcpIndex, TcpState } from './tcp-state.ts';
 
 /** Tracks one stream of records. The fields speak of the last call and are valid until the next. */
 export interface Tracker {
@@ -41,7 +44,7 @@ export interface Tracker {
   adopt(batch: FlowBatch, row: number, direction: ConnectionDirection): void;
   /** Undoes the entry that the last call created: policy dropped the packet, so nothing is left of it. */
   drop(): void;
-  /** Slot of the connection (for Related: of the quoted one), also when the packet was INVALID in it; -1 none. */
+  /** Handle of the connection (for Related: of the quoted one), also when the packet was INVALID in it; -1 none. */
   readonly entry: number;
   /** Way of the row within its connection; Original where there is none. */
   readonly direction: ConnectionDirection;
@@ -79,42 +82,22 @@ const enum Protocol {
   UdpLite = 136,
 }
 
-/** Slots of the timeout table; TCP and SCTP states follow one another from their base. */
-const enum Timer {
-  Tcp = 0,
-  Sctp = 10,
-  TcpUnanswered = 19,
-  Udp = 20,
-  UdpStream = 21,
-  Icmp = 22,
-  Icmpv6 = 23,
-  Generic = 24,
-  Gre = 25,
-  GreStream = 26,
-  /** Least silence after which a connection known from records other than packets ends. */
-  Record = 27,
-  TcpRecord = 28,
-  Count = 29,
-}
-
-const enum Clock {
-  /** CT-06: the clock counts in steps of 10 ms. */
-  UsPerTick = 10_000,
-  TicksPerSecond = 100,
-  /** CT-06: a greater step back begins anew where the clock stands. */
-  BackTicks = 6_000,
-  /** The clock is set back before it leaves the range of small integers. */
-  Highest = 0x3fff_ffff,
+const enum Limit {
+  /** A timeout in ticks, so that no expiry leaves the range of small integers. */
   LongestTimeout = 0x0fff_ffff,
+  /** The same for UDP, in seconds: its connections keep their beginning in fewer bits. */
+  LongestUdpSeconds = 1300,
+  /** CT-30: the age in ticks up to which replies make no stream. */
+  StreamAge = 2 * Tick.PerSecond,
 }
 
 const enum Size {
-  EntryWords = 1 << ENTRY_SHIFT,
   SmallestCapacity = 1024,
   NoLimit = 0x7fff_ffff,
 }
 
-class TableTracker implements Tracker {
+/** The tracker with its table laid open, for a kernel that works on the same memory. */
+export class TableTracker implements Tracker {
   entry = -1;
   direction: ConnectionDirection = ConnectionDirection.Original;
   created = 0;
@@ -125,20 +108,24 @@ class TableTracker implements Tracker {
   refused = 0;
   evicted = 0;
 
-  private words: Int32Array;
+  /** [slots x 6], see `Word`. */
+  words: Int32Array;
+  /** [`Timer`] in ticks. */
+  readonly timeouts: Int32Array;
+  private readonly storage: TableStorage;
   private mask: number;
   private readonly smallestCapacity: number;
   /** Slots that are not empty. */
   private used = 0;
   private usedMost: number;
-  private readonly timeouts: Int32Array;
   private readonly limit: number;
   private readonly looseState: number;
-  private epochUs = NaN;
+  private readonly clock: TickSource;
   private tick = 0;
-  /** The times that fall into `tick`. */
-  private tickFromUs = NaN;
-  private tickToUs = NaN;
+  /** What the table's ticks have been set back by. */
+  private setBack = 0;
+  /** [slots x 2] SCTP's tags; empty until the first association. */
+  private tags = new Int32Array(0);
   /** With a limit: no entry expires before this tick. */
   private firstExpiry = 0;
   private nextEviction = -1;
@@ -156,25 +143,50 @@ class TableTracker implements Tracker {
     if (!(limit >= 1)) throw new RangeError(`limit must be at least 1, not ${limit}`);
     this.limit = Math.min(Math.floor(limit), Size.NoLimit);
     this.looseState = (options.isTcpLoose ?? true) ? TcpState.Established : TcpState.Invalid;
+    this.clock = options.clock ?? new Clock();
     this.timeouts = createTimers({ ...DEFAULT_TIMEOUTS, ...options.timeouts });
     let capacity: number = Size.SmallestCapacity;
     while (capacity * 0.7 < (options.initialCapacity ?? 0)) capacity *= 2;
     this.smallestCapacity = capacity;
-    this.words = new Int32Array(capacity << ENTRY_SHIFT);
+    this.storage = options.storage ?? takeTable;
+    this.words = this.storage(capacity * Word.Count, undefined).fresh;
     this.mask = capacity - 1;
     this.usedMost = Math.floor(capacity * 0.7);
   }
 
   get bytes(): number {
-    return this.words.byteLength;
+    return this.words.byteLength + this.tags.byteLength;
+  }
+
+  /** Writes `TableState` to `state[at..]`. */
+  writeState(state: Int32Array, at: number): void {
+    state[at + TableState.Mask] = this.mask;
+    state[at + TableState.Used] = this.used;
+    state[at + TableState.UsedMost] = this.usedMost;
+    state[at + TableState.Count] = this.count;
+    state[at + TableState.Peak] = this.peak;
+    state[at + TableState.Expired] = this.expired;
+  }
+
+  /** Takes over what somebody else has done to the table since `writeState`. */
+  readState(state: Int32Array, at: number): void {
+    this.used = state[at + TableState.Used]!;
+    this.count = state[at + TableState.Count]!;
+    this.peak = state[at + TableState.Peak]!;
+    this.expired = state[at + TableState.Expired]!;
+  }
+
+  /** Sets the table back with its clock, before somebody else works on it. */
+  catchUp(): void {
+    if (this.clock.setBack !== this.setBack) this.follow(this.clock.setBack - this.setBack);
   }
 
   getData(entry: number): number {
-    return this.words[(entry << ENTRY_SHIFT) + Word.Data]!;
+    return this.words[entry + Word.Data]!;
   }
 
   setData(entry: number, value: number): void {
-    this.words[(entry << ENTRY_SHIFT) + Word.Data] = value;
+    this.words[entry + Word.Data] = value;
   }
 
   track(batch: FlowBatch, row: number): TrackState {
@@ -228,6 +240,7 @@ class TableTracker implements Tracker {
     }
     const table = this.words;
     let meta = table[at + Word.Meta]!;
+    if (protocol === Protocol.Udp) meta = this.age(meta);
     this.setEntry(at, meta);
     // CT-01
     if (this.direction === ConnectionDirection.Original && (meta & Meta.SeenReply) === 0) state = TrackState.New;
@@ -287,7 +300,7 @@ class TableTracker implements Tracker {
 
   drop(): void {
     if (this.created === 0) return;
-    this.bury(this.entry << ENTRY_SHIFT); // CT-04
+    this.bury(this.entry); // CT-04
     this.entry = -1;
     this.created = 0;
   }
@@ -343,7 +356,7 @@ class TableTracker implements Tracker {
       this.setEntry(at, meta);
       const { direction } = this;
       if (!isSctpBundle(chunks)) return this.refuse(InvalidCause.SctpTransition); // CT-53
-      const outcome = stepSctp(this.words, at, direction, chunks, tag, initTag);
+      const outcome = stepSctp(this.words, at, this.tags, this.tagsOf(at), direction, chunks, tag, initTag);
       if (outcome === Outcome.InvalidTag) return this.refuse(InvalidCause.SctpTag);
       if (outcome === Outcome.Invalid) return this.refuse(InvalidCause.SctpTransition);
       if (outcome === Outcome.Accept) {
@@ -356,7 +369,16 @@ class TableTracker implements Tracker {
     if (!isSctpBundle(chunks)) return this.refuse(InvalidCause.SctpTransition); // CT-53
     at = this.insert(~at, ConnectionDirection.Original);
     if (at < 0) return TrackState.New;
-    const outcome = stepSctp(this.words, at, ConnectionDirection.Original, chunks, tag, initTag);
+    const outcome = stepSctp(
+      this.words,
+      at,
+      this.tags,
+      this.tagsOf(at),
+      ConnectionDirection.Original,
+      chunks,
+      tag,
+      initTag,
+    );
     if (outcome === Outcome.Accept || outcome === Outcome.Ignore) {
       const state = (this.words[at + Word.Meta]! & Meta.StateMask) >>> Meta.StateShift;
       this.setExpiry(at, this.timeouts[Timer.Sctp + state]!);
@@ -410,13 +432,13 @@ class TableTracker implements Tracker {
     let at = this.find();
     if (at >= 0) {
       const { words } = this;
-      const meta = words[at + Word.Meta]!;
+      let meta = words[at + Word.Meta]!;
+      if (protocol === Protocol.Udp) meta = this.age(meta);
       this.setEntry(at, meta);
       const { direction } = this;
       // CT-30: the first reply itself does not count, and the connection must be older than two seconds.
-      const isStream =
-        (meta & Meta.SeenReply) !== 0 && (protocol !== Protocol.Udp || this.tick > words[at + Word.TagOriginal]!);
-      if (isStream && isStreamProtocol(protocol)) words[at + Word.Meta] = meta | Meta.Assured; // CT-25
+      const isStream = (meta & Meta.SeenReply) !== 0 && (protocol !== Protocol.Udp || (meta & UdpMeta.Aged) !== 0);
+      words[at + Word.Meta] = isStream && isStreamProtocol(protocol) ? meta | Meta.Assured : meta; // CT-25
       this.setExpiry(at, this.timeouts[simpleTimer(protocol, isStream)]!);
       this.confirm(at, direction);
       return stateOf(meta, direction);
@@ -432,22 +454,8 @@ class TableTracker implements Tracker {
     this.direction = ConnectionDirection.Original;
     this.created = 0;
     this.cause = InvalidCause.None;
-    // CT-06. Most records fall into the tick of the one before.
-    if (timeUs >= this.tickFromUs && timeUs < this.tickToUs) return;
-    this.moveClock(timeUs);
-  }
-
-  private moveClock(timeUs: number): void {
-    // NaN and infinities say nothing.
-    if (timeUs - timeUs !== 0) return;
-    if (this.epochUs !== this.epochUs) this.epochUs = timeUs;
-    const tick = Math.floor((timeUs - this.epochUs) / Clock.UsPerTick);
-    if (tick > Clock.Highest) this.setBack(tick);
-    else if (tick >= this.tick) this.tick = tick | 0;
-    else if (tick < this.tick - Clock.BackTicks) this.epochUs = timeUs - this.tick * Clock.UsPerTick;
-    else return;
-    this.tickFromUs = this.epochUs + this.tick * Clock.UsPerTick;
-    this.tickToUs = this.tickFromUs + Clock.UsPerTick;
+    this.tick = this.clock.advance(timeUs); // CT-06
+    this.catchUp();
   }
 
   private refuse(cause: InvalidCause): TrackState {
@@ -456,7 +464,7 @@ class TableTracker implements Tracker {
   }
 
   private setEntry(at: number, meta: number): void {
-    this.entry = at >>> ENTRY_SHIFT;
+    this.entry = at;
     this.direction = this.directionOf(meta);
   }
 
@@ -464,6 +472,12 @@ class TableTracker implements Tracker {
     return ((meta & Meta.Swapped) === 0 ? 0 : 1) === this.swapped
       ? ConnectionDirection.Original
       : ConnectionDirection.Reply;
+  }
+
+  /** CT-30: a UDP connection's meta word, marked once it is older than two seconds. */
+  private age(meta: number): number {
+    const age = (this.tick - (meta >>> UdpMeta.BeginShift)) & UdpMeta.BeginMask;
+    return age > Limit.StreamAge ? meta | UdpMeta.Aged : meta;
   }
 
   /** CT-01: an accepted packet in the reply direction answers the connection. */
@@ -552,7 +566,8 @@ class TableTracker implements Tracker {
         this.keyMeta = meta;
         this.first = src | 0;
         this.second = dst | 0;
-        this.ports = icmp;
+        // Not 0, which is what a record without a type has.
+        this.ports = (1 << 16) | icmp;
         this.swapped = 0;
       }
     } else if (hasPorts(protocol) && (batch.flags[row]! & RecordFlag.NoPorts) === 0)
@@ -608,10 +623,9 @@ class TableTracker implements Tracker {
     let hash = Math.imul(first ^ Math.imul(ports, 0x2c1b3c6d), 0x85ebca6b);
     hash = Math.imul((hash ^ (hash >>> 15)) + second, 0xc2b2ae35);
     hash = Math.imul((hash ^ (hash >>> 13)) + keyMeta, 0x27d4eb2f);
-    let slot = (hash ^ (hash >>> 15)) & mask;
+    let at = ((hash ^ (hash >>> 15)) & mask) * Word.Count;
     let free = -1;
     for (;;) {
-      const at = slot << ENTRY_SHIFT;
       const meta = words[at + Word.Meta]!;
       if (meta === 0) return free >= 0 ? ~free : ~at;
       // CT-05: the clock never runs back, so that what has expired once stays expired.
@@ -624,7 +638,8 @@ class TableTracker implements Tracker {
         )
           return at;
       } else if (free < 0) free = at;
-      slot = (slot + 1) & mask;
+      at += Word.Count;
+      if (at === words.length) at = 0;
     }
   }
 
@@ -658,11 +673,11 @@ class TableTracker implements Tracker {
     words[at + Word.Meta] = this.keyMeta | (isSwapped ? Meta.Swapped : 0);
     words[at + Word.Expiry] = this.tick + 1;
     words[at + Word.Data] = 0;
-    // CT-30: the tick from which on replies make a stream.
-    words[at + Word.TagOriginal] =
-      (this.keyMeta & Meta.ProtocolMask) === Protocol.Udp ? this.tick + 2 * Clock.TicksPerSecond : 0;
-    words[at + Word.TagReply] = 0;
-    this.entry = at >>> ENTRY_SHIFT;
+    if ((this.keyMeta & Meta.ProtocolMask) === Protocol.Udp)
+      words[at + Word.Meta] = beginUdp(words[at + Word.Meta]!, this.tick);
+    else if ((this.keyMeta & Meta.ProtocolMask) === Protocol.Sctp)
+      this.tags.fill(0, this.tagsOf(at), this.tagsOf(at) + Tag.Count);
+    this.entry = at;
     this.direction = direction;
     this.created = 1;
     return at;
@@ -671,8 +686,8 @@ class TableTracker implements Tracker {
   /** Deletes an entry; its words, the caller's among them, can be read until the next call. */
   private bury(at: number): void {
     const { words } = this;
-    const next = (((at >>> ENTRY_SHIFT) + 1) & this.mask) << ENTRY_SHIFT;
-    if (words[next + Word.Meta] === 0) {
+    const next = at + Word.Count;
+    if (words[(next === words.length ? 0 : next) + Word.Meta] === 0) {
       words[at + Word.Meta] = 0;
       this.used--;
     } else words[at + Word.Meta] = Meta.Grave;
@@ -683,9 +698,9 @@ class TableTracker implements Tracker {
   private makeRoom(): boolean {
     if (this.tick >= this.firstExpiry) this.sweep();
     if (this.count >= this.limit && this.tick >= this.nextEviction) {
-      this.nextEviction = this.tick + Clock.TicksPerSecond;
+      this.nextEviction = this.tick + Tick.PerSecond;
       const { words } = this;
-      for (let at = 0; at < words.length; at += Size.EntryWords) {
+      for (let at = 0; at < words.length; at += Word.Count) {
         const meta = words[at + Word.Meta]!;
         if ((meta & Meta.Live) !== 0 && isExpendable(meta)) {
           words[at + Word.Meta] = Meta.Grave;
@@ -700,7 +715,7 @@ class TableTracker implements Tracker {
   private sweep(): void {
     const { words, tick } = this;
     let earliest: number = Size.NoLimit;
-    for (let at = 0; at < words.length; at += Size.EntryWords) {
+    for (let at = 0; at < words.length; at += Word.Count) {
       if ((words[at + Word.Meta]! & Meta.Live) === 0) continue;
       const expiry = words[at + Word.Expiry]!;
       if (expiry > tick) {
@@ -717,16 +732,18 @@ class TableTracker implements Tracker {
   /** Leaves graves and expired entries behind; grows only if the living need it, and shrinks when few are left. */
   private rehash(): void {
     this.sweep();
-    const old = this.words;
     let capacity = this.mask + 1;
     while (this.count > capacity * 0.5) capacity *= 2;
     while (capacity > this.smallestCapacity && this.count < capacity * 0.1) capacity /= 2;
-    this.words = new Int32Array(capacity << ENTRY_SHIFT);
+    const oldTags = this.tags;
+    const { old, fresh } = this.storage(capacity * Word.Count, this.words);
+    this.words = fresh;
+    this.tags = new Int32Array(0);
     this.mask = capacity - 1;
     this.usedMost = Math.floor(capacity * 0.7);
     this.used = this.count;
     const { words, first, second, ports, keyMeta } = this;
-    for (let from = 0; from < old.length; from += Size.EntryWords) {
+    for (let from = 0; from < old.length; from += Word.Count) {
       const meta = old[from + Word.Meta]!;
       if ((meta & Meta.Live) === 0) continue;
       this.first = old[from + Word.First]!;
@@ -734,7 +751,11 @@ class TableTracker implements Tracker {
       this.ports = old[from + Word.Ports]!;
       this.keyMeta = meta & Meta.KeyMask;
       const at = ~this.find();
-      for (let word = 0; word < Size.EntryWords; word++) words[at + word] = old[from + word]!;
+      for (let word = 0; word < Word.Count; word++) words[at + word] = old[from + word]!;
+      if ((meta & Meta.ProtocolMask) !== Protocol.Sctp) continue;
+      const tags = this.tagsOf(at);
+      const oldTag = Math.trunc(from / Word.Count) * Tag.Count;
+      for (let word = 0; word < Tag.Count; word++) this.tags[tags + word] = oldTags[oldTag + word]!;
     }
     this.first = first;
     this.second = second;
@@ -742,21 +763,32 @@ class TableTracker implements Tracker {
     this.keyMeta = keyMeta;
   }
 
-  /** Begins the clock anew at `tick`, before it overflows; what was to expire by then is expired. */
-  private setBack(tick: number): void {
+  /** Sets the table's ticks back with the clock; what was to expire by then is expired. */
+  private follow(ticks: number): void {
     const { words } = this;
-    for (let at = 0; at < words.length; at += Size.EntryWords) {
+    for (let at = 0; at < words.length; at += Word.Count) {
       const meta = words[at + Word.Meta]!;
       if ((meta & Meta.Live) === 0) continue;
-      words[at + Word.Expiry] = Math.max(words[at + Word.Expiry]! - tick, 0);
+      words[at + Word.Expiry] = Math.max(words[at + Word.Expiry]! - ticks, 0);
       if ((meta & Meta.ProtocolMask) === Protocol.Udp)
-        words[at + Word.TagOriginal] = Math.max(words[at + Word.TagOriginal]! - tick, -1);
+        words[at + Word.Meta] = beginUdp(meta, (meta >>> UdpMeta.BeginShift) - ticks);
     }
     this.firstExpiry = 0;
-    this.nextEviction = Math.max(this.nextEviction - tick, 0);
-    this.epochUs += tick * Clock.UsPerTick;
-    this.tick = 0;
+    this.nextEviction = Math.max(this.nextEviction - ticks, 0);
+    this.setBack += ticks;
   }
+
+  /** Offset of an entry's tags; makes the table of tags when it is first asked for. */
+  private tagsOf(at: number): number {
+    const size = (this.mask + 1) * Tag.Count;
+    if (this.tags.length !== size) this.tags = new Int32Array(size);
+    return Math.trunc(at / Word.Count) * Tag.Count;
+  }
+}
+
+function takeTable(length: number, old: Int32Array | undefined): { old: Int32Array; fresh: Int32Array } {
+  const fresh = new Int32Array(length);
+  return { old: old ?? fresh, fresh };
 }
 
 /** CT-01 */
@@ -764,6 +796,11 @@ function stateOf(meta: number, direction: number): TrackState {
   return direction === ConnectionDirection.Reply || (meta & Meta.SeenReply) !== 0
     ? TrackState.Established
     : TrackState.New;
+}
+
+/** A UDP connection's meta word with another beginning. */
+function beginUdp(meta: number, tick: number): number {
+  return (meta & ~(UdpMeta.BeginMask << UdpMeta.BeginShift)) | ((tick & UdpMeta.BeginMask) << UdpMeta.BeginShift);
 }
 
 function keyMetaOf(family: number, protocol: number): number {
@@ -842,7 +879,10 @@ function createTimers(timeouts: Timeouts): Int32Array {
   const timers = new Int32Array(Timer.Count);
   for (const [timer, value] of seconds) {
     if (!(value > 0)) throw new RangeError(`a timeout must be a positive number of seconds, not ${value}`);
-    timers[timer] = Math.min(Math.max(Math.round(value * Clock.TicksPerSecond), 1), Clock.LongestTimeout);
+    // A connection is looked at before the bits that hold its beginning come round.
+    if ((timer === Timer.Udp || timer === Timer.UdpStream || timer === Timer.Record) && value > Limit.LongestUdpSeconds)
+      throw new RangeError(`a timeout of UDP must be at most ${Limit.LongestUdpSeconds} seconds, not ${value}`);
+    timers[timer] = Math.min(Math.max(Math.round(value * Tick.PerSecond), 1), Limit.LongestTimeout);
   }
   return timers;
 }

@@ -276,7 +276,7 @@ export function result(change: Partial<ReplayResult> = {}): ReplayResult {
     ],
     ungrouped: { allow: tally(0), deny: tally(0), undecidable: tally(0) },
     disagreements: 2,
-    tracking: { peak: 40, expired: 3, refused: 0, evicted: 0 },
+    tracking: { refused: 0, evicted: 0 },
     untouched: [{ workload: workload('ops', 'cron'), pods: 2 }],
     pods: { total: 9, touched: 7 },
     isComplete: false,

@@ -33,7 +33,7 @@ describe('report: json follows docs/schema', () => {
     ['hostile names', hostileResult],
     [
       'a packet replay with a limit',
-      () => result({ mode: 'packets', tracking: { peak: 1, expired: 0, refused: 2, evicted: 1, limit: 4 } }),
+      () => result({ mode: 'packets', tracking: { peak: 1, refused: 2, evicted: 1, limit: 4 } }),
     ],
     ['an empty result', () => result({ groups: [], accounts: [], untouched: [], invalid: new Map() })],
     [

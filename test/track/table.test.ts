@@ -6,7 +6,7 @@ import { ConnectionDirection, InvalidCause, TrackState } from '../../src/track/s
 import { createTracker, type Tracker } from '../../src/track/tracker.ts';
 import { batchOf, reversed, type Row } from './row.ts';
 
-const ENTRY_BYTES = 32;
+const ENTRY_BYTES = 24;
 
 describe('the connection table', () => {
   it('keeps every live connection, and its word, through growth', () => {

@@ -1,0 +1,318 @@
+/**
+ * The WASM kernel of replay, in AssemblyScript: what `replay.ts` does with a packet, for the packets that are common, over
+ * the same memory. It takes staged rows one after another and stops at the first that is not its business, before anything
+ * was changed; TypeScript, the reference, takes that row and calls again. So there is nothing that only the kernel knows.
+ */
+import { Endpoint, EndpointKind, PortIndex } from '../compile/layout.ts';
+import { Tables } from '../decide/table-layout.ts';
+import { decide, findEndpoint4 } from '../decide/table.as.ts';
+import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
+import { Meta, TableState, Timer, UdpMeta, Word } from '../track/entry.ts';
+import { directionOf, find, first, keySorted, ports, second, stepTcp, swapped } from '../track/table.as.ts';
+import { TcpIndex, TcpState } from '../track/tcp-state.ts';
+import { Data, GroupKey, GroupSum } from './group.ts';
+import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
+
+const TCP: i32 = 6;
+const UDP: i32 = 17;
+/** Endpoint fields in bytes. */
+const STRIDE: i32 = Endpoint.Stride * 4;
+/** CT-30, in ticks. */
+const STREAM_AGE: i32 = 200;
+
+/** Takes rows `from` up to `to`; returns the row that it leaves to the reference, or `to`. */
+export function run(state: i32, from: i32, to: i32): i32 {
+  const kinds = load<i32>(state, Column.Kind * 4);
+  const families = load<i32>(state, Column.Family * 4);
+  const protocols = load<i32>(state, Column.Protocol * 4);
+  const verdicts = load<i32>(state, Column.RecordedVerdict * 4);
+  const policies = load<i32>(state, Column.Policies * 4);
+  const flags = load<i32>(state, Column.Flags * 4);
+  const tcpFlags = load<i32>(state, Column.TcpFlags * 4);
+  const sources = load<i32>(state, Column.Src * 4);
+  const destinations = load<i32>(state, Column.Dst * 4);
+  const sourcePorts = load<i32>(state, Column.SrcPort * 4);
+  const destinationPorts = load<i32>(state, Column.DstPort * 4);
+  const times = load<i32>(state, Column.TimeUs * 4);
+  const bytes = load<i32>(state, Column.Bytes * 4);
+  const replyBytes = load<i32>(state, Column.ReplyBytes * 4);
+  const ticks = load<i32>(state, Column.Tick * 4);
+  const table = load<i32>(state, State.TablePtr * 4);
+  const end = load<i32>(state, State.TableEnd * 4);
+  const mask = load<i32>(state, (State.Table + TableState.Mask) * 4);
+  const timers = load<i32>(state, State.TimerPtr * 4);
+  const indices = load<i32>(state, State.IndexPtr * 4);
+  const transitions = load<i32>(state, State.TcpPtr * 4);
+  const sums = load<i32>(state, State.GroupSumPtr * 4);
+  for (let row = from; row < to; row++) {
+    const family: i32 = load<u8>(families + row);
+    const sourcePort = load<i32>(sourcePorts + row * 4);
+    const port = load<i32>(destinationPorts + row * 4);
+    if (
+      load<u8>(kinds + row) != RecordKind.Packet ||
+      load<u8>(verdicts + row) != RecordedVerdict.None ||
+      family == 0 ||
+      load<i32>(policies + row * 4) != 0 ||
+      (load<u16>(flags + row * 2) & RecordFlag.Fragment) != 0 ||
+      (sourcePort | port) < 0
+    )
+      return row;
+    const protocol: i32 = load<u8>(protocols + row);
+    let index = 0;
+    if (protocol == TCP) {
+      const bits: i32 = load<u16>(tcpFlags + row * 2);
+      if (bits == TcpFlag.Absent) return row;
+      index = load<u8>(indices + (bits & 63));
+    } else if (protocol != UDP) return row;
+    const tick = load<i32>(ticks + row * 4);
+    const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
+    const src = load<i32>(sources + row * 4);
+    const dst = load<i32>(destinations + row * 4);
+    keySorted(src, dst, sourcePort, port);
+    const at = find(table, end, mask, tick, keyMeta);
+    let group: i32;
+    if (at > 0) {
+      const data = load<i32>(at, Word.Data * 4);
+      if (data == 0) return row;
+      let meta = load<i32>(at, Word.Meta * 4);
+      const direction = directionOf(meta);
+      let timer: i32;
+      if (protocol == TCP) {
+        if (index == TcpIndex.Bad) return row;
+        meta = stepTcp(transitions, meta, direction, index);
+        if (meta == 0) return row;
+        const next = (meta & Meta.StateMask) >>> Meta.StateShift;
+        timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
+      } else {
+        if (((tick - (meta >>> UdpMeta.BeginShift)) & UdpMeta.BeginMask) > STREAM_AGE) meta |= UdpMeta.Aged;
+        timer = Timer.Udp;
+        if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
+          meta |= Meta.Assured;
+          timer = Timer.UdpStream;
+        }
+      }
+      if (direction != 0) meta |= Meta.SeenReply;
+      store<i32>(at, meta, Word.Meta * 4);
+      store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
+      group = (data >>> Data.GroupShift) - 1;
+    } else {
+      if (protocol == TCP && index != TcpIndex.Syn) return row;
+      if (!canOpen(state, row, protocol)) return row;
+      group = open(state, src, dst, sourcePort, port, protocol, family);
+      if (group < 0) return row;
+      if (!insert(state, ~at, tick, keyMeta, protocol, timers, group)) return row;
+      const opened = sums + group * (GroupSum.Stride * 8);
+      store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
+      const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;
+      store<f64>(oriented, load<f64>(oriented) + 1);
+    }
+    const sum = sums + group * (GroupSum.Stride * 8);
+    const time = load<f64>(times + row * 8);
+    const size = max<f64>(0, load<f64>(bytes + row * 8)) + max<f64>(0, load<f64>(replyBytes + row * 8));
+    store<f64>(sum, load<f64>(sum, GroupSum.Records * 8) + 1, GroupSum.Records * 8);
+    store<f64>(sum, load<f64>(sum, GroupSum.Bytes * 8) + size, GroupSum.Bytes * 8);
+    if (time == time) {
+      if (!(load<f64>(sum, GroupSum.FirstUs * 8) <= time)) store<f64>(sum, time, GroupSum.FirstUs * 8);
+      if (!(load<f64>(sum, GroupSum.LastUs * 8) >= time)) store<f64>(sum, time, GroupSum.LastUs * 8);
+    }
+  }
+  return to;
+}
+
+/** `OrientedBy` of the opening in hand; `GUESS` until its ports have been looked at. */
+let by: i32 = 0;
+const GUESS: i32 = -1;
+
+/** May a connection be opened here: plain addresses, no translation, the sender as its initiator? Sets `by`. */
+function canOpen(state: i32, row: i32, protocol: i32): bool {
+  const names =
+    load<i32>(load<i32>(state, Column.SrcEndpoint * 4) + row * 4) |
+    load<i32>(load<i32>(state, Column.DstEndpoint * 4) + row * 4);
+  const absent =
+    load<i32>(load<i32>(state, Column.PreDstPort * 4) + row * 4) &
+    load<i32>(load<i32>(state, Column.Icmp * 4) + row * 4);
+  if (names != 0 || absent != -1) return false;
+  if (load<f64>(load<i32>(state, Column.Connections * 4) + row * 8) != 1) return false;
+  by = OrientedBy.Flags;
+  if (load<i32>(state, State.IsPacketMode * 4) != 0) return true;
+  const orientation: i32 = load<u8>(load<i32>(state, Column.Orientation * 4) + row);
+  if (orientation == Orientation.Reply) return false;
+  if (orientation != Orientation.Unknown) by = load<u8>(load<i32>(state, Column.OrientedBy * 4) + row);
+  else if (protocol == UDP) by = GUESS;
+  return true;
+}
+
+/** The group of a connection that a row opens, or -1 where the reference is asked. */
+function open(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protocol: i32, family: i32): i32 {
+  if (family == 6) return remembered(state, src, dst, sourcePort, port, protocol, MemoKey.Ipv6);
+  const candidate = load<i32>(state, State.CandidatePtr * 4);
+  const source = findEndpoint4(candidate, src);
+  const destination = findEndpoint4(candidate, dst);
+  const endpoints = load<i32>(candidate, Tables.Endpoints * 4);
+  const sourceKind = load<i32>(endpoints + source * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
+  const destinationKind = load<i32>(endpoints + destination * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
+  if (sourceKind >= EndpointKind.Node || destinationKind >= EndpointKind.Node)
+    return remembered(state, src, dst, sourcePort, port, protocol, 0);
+  if (by == GUESS && !guess(state, source, sourcePort, listens(state, destination, port), port)) return -1;
+  const from = partyOf(state, source, sourceKind, src);
+  const to = partyOf(state, destination, destinationKind, dst);
+  if (from == UNNAMED || to == UNNAMED) return -1;
+  const portIndex = (protocol == TCP ? PortIndex.Tcp : PortIndex.Udp) + port;
+  const decision = decide(candidate, source, destination, portIndex);
+  const other = load<i32>(state, State.BaselinePtr * 4);
+  let baseline = -1;
+  if (other != 0) baseline = decide(other, findEndpoint4(other, src), findEndpoint4(other, dst), portIndex);
+  if (load<i32>(state, State.IsPacketMode * 4) != 0 && (decision & 3) == 0) return -1;
+  const key = (protocol << MemoKey.PortShift) | (port + 1);
+  if (from >= 0 && to >= 0) {
+    const group = findGroup(state, from, to, key, decision, baseline);
+    if (group >= 0) return group;
+  }
+  if (load<i32>(state, State.IsFull * 4) == 0) return -1;
+  const others = load<i32>(state, State.OthersParty * 4);
+  return findGroup(
+    state,
+    sourceKind == EndpointKind.Outside ? others : from,
+    destinationKind == EndpointKind.Outside ? others : to,
+    key,
+    decision,
+    baseline,
+  );
+}
+
+/** The group that TypeScript has found for the same ends and port, or -1. */
+function remembered(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protocol: i32, family: i32): i32 {
+  const key = (protocol << MemoKey.PortShift) | (port + 1) | family;
+  const slot = memoSlot(src, dst, key);
+  const at = load<i32>(state, State.MemoPtr * 4) + slot * (Memo.Stride * 4);
+  if (load<i32>(at, Memo.Key * 4) != key || load<i32>(at, Memo.Src * 4) != src || load<i32>(at, Memo.Dst * 4) != dst)
+    return -1;
+  const isServer = load<i32>(at, Memo.IsServer * 4) != 0;
+  if (by == GUESS && !guess(state, load<i32>(at, Memo.SourceEndpoint * 4), sourcePort, isServer, port)) return -1;
+  return load<i32>(at, Memo.Group * 4);
+}
+
+function memoSlot(src: i32, dst: i32, key: i32): i32 {
+  const hash = ((src * 0x9e3779b1) ^ dst) * 0x85ebca6b + key * 0xc2b2ae35;
+  return (hash ^ (hash >>> 15)) & (Memo.Size - 1);
+}
+
+/** `orientByPorts`, setting `by`; false where the receiver opened the connection. */
+function guess(state: i32, source: i32, sourcePort: i32, isServer: bool, port: i32): bool {
+  by = OrientedBy.Ports;
+  if (listens(state, source, sourcePort) != isServer) return isServer;
+  const isSourceLow = sourcePort < 1024;
+  if (isSourceLow != port < 1024) return !isSourceLow;
+  const isSourceEphemeral = isEphemeral(sourcePort);
+  if (isSourceEphemeral != isEphemeral(port)) return isSourceEphemeral;
+  by = OrientedBy.Assumed;
+  return true;
+}
+
+function isEphemeral(port: i32): bool {
+  return port >= 32_768 && port <= 60_999;
+}
+
+function listens(state: i32, endpoint: i32, port: i32): bool {
+  const mask = load<i32>(state, State.ListenMask * 4);
+  const slots = load<i32>(state, State.ListenPtr * 4);
+  let slot = ((endpoint * 0x85ebca6b) ^ (port * 0xc2b2ae35)) & mask;
+  while (true) {
+    const at = slots + slot * 8;
+    const key = load<i32>(at);
+    if (key == 0) return false;
+    if (key == endpoint + 1 && load<i32>(at, 4) == port) return true;
+    slot = (slot + 1) & mask;
+  }
+}
+
+/** An end whom TypeScript has to name first, and an outside address that has no party. */
+const UNNAMED: i32 = -1;
+const STRANGER: i32 = -2;
+
+/** The party at an end. */
+function partyOf(state: i32, endpoint: i32, kind: i32, address: u32): i32 {
+  if (kind == EndpointKind.Pod) return load<i32>(load<i32>(state, State.PartyPtr * 4) + endpoint * 4);
+  const mask = load<i32>(state, State.AddressMask * 4);
+  const slots = load<i32>(state, State.AddressPtr * 4);
+  let slot = ((address * 0x9e3779b1) >>> 8) & mask;
+  while (true) {
+    const at = slots + slot * 8;
+    const party = load<i32>(at, 4) - 1;
+    if (party < 0) return kind == EndpointKind.Outside ? STRANGER : UNNAMED;
+    if (load<u32>(at) == address) return party;
+    slot = (slot + 1) & mask;
+  }
+}
+
+/** `GroupTable.intern` for a group that is there. */
+function findGroup(state: i32, from: i32, to: i32, port: i32, decision: i32, baseline: i32): i32 {
+  let hash: i32 = 0x9e3779b9;
+  hash = mix(hash, from);
+  hash = mix(hash, to);
+  hash = mix(hash, port);
+  hash = mix(hash, -1);
+  hash = mix(hash, decision);
+  hash = mix(hash, baseline);
+  hash = mix(hash, 0);
+  hash = mix(hash, 0);
+  const mask = load<i32>(state, State.GroupSlotMask * 4);
+  const slots = load<i32>(state, State.GroupSlotPtr * 4);
+  const keys = load<i32>(state, State.GroupKeyPtr * 4);
+  let slot = hash & mask;
+  while (true) {
+    const group = load<i32>(slots + slot * 4);
+    if (group < 0) return -1;
+    const at = keys + group * (GroupKey.Stride * 4);
+    if (
+      load<i32>(at, GroupKey.Source * 4) == from &&
+      load<i32>(at, GroupKey.Destination * 4) == to &&
+      load<i32>(at, GroupKey.Port * 4) == port &&
+      load<i32>(at, GroupKey.Icmp * 4) == -1 &&
+      load<i32>(at, GroupKey.Decision * 4) == decision &&
+      load<i32>(at, GroupKey.Baseline * 4) == baseline &&
+      load<i32>(at, GroupKey.Flags * 4) == 0
+    )
+      return group;
+    slot = (slot + 1) & mask;
+  }
+}
+
+function mix(hash: i32, word: i32): i32 {
+  hash = (hash ^ word) * 0x85ebca6b;
+  return hash ^ (hash >>> 15);
+}
+
+/** Puts the key in hand into the table; false where the table has to grow first. */
+function insert(state: i32, at: i32, tick: i32, keyMeta: i32, protocol: i32, timers: i32, group: i32): bool {
+  const meta = load<i32>(at, Word.Meta * 4);
+  if (meta == 0) {
+    const used = load<i32>(state, (State.Table + TableState.Used) * 4);
+    if (used >= load<i32>(state, (State.Table + TableState.UsedMost) * 4)) return false;
+    store<i32>(state, used + 1, (State.Table + TableState.Used) * 4);
+  }
+  if ((meta & Meta.Live) == 0) {
+    const count = load<i32>(state, (State.Table + TableState.Count) * 4) + 1;
+    store<i32>(state, count, (State.Table + TableState.Count) * 4);
+    if (count > load<i32>(state, (State.Table + TableState.Peak) * 4))
+      store<i32>(state, count, (State.Table + TableState.Peak) * 4);
+  } else
+    store<i32>(
+      state,
+      load<i32>(state, (State.Table + TableState.Expired) * 4) + 1,
+      (State.Table + TableState.Expired) * 4,
+    );
+  let next = keyMeta | (swapped != 0 ? Meta.Swapped : 0);
+  let timer: i32 = Timer.Udp;
+  if (protocol == TCP) {
+    next |= (TcpState.SynSent << Meta.StateShift) | (TcpIndex.Syn << Meta.LastIndexShift);
+    timer = Timer.Tcp + TcpState.SynSent;
+  } else next |= (tick & UdpMeta.BeginMask) << UdpMeta.BeginShift;
+  store<i32>(at, first, Word.First * 4);
+  store<i32>(at, second, Word.Second * 4);
+  store<i32>(at, ports, Word.Ports * 4);
+  store<i32>(at, next, Word.Meta * 4);
+  store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
+  store<i32>(at, (group + 1) << Data.GroupShift, Word.Data * 4);
+  return true;
+}

@@ -1,0 +1,401 @@
+/**
+ * The WASM kernel as replay sees it: its memory, the staging of rows, and the hand-over of the table's and groups' state in
+ * both directions. Everything that the kernel works on lies in one memory that TypeScript works on too, so that a row can
+ * be taken by either. Without WebAssembly there is no kernel, and every row goes through TypeScript.
+ */
+import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
+import type { Program } from '../compile/program.ts';
+import { Tables } from '../decide/table-layout.ts';
+import type { FlowBatch } from '../model/flow.ts';
+import type { Clock } from '../track/clock.ts';
+import { Timer } from '../track/entry.ts';
+import type { TableStorage } from '../track/state.ts';
+import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
+import type { TableTracker } from '../track/tracker.ts';
+import { GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.ts';
+import { Heap } from './heap.ts';
+import { KERNEL_CODE } from './kernel-code.ts';
+import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
+import type { ReplayMode } from './result.ts';
+import { wasm, type WasmApi } from './webassembly.ts';
+
+/** Rows staged at a time: few enough to stay in the second-level cache. */
+const STAGE = 4096;
+
+/** Name of each column, indexed by `Column`. */
+const COLUMNS = [
+  'kind',
+  'family',
+  'protocol',
+  'recordedVerdict',
+  'orientation',
+  'orientedBy',
+  'flags',
+  'tcpFlags',
+  'src',
+  'dst',
+  'srcPort',
+  'dstPort',
+  'icmp',
+  'preDstPort',
+  'srcEndpoint',
+  'dstEndpoint',
+  'timeUs',
+  'bytes',
+  'replyBytes',
+  'policies',
+  'connections',
+] as const satisfies readonly (keyof FlowBatch)[];
+
+/** Bytes of a row, columns by `Column`. */
+const COLUMN_BYTES = [1, 1, 1, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, 4, 8, 4];
+
+/** What a kernel is made for. */
+export interface KernelOptions {
+  readonly program: Program;
+  readonly baseline: Program | undefined;
+  readonly mode: ReplayMode;
+  /** Most groups that there will ever be. */
+  readonly groupMost: number;
+  /** The party of pooled outside addresses. */
+  readonly others: number;
+}
+
+const enum Region {
+  State,
+  Timers,
+  Indices,
+  Transitions,
+  Oriented,
+  Columns,
+  Memo,
+  CandidateTables,
+  BaselineTables,
+  Candidate,
+  Baseline,
+  Parties,
+  Addresses,
+  Listen,
+  GroupKeys,
+  GroupSums,
+  GroupSlots,
+  /** The connection table. */
+  Last,
+}
+
+/** The kernel; undefined where WebAssembly cannot be had, or not enough memory. */
+export function createKernel(options: KernelOptions): Kernel | undefined {
+  if (wasm === undefined) return undefined;
+  try {
+    return new Kernel(wasm, options);
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof wasm.CompileError) return undefined;
+    throw error;
+  }
+}
+
+/** One kernel with its memory. */
+export class Kernel {
+  private readonly heap: Heap;
+  private readonly run: (state: number, from: number, to: number) => number;
+  private readonly program: Program;
+  private readonly isPacketMode: boolean;
+  private readonly listenMask: number;
+  /** Every group has two parties at most, so that half of the places stay free. */
+  private readonly addressMask: number;
+  private addressCount = 0;
+  /** `Clock.setBack` of the staged rows. */
+  setBack = 0;
+  private readonly others: number;
+  private readonly hasBaseline: boolean;
+  /** Of `heap`, when the views below were made. */
+  private version = -1;
+  private state!: Int32Array;
+  /** [`Column`] of the batch in hand. */
+  private columns!: readonly Uint8Array[];
+  private ticks!: Int32Array;
+  private memo!: Int32Array;
+  private oriented!: Float64Array;
+  private parties!: Int32Array;
+  private addresses!: Int32Array;
+  private tracker!: TableTracker;
+  private groups!: GroupTable;
+
+  constructor(api: WasmApi, { program, baseline, mode, groupMost, others }: KernelOptions) {
+    const listeners = listUdpListeners(program);
+    const listenSize = powerOfTwo(listeners.length * 2 + 1);
+    // The table of groups grows by doubling.
+    const groups = powerOfTwo(groupMost);
+    const sizes: Record<Exclude<Region, Region.Last>, number> = {
+      [Region.State]: State.Count * 4,
+      [Region.Timers]: Timer.Count * 4,
+      [Region.Indices]: TCP_INDEX.length,
+      [Region.Transitions]: TCP_TABLE.length,
+      [Region.Oriented]: 5 * 8,
+      [Region.Columns]: STAGE * columnOffset(Column.Count),
+      [Region.Memo]: Memo.Size * Memo.Stride * 4,
+      [Region.CandidateTables]: Tables.Count * 4,
+      [Region.BaselineTables]: Tables.Count * 4,
+      [Region.Candidate]: program.buffer.byteLength,
+      [Region.Baseline]: baseline?.buffer.byteLength ?? 0,
+      [Region.Parties]: (program.endpoints.length / Endpoint.Stride) * 4,
+      [Region.Addresses]: groups * 4 * 8,
+      [Region.Listen]: listenSize * 8,
+      [Region.GroupKeys]: groups * GroupKey.Stride * 4,
+      [Region.GroupSums]: groups * GroupSum.Stride * 8,
+      [Region.GroupSlots]: groups * 4 * 4,
+    };
+    this.heap = new Heap(api.Memory, Object.values(sizes));
+    const { heap } = this;
+    const instance = new api.Instance(moduleOf(api), { env: { memory: heap.memory } });
+    this.run = instance.exports['run'] as typeof this.run;
+    this.program = program;
+    this.isPacketMode = mode === 'packets';
+    this.hasBaseline = baseline !== undefined;
+    this.listenMask = listenSize - 1;
+    this.addressMask = groups * 4 - 1;
+    this.others = others;
+    this.view();
+    heap.bytes(Region.Indices, TCP_INDEX.length).set(TCP_INDEX);
+    heap.bytes(Region.Transitions, TCP_TABLE.length).set(TCP_TABLE);
+    this.place(program, Region.Candidate, Region.CandidateTables);
+    if (baseline !== undefined) this.place(baseline, Region.Baseline, Region.BaselineTables);
+    this.parties.fill(-1);
+    const slots = heap.words(Region.Listen, listenSize * 2);
+    for (const [endpoint, port] of listeners) {
+      let slot = (Math.imul(endpoint, 0x85ebca6b) ^ Math.imul(port, 0xc2b2ae35)) & this.listenMask;
+      while (slots[slot * 2] !== 0) slot = (slot + 1) & this.listenMask;
+      slots[slot * 2] = endpoint + 1;
+      slots[slot * 2 + 1] = port;
+    }
+  }
+
+  /** Gives the kernel the table and the groups that lie in its memory, once. */
+  attach(tracker: TableTracker, groups: GroupTable): void {
+    this.tracker = tracker;
+    this.groups = groups;
+    this.heap.words(Region.Timers, Timer.Count).set(tracker.timeouts);
+  }
+
+  /** Where the connection table lies. */
+  readonly tableStorage: TableStorage = (length, old) => {
+    const kept = old?.slice();
+    const fresh = this.heap.takeLast(length);
+    if (this.version !== this.heap.version && old !== undefined) this.groups.renew();
+    return { old: kept ?? fresh, fresh };
+  };
+
+  /** Where the groups lie. */
+  readonly groupStorage: GroupStorage = (groups, slots) => ({
+    keys: this.heap.words(Region.GroupKeys, groups * GroupKey.Stride),
+    sums: this.heap.floats(Region.GroupSums, groups * GroupSum.Stride),
+    slots: this.heap.words(Region.GroupSlots, slots),
+  });
+
+  /** Tells the kernel who a pod, or an outside IPv4 address, is for grouping. */
+  learnParty(endpoint: number, family: number, address: number, party: number): void {
+    this.view();
+    const kind = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    if (kind === EndpointKind.Pod) {
+      this.parties[endpoint] = party;
+      return;
+    }
+    if (family !== 4 || kind >= EndpointKind.Node) return;
+    const { addresses, addressMask } = this;
+    let slot = (Math.imul(address, 0x9e3779b1) >>> 8) & addressMask;
+    for (; addresses[slot * 2 + 1] !== 0; slot = (slot + 1) & addressMask)
+      if (addresses[slot * 2] === (address | 0)) return;
+    if (++this.addressCount * 2 > addressMask) throw new RangeError('more parties than groups have ends');
+    addresses[slot * 2] = address;
+    addresses[slot * 2 + 1] = party + 1;
+  }
+
+  /**
+   * Remembers the group of an opening that the kernel left to TypeScript, for the next one of the same ends and port. The
+   * row has plain addresses, and the sender is the initiator.
+   */
+  remember(batch: FlowBatch, row: number, group: number, source: number, isServer: boolean): void {
+    this.view();
+    const { memo } = this;
+    const src = batch.src[row]! | 0;
+    const dst = batch.dst[row]! | 0;
+    const key =
+      (batch.protocol[row]! << MemoKey.PortShift) |
+      (batch.dstPort[row]! + 1) |
+      (batch.family[row] === 6 ? MemoKey.Ipv6 : 0);
+    const hash = (Math.imul(Math.imul(src, 0x9e3779b1) ^ dst, 0x85ebca6b) + Math.imul(key, 0xc2b2ae35)) | 0;
+    const at = ((hash ^ (hash >>> 15)) & (Memo.Size - 1)) * Memo.Stride;
+    memo[at + Memo.Src] = src;
+    memo[at + Memo.Dst] = dst;
+    memo[at + Memo.Key] = key;
+    memo[at + Memo.Group] = group;
+    memo[at + Memo.SourceEndpoint] = source;
+    memo[at + Memo.IsServer] = isServer ? 1 : 0;
+  }
+
+  /** Stages rows `from` up to `to`, as many as fit and until the clock is set back; returns how many. */
+  stage(batch: FlowBatch, from: number, to: number, clock: Clock): number {
+    this.view();
+    const { columns, ticks } = this;
+    const { timeUs } = batch;
+    let count = Math.min(to - from, STAGE);
+    ticks[0] = clock.advance(timeUs[from]!);
+    const { setBack } = clock;
+    this.setBack = setBack;
+    for (let row = 1; row < count; row++) {
+      ticks[row] = clock.advance(timeUs[from + row]!);
+      if (clock.setBack !== setBack) count = row;
+    }
+    for (let column = 0; column < COLUMNS.length; column++) {
+      const { buffer, byteOffset, BYTES_PER_ELEMENT: bytes } = batch[COLUMNS[column]!];
+      columns[column]!.set(new Uint8Array(buffer, byteOffset + from * bytes, count * bytes));
+    }
+    return count;
+  }
+
+  /** The tick of a staged row. */
+  tickOf(row: number): number {
+    return this.ticks[row]!;
+  }
+
+  /** Takes staged rows `from` up to `to`; returns the first that it leaves to TypeScript, or `to`. */
+  take(from: number, to: number): number {
+    this.view();
+    const { heap, state, tracker, groups } = this;
+    state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.words.byteLength;
+    state[State.GroupSlotMask] = groups.slots.length - 1;
+    state[State.IsFull] = groups.isFull ? 1 : 0;
+    tracker.writeState(state, State.Table);
+    const next = this.run(heap.offsetOf(Region.State), from, to);
+    tracker.readState(state, State.Table);
+    return next;
+  }
+
+  /** Adds the connections that the kernel opened, [`OrientedBy`], and forgets them. */
+  drainOriented(counts: Float64Array): void {
+    this.view();
+    for (let by = 0; by < counts.length; by++) counts[by]! += this.oriented[by]!;
+    this.oriented.fill(0);
+  }
+
+  /** Makes the views and addresses anew where the memory has grown. */
+  private view(): void {
+    const { heap } = this;
+    if (this.version === heap.version) return;
+    this.version = heap.version;
+    this.state = heap.words(Region.State, State.Count);
+    const columns = heap.offsetOf(Region.Columns);
+    this.columns = COLUMN_BYTES.map(
+      (bytes, column) => new Uint8Array(heap.memory.buffer, columns + STAGE * columnOffset(column), STAGE * bytes),
+    );
+    this.ticks = new Int32Array(heap.memory.buffer, columns + STAGE * columnOffset(Column.Tick), STAGE);
+    this.memo = heap.words(Region.Memo, Memo.Size * Memo.Stride);
+    this.oriented = heap.floats(Region.Oriented, 5);
+    this.parties = heap.words(Region.Parties, this.program.endpoints.length / Endpoint.Stride);
+    this.addresses = heap.words(Region.Addresses, (this.addressMask + 1) * 2);
+    const { state } = this;
+    const places: readonly (readonly [State, Region])[] = [
+      [State.IndexPtr, Region.Indices],
+      [State.MemoPtr, Region.Memo],
+      [State.TablePtr, Region.Last],
+      [State.TimerPtr, Region.Timers],
+      [State.TcpPtr, Region.Transitions],
+      [State.GroupKeyPtr, Region.GroupKeys],
+      [State.GroupSumPtr, Region.GroupSums],
+      [State.GroupSlotPtr, Region.GroupSlots],
+      [State.PartyPtr, Region.Parties],
+      [State.AddressPtr, Region.Addresses],
+      [State.ListenPtr, Region.Listen],
+      [State.CandidatePtr, Region.CandidateTables],
+      [State.OrientedPtr, Region.Oriented],
+    ];
+    for (const [word, region] of places) state[word] = heap.offsetOf(region);
+    for (let column = 0; column < Column.Count; column++)
+      state[State.Columns + column] = columns + STAGE * columnOffset(column);
+    state[State.ListenMask] = this.listenMask;
+    state[State.AddressMask] = this.addressMask;
+    state[State.OthersParty] = this.others;
+    state[State.BaselinePtr] = this.hasBaseline ? heap.offsetOf(Region.BaselineTables) : 0;
+    state[State.IsPacketMode] = this.isPacketMode ? 1 : 0;
+  }
+
+  /** Copies a Program's buffer in, and writes the addresses of its sections. */
+  private place(program: Program, region: Region, tables: Region): void {
+    const { heap } = this;
+    const offset = heap.offsetOf(region);
+    heap.bytes(region, program.buffer.byteLength).set(new Uint8Array(program.buffer));
+    const words = heap.words(tables, Tables.Count);
+    const sections: readonly (readonly [Tables, ArrayBufferView & { readonly length: number }])[] = [
+      [Tables.Root4, program.root4],
+      [Tables.Mid4, program.mid4],
+      [Tables.Leaf4, program.leaf4],
+      [Tables.Starts4, program.starts4],
+      [Tables.Values4, program.values4],
+      [Tables.Endpoints, program.endpoints],
+      [Tables.EgressPageIndex, program.egressPageIndex],
+      [Tables.EgressPages, program.egressPages],
+      [Tables.IngressPageIndex, program.ingressPageIndex],
+      [Tables.IngressPages, program.ingressPages],
+      [Tables.PortClasses, program.portClasses],
+      [Tables.VectorPageIndex, program.vectorPageIndex],
+      [Tables.VectorPages, program.vectorPages],
+      [Tables.Outcomes, program.outcomes],
+    ];
+    for (const [word, { byteOffset, length }] of sections) words[word] = length === 0 ? 0 : offset + byteOffset;
+    words[Tables.EgressPagesPerRow] = program.header[Header.EgressPagesPerRow]!;
+    words[Tables.IngressPagesPerRow] = program.header[Header.IngressPagesPerRow]!;
+    words[Tables.PagesPerVector] = program.header[Header.PagesPerVector]!;
+    words[Tables.CellBytes] = program.header[Header.CellBytes]!;
+  }
+}
+
+/** Bytes of a row before a column. */
+function columnOffset(column: number): number {
+  // The widest stand first, so that each is aligned to its elements.
+  let offset = 0;
+  for (let other = 0; other < Column.Count; other++)
+    if (
+      COLUMN_BYTES[other]! > (COLUMN_BYTES[column] ?? 0) ||
+      (COLUMN_BYTES[other] === COLUMN_BYTES[column] && other < column)
+    )
+      offset += COLUMN_BYTES[other]!;
+  return offset;
+}
+
+let compiled: object | undefined;
+
+function moduleOf({ Module }: WasmApi): object {
+  return (compiled ??= new Module(decodeBase64(KERNEL_CODE)));
+}
+
+/** Base64 to bytes; there is neither `Buffer` nor `atob` wherever the language runs. */
+function decodeBase64(text: string): Uint8Array {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+  const digits = text.replaceAll('=', '');
+  const bytes = new Uint8Array((digits.length * 3) >> 2);
+  let bits = 0;
+  for (let at = 0, next = 0; at < digits.length; at++) {
+    bits = ((bits << 6) | letters.indexOf(digits[at]!)) & 0xffffff;
+    if (at % 4 !== 0) bytes[next++] = bits >> (6 - (at % 4) * 2);
+  }
+  return bytes;
+}
+
+/** Endpoint and port of every pod that says it listens on UDP. */
+function listUdpListeners(program: Program): (readonly [number, number])[] {
+  const { endpoints, source } = program;
+  const found: (readonly [number, number])[] = [];
+  for (let at = 0; at < endpoints.length; at += Endpoint.Stride) {
+    if ((endpoints[at + Endpoint.Kind]! & EndpointKind.Mask) !== EndpointKind.Pod) continue;
+    for (const { protocol, port } of source.snapshot.pods[endpoints[at + Endpoint.Object]!]!.ports)
+      if (protocol === 'UDP') found.push([at / Endpoint.Stride, port]);
+  }
+  return found;
+}
+
+/** The least power of two that is not below `count`; at least 1,024. */
+function powerOfTwo(count: number): number {
+  let size = 1024;
+  while (size < count) size *= 2;
+  return size;
+}

@@ -1,0 +1,85 @@
+/** Law: a replay with the WASM kernel is the same as one without, bit for bit; and the kernel is what its source says. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { compile } from '../../src/compile/compile.ts';
+import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
+import type { ReplayResult } from '../../src/replay/result.ts';
+import { createAccount } from '../../src/trace/account.ts';
+import { compileKernel, OUTPUT } from '../../scripts/kernel.mjs';
+import { runs, seed } from '../law/seed.ts';
+import { arbitraryStream, batchStream, type Stream } from './stream.ts';
+
+test('the committed WASM kernel is what its source compiles to', async () => {
+  assert.equal(readFileSync(OUTPUT, 'utf8'), await compileKernel());
+});
+
+test(`wasm = plain (seed ${seed})`, (context) => {
+  const reached = { byKernel: 0, rows: 0, overflowed: 0, connections: 0 };
+  const property = fc.property(
+    arbitraryStream(300),
+    fc.constantFrom('connections', 'packets'),
+    fc.constantFrom(0, 2, 5, 20_000),
+    fc.boolean(),
+    fc.integer({ min: 1, max: 300 }),
+    (stream, mode, groupLimit, isCompared, cut) => {
+      const { snapshot, policies, dialect } = stream.world;
+      const options = {
+        program: compile(snapshot, policies, dialect),
+        ...(isCompared && { baseline: compile(snapshot, policies.slice(1), dialect) }),
+        mode,
+        groupLimit,
+      } as const;
+      const [wasm, plain] = (['wasm', 'plain'] as const).map((kernel) => replay(stream, { ...options, kernel }, cut));
+      // Part by part: the whole of two results is more than anybody reads.
+      for (const part of Object.keys(plain!.summary) as (keyof ReturnType<typeof summaryOf>)[])
+        assert.deepEqual(wasm!.summary[part], plain!.summary[part], part);
+      reached.byKernel += wasm!.byKernel;
+      reached.rows += stream.drafts.length;
+      reached.connections += wasm!.summary.oriented.reduce((sum, count) => sum + count, 0);
+      if (wasm!.summary.ungrouped.some(({ connections }) => connections > 0)) reached.overflowed++;
+    },
+  );
+  fc.assert(property, { seed, numRuns: runs(100), includeErrorInReport: true });
+  context.diagnostic(JSON.stringify(reached));
+  assert.ok(reached.byKernel > reached.rows * 0.1, 'the law held, and the kernel hardly did anything');
+  assert.ok(reached.overflowed > 0, 'no group table was ever full');
+});
+
+function replay(
+  stream: Stream,
+  options: Omit<ReplayOptions, 'dictionary' | 'invalid'>,
+  cut: number,
+): { summary: ReturnType<typeof summaryOf>; byKernel: number } {
+  const { batch, dictionary } = batchStream(stream);
+  const account = createAccount('stream');
+  const replayed = createReplay({ ...options, dictionary, invalid: 'count' });
+  replayed.add(batch, account, 0, Math.min(cut, batch.count));
+  replayed.add(batch, account, Math.min(cut, batch.count), batch.count);
+  return { summary: summaryOf(replayed.finish([account])), byKernel: replayed.rowsByKernel };
+}
+
+/** Everything of a result but what the table's geometry has a say in. */
+function summaryOf(result: ReplayResult) {
+  const { rows, totals, partial, invalid, related, unplaced, comparison, recorded, disagreements, pods } = result;
+  return {
+    rows,
+    totals,
+    partial,
+    related,
+    unplaced,
+    comparison,
+    recorded,
+    disagreements,
+    pods,
+    invalid: [...invalid],
+    oriented: Object.values(result.oriented),
+    ungrouped: Object.values(result.ungrouped),
+    groups: result.groups.map(({ decision, baseline, ...group }) => ({
+      ...group,
+      decision: { ...decision, explanation: undefined },
+      baseline: baseline && { ...baseline, explanation: undefined },
+    })),
+  };
+}
