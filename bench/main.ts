@@ -1,10 +1,12 @@
 /**
- * `npm run bench [-- --quick]`: rates of the engine's parts as shipped (dist/engine.js), by policies and pods, each beside a named
+ * `npm run bench [-- --quick]`: rates of the engine's parts as shipped (dist/index.js), by policies and pods, and of its readers, each beside a named
  * alternative measured in the same run on the same rows. Prints a table and writes bench/out/bench.json and bench.md. Every case must
  * give the same verdicts each time it runs; their hashes are printed, and the naive evaluator's verdicts must be the engine's.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { BlockList, SocketAddress } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import b from 'benny';
 import { generateCluster } from '../src/generate/cluster.ts';
@@ -13,7 +15,10 @@ import { formatIpv4 } from '../src/model/address.ts';
 import type { Flow } from '../src/model/flow.ts';
 import { Verdict } from '../src/model/verdict.ts';
 import { formatEnvironment, readEnvironment } from './environment.ts';
+import type { Job } from './limit/job.ts';
+import { prepareHubble, prepareVpc } from './limit/whole.ts';
 import { createNaive } from './peers/naive.ts';
+import { eachLine, openJsonLoop } from './peers/trace.ts';
 import { makeData, makeFlows, makeHandshakes } from './traffic.ts';
 
 interface Row {
@@ -35,7 +40,7 @@ interface Row {
 interface Case {
   readonly part: string;
   readonly count: number;
-  readonly run: () => number;
+  readonly run: () => number | Promise<number>;
   /** The part, in the same world, that is the alternative to this one. */
   readonly against?: string;
 }
@@ -52,16 +57,25 @@ const sizes = values.quick
       { pods: 1000, policies: 100 },
       { pods: 1000, policies: 1000 },
     ]
-  : [100, 1000, 10_000].flatMap((pods) => [10, 100, 1000, 10_000].map((policies) => ({ pods, policies })));
+  : [100, 1000, 10_000, 100_000].flatMap((pods) => [10, 100, 1000, 10_000].map((policies) => ({ pods, policies })));
 
-const BUNDLE = new URL('../dist/engine.js', import.meta.url);
+const BUNDLE = new URL('../dist/index.js', import.meta.url);
 if (!existsSync(BUNDLE)) {
-  console.error('dist/engine.js is not there: the benchmark measures what is shipped; run `npm run build` first.');
+  console.error('dist/index.js is not there: the benchmark measures what is shipped; run `npm run build` first.');
   process.exit(2);
 }
-const { compile, createTracker, decide, decideBatch, explain, findEndpoint4 } = (await import(
-  BUNDLE.href
-)) as typeof import('../src/engine.ts');
+const {
+  compile,
+  createAccount,
+  createDictionary,
+  createTracker,
+  decide,
+  decideBatch,
+  explain,
+  findEndpoint4,
+  loadManifests,
+  readTrace,
+} = (await import(BUNDLE.href)) as typeof import('../src/index.ts');
 
 const environment = readEnvironment();
 console.log(`${formatEnvironment(environment)}, seed ${SEED}${values.quick ? ', quick' : ''}\n`);
@@ -69,6 +83,7 @@ const rows: Row[] = [];
 for (const { pods, policies } of sizes) await measure(`${pods} pods, ${policies} policies`, worldCases(pods, policies));
 for (const live of values.quick ? [10_000] : [10_000, 1_000_000])
   await measure(`${live} live connections`, trackCases(live));
+await measure('traces and manifests', readerCases());
 console.log('\nWritten to bench/out/bench.json and bench/out/bench.md.');
 
 function worldCases(pods: number, count: number): Case[] {
@@ -225,6 +240,65 @@ function trackCases(live: number): Case[] {
   ];
 }
 
+/** Elements are records, for YAML documents. Files are made here; the naive readers are those of bench/peers. */
+function readerCases(): Case[] {
+  const folder = mkdtempSync(join(tmpdir(), 'dropcast-bench-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const [hubble, vpc] = ['hubble', 'vpc'].map((name) => join(folder, name));
+  const records = values.quick ? 5000 : 50_000;
+  const count = values.quick ? 300 : 3000;
+  for (const own of [hubble!, vpc!]) mkdirSync(own);
+  prepareHubble(hubble!, { pods: 200, policies: 20, bytes: records * 1400 });
+  prepareVpc(vpc!, { pods: 200, policies: count, records });
+  const yaml = readFileSync(join(vpc!, 'policies.yaml'), 'utf8');
+  const read = (path: string): (() => Promise<number>) => {
+    const bytes = readFileSync(path);
+    return async () => {
+      let seen = 0;
+      const account = createAccount(path);
+      for await (const batch of readTrace(once(bytes), { file: path, account, dictionary: createDictionary() }))
+        seen += batch.count;
+      return seen;
+    };
+  };
+  const naive = openJsonLoop(hubble!, { passes: 1, sample: 0, values: {} }) as Job;
+  void naive.run(0);
+  const lines = naive.count;
+  return [
+    { part: 'read Hubble', count: lines, against: 'JSON.parse loop', run: read(join(hubble!, 'flows.jsonl')) },
+    {
+      part: 'JSON.parse loop',
+      count: lines,
+      run: () => {
+        void naive.run(0);
+        return naive.count;
+      },
+    },
+    { part: 'read VPC', count: records, against: 'split loop', run: read(join(vpc!, 'vpc.log')) },
+    {
+      part: 'split loop',
+      count: records,
+      run: () => {
+        let fields = 0;
+        eachLine(join(vpc!, 'vpc.log'), (line) => (fields += line.split(' ').length));
+        return fields;
+      },
+    },
+    {
+      part: 'load YAML',
+      count,
+      run: () => {
+        const files = [{ path: 'policies.yaml', text: yaml, group: 0 }];
+        return loadManifests(files, { namespace: 'default', validate: 'strict', remove: [] }).policies.length;
+      },
+    },
+  ];
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
 /** After every world, so that a run that is stopped leaves what it has measured. */
 function save(): void {
   mkdirSync('bench/out', { recursive: true });
@@ -234,14 +308,15 @@ function save(): void {
 }
 
 async function measure(world: string, cases: readonly Case[]): Promise<void> {
-  const hashes = cases.map(({ run }) => warmUp(run));
+  const hashes: number[] = [];
+  for (const { run } of cases) hashes.push(await warmUp(run));
   const suite = await b.suite(
     world,
     ...cases.map(({ part, run }, index) =>
       b.add(
         part,
-        () => {
-          if (run() !== hashes[index]) throw new Error(`${world}, ${part}: two runs on the same rows differ`);
+        async () => {
+          if ((await run()) !== hashes[index]) throw new Error(`${world}, ${part}: two runs on the same rows differ`);
         },
         options,
       ),
@@ -273,10 +348,10 @@ async function measure(world: string, cases: readonly Case[]): Promise<void> {
 }
 
 /** Runs for a while, so that what is measured is compiled code; returns the first hash. */
-function warmUp(run: () => number): number {
+async function warmUp(run: Case['run']): Promise<number> {
   const end = performance.now() + (values.quick ? 30 : 100);
-  const hash = run();
-  while (performance.now() < end) run();
+  const hash = await run();
+  while (performance.now() < end) await run();
   return hash;
 }
 
