@@ -4,8 +4,9 @@
  * nodes (`/var/log/acns/hubble/events.log`) are Hubble's own format and need nothing of this.
  */
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
-import { openFlows } from './hubble.ts';
+import { createFlowTaker } from './hubble.ts';
 import { asObject, asText, type Json } from './json-member.ts';
+import { createJsonDecoder } from './line.ts';
 
 /** Rows of the table. */
 export const AKS_NETWORK_LOG: TraceFormat = {
@@ -26,7 +27,11 @@ export const AKS_NETWORK_LOG: TraceFormat = {
 };
 
 function openAksNetworkLog(context: ReadContext): TraceDecoder {
-  return openFlows(context, flowOf);
+  const { take, ...hold } = createFlowTaker(context);
+  return Object.assign(
+    createJsonDecoder(context, (row, place) => take(flowOf(row), place)),
+    hold,
+  );
 }
 
 /** The row as `{flow}`; what it does not have is left out. */

@@ -65,7 +65,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
   lines('weave-npc', 'a Weave policy controller log', (line) => line.includes('blocked by Weave NPC')),
   lines('beyla', 'Beyla network flows', (line) => line.includes('network_flow: ')),
-  text('hubble-text', 'hubble observe output for people', isHubbleText, 'record it with: hubble observe -o jsonpb'),
   lines(
     'envoy-text',
     'an Envoy or Istio access log',
@@ -117,11 +116,4 @@ function isAntreaPolicy(line: string): boolean {
 function isAntreaFlow(line: string): boolean {
   const fields = line.split(',');
   return fields.length >= 26 && /^\d{10}$/.test(fields[0]!) && /^\d{10}$/.test(fields[1]!);
-}
-
-function isHubbleText(head: Head): boolean {
-  const first = head.lines[0] ?? '';
-  if (first.startsWith('TIMESTAMP') && first.includes('SOURCE') && first.includes('DESTINATION')) return true;
-  if (first.startsWith('  TIMESTAMP: ')) return true;
-  return doMostLines(head, (line) => /^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d\.\d+: /.test(line));
 }

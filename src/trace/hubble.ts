@@ -119,14 +119,20 @@ export function openHubble(context: ReadContext, scanner: HubbleScanner | undefi
   });
 }
 
-/** A reader of flows that stand in other records: `flowOf` brings a record into the members of `flow.proto`. */
-export function openFlows(context: ReadContext, flowOf: (record: Json) => Json): TraceDecoder {
+/** Takes flows that another format has brought into the members of `flow.proto`, in an envelope as the exporter writes it. */
+export interface FlowTaker extends Pick<Required<TraceDecoder>, 'countReady' | 'willHandOut'> {
+  /** Accounts for one record, which was counted as read. */
+  take(record: Json, place: Place): void;
+}
+
+/** A taker with the memory of one input; its decoder hands rows out as the taker says. */
+export function createFlowTaker(context: ReadContext): FlowTaker {
   const reader = new HubbleReader(context);
-  const decoder = createJsonDecoder(context, (record, place) => reader.takeRecord(flowOf(record), place));
-  return Object.assign(decoder, {
+  return {
+    take: (record, place) => reader.takeRecord(record, place),
     countReady: () => reader.services.countReady(context.batch),
-    willHandOut: (count: number) => reader.services.willHandOut(context.batch, count),
-  });
+    willHandOut: (count) => reader.services.willHandOut(context.batch, count),
+  };
 }
 
 function openScanning(context: ReadContext, reader: HubbleReader, scanner: HubbleScanner): TraceDecoder {

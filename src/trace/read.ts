@@ -24,6 +24,7 @@ import { MAPPED_JSON } from './mapped-json.ts';
 import { KUBE_NETWORK_POLICIES } from './kube-network-policies.ts';
 import type { CsvMapping } from './mapping.ts';
 import { PARQUET } from './parquet.ts';
+import { HUBBLE_TEXT } from './hubble-text.ts';
 import { NDJSON } from './ndjson.ts';
 import { NETOBSERV } from './netobserv.ts';
 import { NETFILTER_LOG } from './netfilter-log.ts';
@@ -91,6 +92,7 @@ export const FORMATS: readonly TraceFormat[] = [
   CALICO_WHISKER,
   NETOBSERV,
   AKS_NETWORK_LOG,
+  HUBBLE_TEXT,
   ...FOREIGN_TEXT,
   CSV,
   MAPPED_JSON,

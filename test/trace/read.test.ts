@@ -217,6 +217,7 @@ test('names of formats that have a reader are unique', () => {
     'gcp-vpc',
     'gke-policy',
     'hubble',
+    'hubble-text',
     'json',
     'kube-network-policies',
     'ndjson',
