@@ -81,6 +81,8 @@ export {
 } from './model/verdict.ts';
 export type { ReasonRow, VerdictName } from './model/verdict.ts';
 export { compile } from './compile/compile.ts';
+export { applyChange, update, workOf } from './compile/update.ts';
+export type { Change, PolicyName, UpdateWork } from './compile/update.ts';
 export { InvalidProgram, Program, programFrom } from './compile/program.ts';
 export type { ProgramSource } from './compile/program.ts';
 export { decide, decideBatch, findEndpoint4, findEndpoint6, findEndpoints6 } from './decide/decide.ts';

@@ -45,8 +45,11 @@ export interface Columns {
   readonly noAddress: number;
   /** The column of an element at an address class; makes it if need be. Its number is for `finish` to translate. */
   column(element: number, addressClass: number): number;
-  /** Numbers the columns for good, once every endpoint has asked for its own. */
-  finish(): FinishedColumns;
+  /** Numbers the columns for good, once every endpoint has asked for its own. Undefined: `column` has made more since then,
+   * which are forgotten. */
+  finish(): FinishedColumns | undefined;
+  /** Takes in the rules of one more policy, after `finish`. False: they tell apart what the columns do not. */
+  admit(policy: Policy): boolean;
 }
 
 /** Columns under their final numbers. */
@@ -148,7 +151,7 @@ export function buildColumns(
   const setIds = new Map<string, number>();
   const questions: Question[] = [];
   const questionIds = new Map<string, number>();
-  const questionOf = new Map<Rule, number>();
+  const questionOf = new WeakMap<Rule, number>();
 
   for (const policy of policies)
     for (const rule of policy[direction]) if (rule.peers !== undefined) questionOf.set(rule, intern(rule.peers));
@@ -157,6 +160,7 @@ export function buildColumns(
   const classes = classifyBlocks(sets);
   const noAddress = classes.count;
   const ids = new Map<number, number>();
+  let finished: FinishedColumns | undefined;
   const pairs: { readonly element: number; readonly selectorClass: number; readonly addressClass: number }[] = [];
 
   return {
@@ -164,28 +168,57 @@ export function buildColumns(
     noAddress,
     column(element, addressClass) {
       const selectorClass = partition.classOf[element]!;
-      const key = selectorClass * (noAddress + 1) + addressClass;
+      const key = pairKey(selectorClass, addressClass);
       let id = ids.get(key);
       if (id === undefined) ids.set(key, (id = pairs.push({ element, selectorClass, addressClass }) - 1));
       return id;
     },
-    finish,
+    finish() {
+      finished ??= number();
+      const { length } = finished.finalOf;
+      if (pairs.length === length) return finished;
+      for (const { selectorClass, addressClass } of pairs.splice(length))
+        ids.delete(pairKey(selectorClass, addressClass));
+      return undefined;
+    },
+    admit(policy) {
+      const rules = policy[direction].filter(({ peers }) => peers !== undefined);
+      if (!rules.every(({ peers }) => isCovered(peers!))) return false;
+      for (const rule of rules) questionOf.set(rule, intern(rule.peers!));
+      return true;
+    },
   };
 
+  function pairKey(selectorClass: number, addressClass: number): number {
+    return selectorClass * (noAddress + 1) + addressClass;
+  }
+
+  function isCovered(peers: readonly Peer[]): boolean {
+    const blocks = peers.filter((peer) => peer.kind === 'ipBlock');
+    if (blocks.length > 0 && !setIds.has(setKey(blocks))) return false;
+    return peers.every(
+      (peer) =>
+        peer.kind === 'ipBlock' ||
+        peer.kind === 'domains' ||
+        selectionIds.has(selectionKey(peer)) ||
+        !partition.cuts(elementsOf(peer)),
+    );
+  }
+
   function intern(peers: readonly Peer[]): number {
-    const blocks = new Map<string, Block>();
+    const blocks: Block[] = [];
     const chosen = new Set<number>();
     let hasDomains = false;
     for (const peer of peers) {
-      if (peer.kind === 'ipBlock') blocks.set(blockKey(peer), peer);
+      if (peer.kind === 'ipBlock') blocks.push(peer);
       else if (peer.kind === 'domains') hasDomains = true;
       else chosen.add(selectionOf(peer));
     }
     let addresses = -1;
-    if (blocks.size > 0) {
-      const key = [...blocks.keys()].sort().join('\u0001');
+    if (blocks.length > 0) {
+      const key = setKey(blocks);
       const known = setIds.get(key);
-      addresses = known ?? sets.push([...blocks.values()]) - 1;
+      addresses = known ?? sets.push(blocks) - 1;
       if (known === undefined) setIds.set(key, addresses);
     }
     const own = chosen.size > 1 ? [...chosen].sort((a, b) => a - b) : [...chosen];
@@ -214,7 +247,7 @@ export function buildColumns(
     );
   }
 
-  function finish(): FinishedColumns {
+  function number(): FinishedColumns {
     const ranks = rankClasses();
     const order = Int32Array.from(pairs, (_, id) => id).sort(
       (a, b) =>
@@ -242,9 +275,9 @@ export function buildColumns(
     const words = Math.ceil(count / Layout.PageSize) * 2;
     const scratch = new Uint32Array(words);
     const stamps = new Int32Array(partition.count).fill(-1);
-    const ofSelection: (PageBits | undefined)[] = selections.map(() => undefined);
-    const ofSet: (PageBits | undefined)[] = sets.map(() => undefined);
-    const answers: (PeerColumns | undefined)[] = questions.map(() => undefined);
+    const ofSelection: (PageBits | undefined)[] = [];
+    const ofSet: (PageBits | undefined)[] = [];
+    const answers: (PeerColumns | undefined)[] = [];
     const every: PeerColumns = { yes: undefined, maybe: [] };
     const ofClass = (lists: readonly number[][], id: number): PageBits => pagesOf((bits) => addBits(bits, lists[id]));
     const unknownPods = ofClass(bySelectorClass, partition.classOf[elements.unknownPod]!);
@@ -358,6 +391,11 @@ function refineByPorts(partition: Partition, index: UnitIndex): void {
 function addBits(bits: Uint32Array, columns: readonly number[] | undefined): void {
   if (columns === undefined) return;
   for (let at = 0; at < columns.length; at++) bits[columns[at]! >>> 5]! |= 1 << (columns[at]! & 31);
+}
+
+/** The identity of a set of blocks, whatever their order. */
+function setKey(blocks: readonly Block[]): string {
+  return blocks.length === 1 ? blockKey(blocks[0]!) : [...new Set(blocks.map(blockKey))].sort().join('\u0001');
 }
 
 function blockKey(block: Block): string {

@@ -5,87 +5,147 @@
 import type { Snapshot } from '../model/cluster.ts';
 import { DEFAULT_DIALECT, type Dialect } from '../model/dialect.ts';
 import type { Direction, Policy, Tier } from '../model/policy.ts';
-import { buildColumns } from './column.ts';
+import { buildColumns, type FinishedColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
-import { DialectFlag, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
+import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
 import { grow, ListStore } from './list.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
-import { buildTable, isGoverning, type Subject, type Table } from './table.ts';
+import { createTableBuilder, isGoverning, type Subject, type TableBuilder } from './table.ts';
 import { collectQuestions, indexUnits, type UnitIndex } from './unit.ts';
 import { VectorStore } from './vector.ts';
 
 /** Compiles a cluster and its policies. Throws a RangeError where a number does not fit its width; see `layout.ts`. */
 export function compile(snapshot: Snapshot, policies: readonly Policy[], dialect: Dialect = DEFAULT_DIALECT): Program {
-  const ordered = orderPolicies(policies);
-  const units = indexUnits(snapshot, collectQuestions(ordered));
-  const egressColumns = buildColumns(ordered, 'egress', units, snapshot.nodes);
-  const ingressColumns = buildColumns(ordered, 'ingress', units, snapshot.nodes);
-  const endpoints = indexEndpoints(snapshot, dialect, units, egressColumns, ingressColumns);
-  const services = listServices(snapshot, dialect, endpoints.ofAddress);
+  return createCompilation(snapshot, policies, dialect).first;
+}
 
+/** What was worked out for a Program, as far as it serves for others that differ in some pods and policies. */
+export interface Compilation {
+  readonly first: Program;
+  /**
+   * The Program of other pods and policies; what is known of selectors, columns and rows is used again. Undefined where they need
+   * something that the compilation does not tell apart: a unit, a column, an address set or a port class of their own. Nodes,
+   * namespaces, Services and the dialect must be those of `first`.
+   */
+  next(snapshot: Snapshot, policies: readonly Policy[]): Program | undefined;
+  readonly work: CompileWork;
+}
+
+/** What a compilation has done so far. */
+export interface CompileWork {
+  readonly rowsBuilt: number;
+  readonly pagesKept: number;
+}
+
+/** Compiles, and keeps what `next` needs. */
+export function createCompilation(snapshot: Snapshot, policies: readonly Policy[], dialect: Dialect): Compilation {
+  const ordered = orderPolicies(policies);
+  const known = new Set(ordered);
+  const units = indexUnits(snapshot, collectQuestions(ordered));
+  const columns = {
+    egress: buildColumns(ordered, 'egress', units, snapshot.nodes),
+    ingress: buildColumns(ordered, 'ingress', units, snapshot.nodes),
+  };
   const ports = classifyPorts(collectRanges(ordered, units));
   if (dialect.icmp === 'always') ports.table.fill(PortClass.Exempt, PortIndex.Other, PortIndex.Other + 255); // DI-07
   if (dialect.neighborDiscovery === 'judge') ports.table[PortIndex.Exempt] = ports.table[PortIndex.Other + 58]!; // DI-08
   const vectors = new VectorStore(ports.count, dialect.icmp);
-  const egress = assignRows(ordered, 'egress', units, dialect);
-  const ingress = assignRows(ordered, 'ingress', units, dialect);
+  let builders: Readonly<Record<Direction, TableBuilder>> | undefined;
+  const first = assemble(snapshot, ordered, units.unitOfPod)!;
 
-  const finished = { egress: egressColumns.finish(), ingress: ingressColumns.finish() };
-  const table = (direction: Direction, subjects: readonly Subject[]): Table =>
-    buildTable({
+  return {
+    first,
+    get work() {
+      const both = [builders!.egress, builders!.ingress];
+      return {
+        rowsBuilt: both.reduce((sum, { rowCount }) => sum + rowCount, 0),
+        pagesKept: both.reduce((sum, { pageCount }) => sum + pageCount, 0),
+      };
+    },
+    next(changed, changedPolicies) {
+      const fresh = changedPolicies.filter((policy) => !known.has(policy));
+      const unitOfPod = units.place(changed.pods);
+      if (unitOfPod === undefined || !units.covers(fresh)) return undefined;
+      for (const range of collectRanges(fresh)) if (!ports.covers(range)) return undefined;
+      for (const policy of fresh) {
+        if (!columns.egress.admit(policy) || !columns.ingress.admit(policy)) return undefined;
+        known.add(policy);
+      }
+      return assemble(changed, orderPolicies(changedPolicies), unitOfPod);
+    },
+  };
+
+  /** Undefined where an endpoint needs a column that the tables do not have. */
+  function assemble(world: Snapshot, own: readonly Policy[], unitOfPod: Int32Array): Program | undefined {
+    const endpoints = indexEndpoints(world, dialect, units, unitOfPod, columns.egress, columns.ingress);
+    const finished = { egress: columns.egress.finish(), ingress: columns.ingress.finish() };
+    if (finished.egress === undefined || finished.ingress === undefined) return undefined;
+    builders ??= {
+      egress: createBuilder('egress', finished.egress),
+      ingress: createBuilder('ingress', finished.ingress),
+    };
+    const services = listServices(world, dialect, endpoints.ofAddress);
+    const rows = {
+      egress: assignRows(own, 'egress', units, dialect),
+      ingress: assignRows(own, 'ingress', units, dialect),
+    };
+    const governs = (direction: Direction): boolean => own.some((policy) => isGoverning(policy, direction));
+    const tables = {
+      egress: builders.egress.build(rows.egress.subjects, governs('egress')),
+      ingress: builders.ingress.build(rows.ingress.subjects, governs('ingress')),
+    };
+    const index = endpoints.finish({
+      egressRows: rows.egress.rowOfUnit,
+      ingressRows: rows.ingress.rowOfUnit,
+      egressColumns: finished.egress.finalOf,
+      ingressColumns: finished.ingress.finalOf,
+    });
+    const serviceTable = buildServiceTable(services, ({ pod, address }, family) =>
+      pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
+    );
+    const { scalars: scalars6, ...lookup6 } = index.lookup6;
+    return buildProgram(
+      {
+        ...index.lookup4,
+        ...lookup6,
+        endpoints: index.records,
+        egressPageIndex: tables.egress.pageIndex,
+        egressPages: narrowCells(tables.egress.pages, vectors.count),
+        ingressPageIndex: tables.ingress.pageIndex,
+        ingressPages: narrowCells(tables.ingress.pages, vectors.count),
+        portClasses: ports.table,
+        ...vectors.finish(),
+        ...serviceTable,
+        podEndpointStart: index.podEndpointStart,
+        podEndpoints: index.podEndpoints,
+      },
+      new Map<Header, number>([
+        [Header.EgressPagesPerRow, tables.egress.pagesPerRow],
+        [Header.IngressPagesPerRow, tables.ingress.pagesPerRow],
+        [Header.PagesPerVector, vectors.pagesPerVector],
+        [Header.EndpointCount, index.records.length / Endpoint.Stride],
+        [Header.OutsideNoAddress, index.outsideNoAddress],
+        [Header.NodeNoAddress, index.nodeNoAddress],
+        [Header.ServiceMask, serviceTable.serviceSlots.length / ServiceSlot.Stride - 1],
+        [Header.Dialect, dialectFlags(dialect)],
+        ...scalars6,
+      ]),
+      { snapshot: world, policies: own, dialect },
+    );
+  }
+
+  function createBuilder(direction: Direction, finished: FinishedColumns): TableBuilder {
+    return createTableBuilder({
       direction,
-      policies: ordered,
-      subjects,
       subjectPorts: units.portGroups,
-      columns: finished[direction],
+      columns: finished,
       ports,
       vectors,
       scope: dialect.networkPolicyScope,
     });
-  const egressTable = table('egress', egress.subjects);
-  const ingressTable = table('ingress', ingress.subjects);
-
-  const index = endpoints.finish({
-    egressRows: egress.rowOfUnit,
-    ingressRows: ingress.rowOfUnit,
-    egressColumns: finished.egress.finalOf,
-    ingressColumns: finished.ingress.finalOf,
-  });
-  const serviceTable = buildServiceTable(services, ({ pod, address }, family) =>
-    pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
-  );
-
-  const { scalars: scalars6, ...lookup6 } = index.lookup6;
-  return buildProgram(
-    {
-      ...index.lookup4,
-      ...lookup6,
-      endpoints: index.records,
-      egressPageIndex: egressTable.pageIndex,
-      egressPages: narrowCells(egressTable.pages, vectors.count),
-      ingressPageIndex: ingressTable.pageIndex,
-      ingressPages: narrowCells(ingressTable.pages, vectors.count),
-      portClasses: ports.table,
-      ...vectors.finish(),
-      ...serviceTable,
-      podEndpointStart: index.podEndpointStart,
-      podEndpoints: index.podEndpoints,
-    },
-    new Map<Header, number>([
-      [Header.EgressPagesPerRow, egressTable.pagesPerRow],
-      [Header.IngressPagesPerRow, ingressTable.pagesPerRow],
-      [Header.PagesPerVector, vectors.pagesPerVector],
-      [Header.EndpointCount, index.records.length / 8],
-      [Header.OutsideNoAddress, index.outsideNoAddress],
-      [Header.NodeNoAddress, index.nodeNoAddress],
-      [Header.ServiceMask, serviceTable.serviceSlots.length / ServiceSlot.Stride - 1],
-      [Header.Dialect, dialectFlags(dialect)],
-      ...scalars6,
-    ]),
-    { snapshot, policies: ordered, dialect },
-  );
+  }
 }
 
 /** Cells as narrow as their numbers allow; both tables have the same width, `Header.CellBytes`. */
@@ -100,11 +160,11 @@ function orderPolicies(policies: readonly Policy[]): Policy[] {
 }
 
 /** Every numeric range of the rules, and every number that a name may stand for. */
-function* collectRanges(policies: readonly Policy[], index: UnitIndex): Generator<PortRange> {
+function* collectRanges(policies: readonly Policy[], index?: UnitIndex): Generator<PortRange> {
   for (const policy of policies)
     for (const rule of [...policy.ingress, ...policy.egress])
       for (const port of rule.ports ?? []) if (port.kind !== 'named') yield rangeOfMatch(port);
-  for (const ports of index.portGroups)
+  for (const ports of index?.portGroups ?? [])
     for (const [key, numbers] of ports) {
       const protocol = PROTOCOL_ORDINAL[key.slice(0, key.indexOf('/')) as keyof typeof PROTOCOL_ORDINAL];
       for (const port of numbers) yield { protocol, first: port, last: port };
@@ -139,7 +199,7 @@ function assignRows(
     key[0] = portGroup;
     list.forEach((policy, at) => (key[at + 1] = policy));
     const row = rows.intern(key, list.length + 1);
-    if (row === subjects.length) subjects.push({ policies: Int32Array.from(list), portGroup });
+    if (row === subjects.length) subjects.push({ policies: list.map((ordinal) => policies[ordinal]!), portGroup });
     return Row.First + row;
   });
   return { subjects, rowOfUnit };

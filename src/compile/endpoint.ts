@@ -45,6 +45,7 @@ export function indexEndpoints(
   snapshot: Snapshot,
   dialect: Dialect,
   units: UnitIndex,
+  unitOfPod: Int32Array,
   egress: Columns,
   ingress: Columns,
 ): { finish(numbering: Numbering): EndpointIndex; ofAddress(address: AddressText): number } {
@@ -133,7 +134,7 @@ export function indexEndpoints(
   }
 
   function addPod(pod: Pod, index: number): void {
-    const unit = units.unitOfPod[index]!;
+    const unit = unitOfPod[index]!;
     const fields = {
       unit,
       object: index,

@@ -27,6 +27,11 @@ export class PageStore {
     return page;
   }
 
+  /** Pages kept. */
+  get size(): number {
+    return this.count;
+  }
+
   /** All pages, one after another. */
   data(): Uint32Array {
     return this.words.slice(0, this.count * Layout.PageSize);

@@ -7,6 +7,8 @@ export interface Partition {
   readonly count: number;
   /** Splits every class that `members` (distinct elements) cuts. O(members). */
   refine(members: ArrayLike<number>): void;
+  /** Would `refine` split a class? */
+  cuts(members: ArrayLike<number>): boolean;
 }
 
 /** A partition that begins with the classes given: `initial[element]`, numbered 0.. without gaps. */
@@ -23,6 +25,15 @@ export function createPartition(initial: Int32Array): Partition {
     classOf,
     get count() {
       return count;
+    },
+    cuts(members) {
+      const counts = new Map<number, number>();
+      for (let at = 0; at < members.length; at++) {
+        const id = classOf[members[at]!]!;
+        counts.set(id, (counts.get(id) ?? 0) + 1);
+      }
+      for (const [id, hit] of counts) if (hit !== sizes[id]) return true;
+      return false;
     },
     refine(members) {
       let touchedCount = 0;

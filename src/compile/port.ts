@@ -35,6 +35,8 @@ export interface PortClasses {
   /** [PortIndex.Count] class of each (protocol, port). */
   readonly table: Uint16Array;
   shape(ports: ResolvedPorts | undefined): PortShape;
+  /** Does every class lie in the range or out of it? */
+  covers(range: PortRange): boolean;
 }
 
 /** Ordinals of the protocols that have ports. */
@@ -82,6 +84,8 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
   return {
     count,
     table,
+    covers: ({ protocol, first, last }) =>
+      cuts[protocol]!.has(first) && (last === 65_535 || cuts[protocol]!.has(last + 1)),
     shape(ports) {
       if (ports === undefined) return all;
       const key = shapeKey(ports);

@@ -17,8 +17,7 @@ import type { VectorStore } from './vector.ts';
 
 /** What governs one group of subjects in one direction: the policies that select it, in order of evaluation. */
 export interface Subject {
-  /** Indexes of the policies, ascending in evaluation order. */
-  readonly policies: Int32Array;
+  readonly policies: readonly Policy[];
   /** Which of `TableInput.subjectPorts` the subject has: ingress rules resolve names on them. */
   readonly portGroup: number;
 }
@@ -30,12 +29,9 @@ export interface Table {
   readonly pages: Uint32Array;
 }
 
-/** What `buildTable` needs to know. */
+/** What rows are built from, whatever policies there are. */
 export interface TableInput {
   readonly direction: Direction;
-  readonly policies: readonly Policy[];
-  /** Rows from `Row.First` on. */
-  readonly subjects: readonly Subject[];
   readonly subjectPorts: readonly NamedPorts[];
   readonly columns: FinishedColumns;
   readonly ports: PortClasses;
@@ -43,38 +39,75 @@ export interface TableInput {
   readonly scope: 'per-direction' | 'per-pod';
 }
 
-/** Builds the table of one direction. */
-export function buildTable(input: TableInput): Table {
-  const { columns, vectors, subjects, policies, direction } = input;
-  const pagesPerRow = Math.max(1, Math.ceil(columns.count / Layout.PageSize));
-  const pageIndex = new Uint32Array((Row.First + subjects.length) * pagesPerRow);
-  const pages = createPages(vectors);
-  const fillRow = (row: number, vector: number): void => {
-    pageIndex.fill(pages.uniform(vector), row * pagesPerRow, (row + 1) * pagesPerRow);
-  };
-  const concerns = policies.some((policy) => isGoverning(policy, direction));
-  fillRow(Row.NotSubject, vectors.uniform(Reason.NotSubject)); // NP-06
-  fillRow(Row.NotIsolated, vectors.uniform(Reason.NotIsolated)); // NP-01
-  // EP-06: nobody knows which policies select a pod that is not in the snapshot.
-  fillRow(
-    Row.UnknownPod,
-    concerns ? vectors.uniform(Reason.Undecidable, MissingFact.UnknownPod) : vectors.uniform(Reason.NotIsolated),
-  );
+/** Builds tables of one direction over the same columns, port classes and vectors; rows that were built once are kept. */
+export interface TableBuilder {
+  /** The table of these subjects, in rows from `Row.First` on; `hasPolicies`: some policy governs this direction. */
+  build(subjects: readonly Subject[], hasPolicies: boolean): Table;
+  /** Rows built so far, and pages kept. */
+  readonly rowCount: number;
+  readonly pageCount: number;
+}
 
+/** A builder without rows. */
+export function createTableBuilder(input: TableInput): TableBuilder {
+  const { columns, vectors, direction } = input;
+  const pagesPerRow = Math.max(1, Math.ceil(columns.count / Layout.PageSize));
+  const pages = createPages(vectors);
   const entriesOf = createEntries(input);
-  const isolates = policies.map((policy) => isIsolating(policy, direction));
   const record = createRecords(pagesPerRow);
   let signature = new Int32Array(256);
-  const isTiered = policies.map((policy) => policy.tier !== 'networkpolicy');
+  // Policies by number, and rows by the numbers of their policies.
+  const numbers = new Map<Policy, number>();
+  const keys = new ListStore();
+  const built: Uint32Array[] = [];
+  let key = new Int32Array(64);
 
-  subjects.forEach((subject, index) => {
-    const row = Row.First + index;
-    const isPlain = !subject.policies.some((policy) => isTiered[policy]!);
-    const isIsolated = subject.policies.some((policy) => isolates[policy]!);
-    const isFinal = input.scope === 'per-pod' && subject.policies.some((policy) => !isTiered[policy]!);
+  return {
+    build,
+    get rowCount() {
+      return built.length;
+    },
+    get pageCount() {
+      return pages.count();
+    },
+  };
+
+  function build(subjects: readonly Subject[], hasPolicies: boolean): Table {
+    const pageIndex = new Uint32Array((Row.First + subjects.length) * pagesPerRow);
+    const fillRow = (row: number, vector: number): void => {
+      pageIndex.fill(pages.uniform(vector), row * pagesPerRow, (row + 1) * pagesPerRow);
+    };
+    fillRow(Row.NotSubject, vectors.uniform(Reason.NotSubject)); // NP-06
+    fillRow(Row.NotIsolated, vectors.uniform(Reason.NotIsolated)); // NP-01
+    // EP-06: nobody knows which policies select a pod that is not in the snapshot.
+    fillRow(
+      Row.UnknownPod,
+      hasPolicies ? vectors.uniform(Reason.Undecidable, MissingFact.UnknownPod) : vectors.uniform(Reason.NotIsolated),
+    );
+    subjects.forEach((subject, index) => pageIndex.set(rowOf(subject), (Row.First + index) * pagesPerRow));
+    return { pagesPerRow, pageIndex, pages: pages.data() };
+  }
+
+  function rowOf(subject: Subject): Uint32Array {
+    const { policies, portGroup } = subject;
+    if (policies.length + 1 > key.length) key = grow(key, policies.length + 1);
+    key[0] = portGroup;
+    for (let at = 0; at < policies.length; at++) {
+      let number = numbers.get(policies[at]!);
+      if (number === undefined) numbers.set(policies[at]!, (number = numbers.size));
+      key[at + 1] = number;
+    }
+    const id = keys.intern(key, policies.length + 1);
+    return (built[id] ??= buildRow(subject));
+  }
+
+  function buildRow({ policies, portGroup }: Subject): Uint32Array {
+    const isPlain = policies.every(({ tier }) => tier === 'networkpolicy');
+    const isIsolated = policies.some((policy) => isIsolating(policy, direction));
+    const isFinal = input.scope === 'per-pod' && policies.some(({ tier }) => tier === 'networkpolicy');
     const entries: Entry[] = [];
-    for (const policy of subject.policies)
-      for (const entry of entriesOf(policy, subject.portGroup)) entries.push(entry);
+    for (const policy of policies)
+      for (const entry of entriesOf(policy, numbers.get(policy)!, portGroup)) entries.push(entry);
     // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
     if (isPlain) sortByToken(entries);
     record.clear();
@@ -86,7 +119,7 @@ export function buildTable(input: TableInput): Table {
       } else for (const part of parts ?? [columns.all]) record.add(part, token);
     }
     const base = pages.base(everywhere, isIsolated, isFinal);
-    pageIndex.fill(pages.uniform(pages.vector(base)), row * pagesPerRow, (row + 1) * pagesPerRow);
+    const row = new Uint32Array(pagesPerRow).fill(pages.uniform(pages.vector(base)));
     for (let at = 0; at < record.touchedCount; at++) {
       const page = record.touched[at]!;
       let length = 1;
@@ -97,10 +130,10 @@ export function buildTable(input: TableInput): Table {
         signature[length++] = record.data[own + 2]!;
         signature[length++] = record.data[own + 3]!;
       }
-      pageIndex[row * pagesPerRow + page] = pages.page(signature, length);
+      row[page] = pages.page(signature, length);
     }
-  });
-  return { pagesPerRow, pageIndex, pages: pages.data() };
+    return row;
+  }
 }
 
 /** Does a policy say anything about a direction? */
@@ -135,31 +168,29 @@ function sortByToken(entries: Entry[]): void {
 }
 
 /** The rules of a policy as entries, kept for every policy (and set of named ports where those matter). */
-function createEntries(input: TableInput): (policy: number, portGroup: number) => readonly Entry[] {
-  const { policies, direction, columns, ports, vectors } = input;
+function createEntries(input: TableInput): (policy: Policy, number: number, portGroup: number) => readonly Entry[] {
+  const { direction, columns, ports, vectors } = input;
   const kept: (Map<number, readonly Entry[]> | undefined)[] = [];
-  const isNamed = policies.map((policy) => direction === 'ingress' && policy[direction].some(hasNamedPort));
   const splits = new Map<string, readonly { readonly shape: PortShape; readonly bits: Uint32Array }[]>();
-  return (index, portGroup) => {
-    const group = isNamed[index]! ? portGroup : -1;
-    const byGroup = (kept[index] ??= new Map());
+  return (policy, number, portGroup) => {
+    const group = direction === 'ingress' && policy.ingress.some(hasNamedPort) ? portGroup : -1;
+    const byGroup = (kept[number] ??= new Map());
     let entries = byGroup.get(group);
-    if (entries === undefined) byGroup.set(group, (entries = build(index, portGroup)));
+    if (entries === undefined) byGroup.set(group, (entries = build(policy, number, portGroup)));
     return entries;
   };
 
-  function build(index: number, portGroup: number): Entry[] {
-    const policy = policies[index]!;
+  function build(policy: Policy, number: number, portGroup: number): Entry[] {
     if (!isGoverning(policy, direction)) return [];
-    return policy[direction].flatMap((rule) => entriesOfRule(policy, index, rule, portGroup));
+    return policy[direction].flatMap((rule) => entriesOfRule(policy, number, rule, portGroup));
   }
 
-  function entriesOfRule(policy: Policy, ordinal: number, rule: Rule, portGroup: number): Entry[] {
+  function entriesOfRule(policy: Policy, number: number, rule: Rule, portGroup: number): Entry[] {
     const token = (shape: PortShape, missing: number): number =>
       vectors.token({
         tier: policy.tier,
         priority: policy.priority,
-        policy: policy.tier === 'networkpolicy' ? 0 : ordinal,
+        policy: policy.tier === 'networkpolicy' ? 0 : number,
         action: rule.action,
         shape,
         missing,
@@ -295,6 +326,7 @@ interface Pages {
   /** The page of a signature: base, then triples of token and bits. */
   page(signature: Int32Array, length: number): number;
   data(): Uint32Array;
+  count(): number;
 }
 
 function createPages(vectors: VectorStore): Pages {
@@ -331,6 +363,7 @@ function createPages(vectors: VectorStore): Pages {
       return (pageOfSignature[id] ??= build(signature, length));
     },
     data: () => store.data(),
+    count: () => store.size,
   };
 
   function build(signature: Int32Array, length: number): number {

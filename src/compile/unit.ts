@@ -33,8 +33,12 @@ export interface UnitIndex {
   readonly units: readonly Unit[];
   /** Distinct sets of named ports; a unit's is `portGroups[unit.portGroup]`. */
   readonly portGroups: readonly NamedPorts[];
-  /** [pods] unit of each pod of the snapshot; -1 for pods outside policy (hostNetwork, terminated). */
+  /** [pods] unit of each pod that the index was built from; -1 for pods outside policy (hostNetwork, terminated). */
   readonly unitOfPod: Int32Array;
+  /** The same for other pods; undefined where one of them is in no unit that there is. */
+  place(pods: readonly Pod[]): Int32Array | undefined;
+  /** Do these policies ask for nothing that the units do not tell apart? */
+  covers(policies: readonly Policy[]): boolean;
   /** The units that a pod set selects, ascending. The array is shared: do not change it. */
   select(set: PodSet): Int32Array;
   /** Namespaces in an order in which those lie together that the selections made so far take alike. */
@@ -86,22 +90,61 @@ export function indexUnits(snapshot: Snapshot, questions: Questions): UnitIndex 
   const unitOfPod = new Int32Array(snapshot.pods.length).fill(-1);
   const known = new Map<Labels, { key: string; labels: Unit['labels'] }>();
   snapshot.pods.forEach((pod, index) => {
-    if (!isGoverned(pod)) return;
-    let asked = known.get(pod.labels);
-    if (asked === undefined) known.set(pod.labels, (asked = askedLabels(pod.labels, questions)));
+    if (isGoverned(pod)) unitOfPod[index] = intern(pod);
+  });
+  known.clear();
+  const { select, rankNamespaces } = createSelect(units, snapshot.namespaces);
+  return { units, portGroups, unitOfPod, select, rankNamespaces, place, covers };
+
+  function intern(pod: Pod): number {
     const ports = relevantPorts(pod, questions.portNames);
     const portsKey = ports.size === 0 ? '' : namedPortsKey(ports);
     let portGroup = groupIds.get(portsKey);
     if (portGroup === undefined) groupIds.set(portsKey, (portGroup = portGroups.push(ports) - 1));
-    const key = `${pod.namespace}\u0003${portGroup}\u0003${asked.key}`;
+    const asked = ask(pod.labels);
+    const key = unitKey(pod, portGroup, asked.key);
     let unit = ids.get(key);
-    if (unit === undefined) {
-      unit = units.push({ namespace: pod.namespace, labels: asked.labels, portGroup }) - 1;
-      ids.set(key, unit);
+    if (unit === undefined)
+      ids.set(key, (unit = units.push({ namespace: pod.namespace, labels: asked.labels, portGroup }) - 1));
+    return unit;
+  }
+
+  /** Pods of one workload often share one object. */
+  function ask(labels: Labels): { key: string; labels: Unit['labels'] } {
+    let asked = known.get(labels);
+    if (asked === undefined) known.set(labels, (asked = askedLabels(labels, questions)));
+    return asked;
+  }
+
+  function place(pods: readonly Pod[]): Int32Array | undefined {
+    const placed = new Int32Array(pods.length).fill(-1);
+    for (let index = 0; index < pods.length; index++) {
+      const pod = pods[index]!;
+      if (!isGoverned(pod)) continue;
+      const ports = relevantPorts(pod, questions.portNames);
+      const portGroup = groupIds.get(ports.size === 0 ? '' : namedPortsKey(ports));
+      const unit = portGroup === undefined ? undefined : ids.get(unitKey(pod, portGroup, ask(pod.labels).key));
+      if (unit === undefined) return undefined;
+      placed[index] = unit;
     }
-    unitOfPod[index] = unit;
-  });
-  return { units, portGroups, unitOfPod, ...createSelect(units, snapshot.namespaces) };
+    known.clear();
+    return placed;
+  }
+
+  function covers(policies: readonly Policy[]): boolean {
+    const { portNames, labels } = collectQuestions(policies);
+    for (const name of portNames) if (!questions.portNames.has(name)) return false;
+    for (const [key, values] of labels) {
+      const asked = questions.labels.get(key);
+      if (asked === undefined) return false;
+      for (const value of values) if (!asked.has(value)) return false;
+    }
+    return true;
+  }
+}
+
+function unitKey({ namespace }: Pod, portGroup: number, labelsKey: string): string {
+  return `${namespace}\u0003${portGroup}\u0003${labelsKey}`;
 }
 
 /** NP-18: does a set of labels meet every requirement? (apimachinery labels/selector.go: NotIn and DoesNotExist match a missing key.) */

@@ -14,7 +14,7 @@ import { evaluateIsolated, evaluateSide } from './tier.ts';
 export interface Token {
   readonly tier: Tier;
   readonly priority: number;
-  /** Ordinal of the policy; 0 in the NetworkPolicy tier, where policies are one union. */
+  /** Number of the policy; 0 in the NetworkPolicy tier, where policies are one union. */
   readonly policy: number;
   readonly action: Action;
   readonly shape: PortShape;
