@@ -88,6 +88,13 @@ export const ENVELOPES: readonly Wrapper[] = [
     keys({ items: each({ take: 'record' }) }),
     ({ top, all }) => top.has('items') && !hasSome(top, 'apiVersion', 'kind') && hasSome(all, 'policies', 'flow'),
   ),
+  // What gRPC clients print of Goldmane's list.
+  envelope(
+    'flows',
+    'records',
+    keys({ flows: each({ take: 'record' }) }),
+    ({ top, all }) => top.has('flows') && all.has('flow') && hasSome(all, 'Key', 'key'),
+  ),
   {
     name: 'json-array',
     isLog: false,
@@ -105,7 +112,16 @@ export const ENVELOPES: readonly Wrapper[] = [
 ];
 
 /** Keys of envelopes that are one document with many records. */
-export const DOCUMENT_KEYS: readonly string[] = ['records', 'items', 'hits', 'data', 'events', 'logEvents', 'streams'];
+export const DOCUMENT_KEYS: readonly string[] = [
+  'records',
+  'items',
+  'flows',
+  'hits',
+  'data',
+  'events',
+  'logEvents',
+  'streams',
+];
 
 /** Text or an object; which of them shows in the value. */
 function member(name: string): ScanNode {

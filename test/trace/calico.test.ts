@@ -193,6 +193,22 @@ test('what staged policies would do is the last pending rule; the end of a tier 
   }
 });
 
+test('the answers of both interfaces are one document with many flows, in one line or in many', async () => {
+  for (const [name, key] of [
+    ['calico-goldmane-protojson.jsonl', 'flows'],
+    ['calico-whisker.jsonl', 'items'],
+  ] as const) {
+    const lines = fixtureText(name).trim().split('\n');
+    const answer = { meta: { totalPages: 1 }, [key]: lines.map((text) => JSON.parse(text) as unknown) };
+    const expected = (await read(lines.join('\n'))).rows.map(({ line: _, ...row }) => row);
+    for (const text of [JSON.stringify(answer), JSON.stringify(answer, undefined, 2)]) {
+      const { account, rows } = await read(text);
+      assert.deepEqual([account.containers[0], rows.length], [key, lines.length]);
+      assert.deepEqual(rows.map(({ line: _, ...row }) => row), expected); // prettier-ignore
+    }
+  }
+});
+
 test('recorded policies, counts and names survive a conversion to NDJSON and to the columnar trace', async () => {
   for (const name of ['calico-flowlog.jsonl', ...SPELLINGS])
     for (const to of ['ndjson', 'binary'] as const) {
