@@ -10,7 +10,7 @@ import { openCompile } from './compilation.ts';
 import { openPlainConnections } from './connection.ts';
 import { openPlainDecision } from './decision.ts';
 import type { OpenJob } from './job.ts';
-import { openPlainReplay } from './replay.ts';
+import { openPlainReplay, openWasmReplay } from './replay.ts';
 
 /** By the names that table.ts and process-table.ts give them. */
 export const JOBS: Readonly<Record<string, OpenJob>> = {
@@ -19,6 +19,7 @@ export const JOBS: Readonly<Record<string, OpenJob>> = {
   'plain decision': openPlainDecision,
   'plain connections': openPlainConnections,
   'plain replay': openPlainReplay,
+  'wasm replay': openWasmReplay,
   'BlockList ipv4': openBlockList,
   'BlockList ipv6': openBlockList6,
   'ipaddr.js ipv4': openIpaddr,

@@ -21,7 +21,7 @@ import { createAccount } from '../../src/trace/account.ts';
 import { readTrace } from '../../src/trace/read.ts';
 import { writeColumn } from './column.ts';
 import { makeWorld } from './decision.ts';
-import { HASH_START, mixHash, type OpenJob } from './job.ts';
+import { HASH_START, type Job, type JobOptions, mixHash, type OpenJob } from './job.ts';
 
 /** What to prepare. */
 export interface ReplaySize {
@@ -162,8 +162,13 @@ function isTcpReply(step: number, length: number): boolean {
   return step % 2 === 1;
 }
 
-/** The engine on one thread, from the bytes of the trace to the sums. */
-export const openPlainReplay: OpenJob = (folder, { values }) => {
+/** The engine on one thread, from the bytes of the trace to the sums, every row in TypeScript. */
+export const openPlainReplay: OpenJob = (folder, options) => openReplay(folder, options, 'plain');
+
+/** The same as it is by default: the WASM kernel takes what it can. */
+export const openWasmReplay: OpenJob = (folder, options) => openReplay(folder, options, 'wasm');
+
+function openReplay(folder: string, { values }: JobOptions, kernel: 'plain' | 'wasm'): Job {
   const { snapshot, policies } = makeWorld({ pods: values['pods']!, policies: values['policies']! });
   const program = compile(snapshot, policies);
   const bytes = readFileSync(join(folder, 'trace.bin'));
@@ -175,7 +180,14 @@ export const openPlainReplay: OpenJob = (folder, { values }) => {
       const dictionary = createDictionary();
       const account = createAccount('trace.bin');
       // Groups are kept apart here as they are in the reference.
-      const replay = createReplay({ program, dictionary, mode: 'connections', invalid: 'count', groupLimit: 1 << 20 });
+      const replay = createReplay({
+        program,
+        dictionary,
+        mode: 'connections',
+        invalid: 'count',
+        groupLimit: 1 << 20,
+        kernel,
+      });
       for await (const batch of readTrace(chunksOf(bytes), {
         file: 'trace.bin',
         account,
@@ -188,7 +200,7 @@ export const openPlainReplay: OpenJob = (folder, { values }) => {
     digest: () => digest(HASH_START),
     first: () => digest(HASH_START),
   };
-};
+}
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 1 << 20) yield bytes.subarray(at, at + (1 << 20));

@@ -202,6 +202,7 @@ function replayRow(pods: number, policies: number, connections: number, records:
     contenders: [
       reference('C', data, 'replay.c', 6, 0, []),
       job('plain', data, 'plain replay', 6, 0, { pods, policies, records }),
+      job('wasm', data, 'wasm replay', 6, 0, { pods, policies, records }),
     ],
     goals: [
       ratio('bulk', 'C', 0.6),
