@@ -6,7 +6,7 @@
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createFlowTaker } from './hubble.ts';
 import { asObject, asText, type Json } from './json-member.ts';
-import { createJsonDecoder } from './line.ts';
+import { createJsonDecoder, parseJson } from './line.ts';
 
 /** Rows of the table. */
 export const AKS_NETWORK_LOG: TraceFormat = {
@@ -96,17 +96,17 @@ function counts(value: Value): Json | undefined {
 
 /** A dynamic column, which exports also write as the text of its JSON. */
 function parsed(value: unknown): Json | undefined {
-  return asObject(typeof value === 'string' ? parseJson(value) : value);
+  return asObject(typeof value === 'string' ? parseColumn(value) : value);
 }
 
 function parsedList(value: unknown): readonly unknown[] {
-  const list = typeof value === 'string' ? parseJson(value) : value;
+  const list = typeof value === 'string' ? parseColumn(value) : value;
   return Array.isArray(list) ? list : [];
 }
 
-function parseJson(text: string): unknown {
+function parseColumn(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@
  * or its SIMD is missing there is none, and every record goes the way of JSON.parse.
  */
 import { HUBBLE_SCAN_CODE } from './hubble-scan-code.ts';
+import { parseJson } from './line.ts';
 
 /** Places in `HubbleScanner.result`. */
 export const enum Scan {
@@ -112,7 +113,7 @@ export class HubbleScanner {
   /** An object by its handle. */
   objectOf(handle: number): Record<string, unknown> {
     const text = this.decode(this.kernel.objectOffset(handle), this.kernel.objectSize(handle));
-    return JSON.parse(text) as Record<string, unknown>;
+    return parseJson(text) as Record<string, unknown>;
   }
 
   private decode(at: number, size: number): string {

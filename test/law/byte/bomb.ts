@@ -13,6 +13,7 @@ import {
 } from '#dropcast';
 import { gzipSync } from 'node:zlib';
 import { isBalanced } from '../../../src/trace/account.ts';
+import { readMappingFile } from '../../../src/trace/mapping-file.ts';
 import { runs } from '../seed.ts';
 import { bytesOf, ethernet, ip, pcap, pcapng, repeat, tcp } from '../../trace/build.ts';
 
@@ -107,6 +108,10 @@ function manifestBombs(): Bomb[] {
       `${'{"kind":"List","apiVersion":"v1","items":['.repeat(1e4)}${']}'.repeat(1e4)}`,
       'bomb.json',
     ),
+    mapping('mapping: a billion laughs', `fields:\n${laughs.replaceAll(/^/gm, '  ')}`),
+    mapping('mapping: 100,000 brackets', '['.repeat(100_000)),
+    mapping('mapping: 100,000 dashes', '- '.repeat(100_000)),
+    mapping('mapping: brackets that close', `fields: ${'['.repeat(20_000)}${']'.repeat(20_000)}`),
     {
       name: 'scenario: a line of 5 MB',
       explode: () => {
@@ -141,6 +146,17 @@ function manifest(name: string, text: string, path = 'bomb.yaml'): Bomb {
         bytes: text.length,
       });
     },
+  };
+}
+
+function mapping(name: string, text: string): Bomb {
+  return {
+    name,
+    explode: () =>
+      Promise.resolve({
+        said: [...new Set(readMappingFile(text, 'bomb.yaml').diagnostics.map(codeOf))],
+        bytes: text.length,
+      }),
   };
 }
 

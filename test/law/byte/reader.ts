@@ -5,17 +5,22 @@
  * captures of test/trace; the library is taken through its own door, so that the bundle is tried as well.
  */
 import {
+  type AddressText,
   type Dictionary,
   FORMATS,
   type FlowBatch,
-  type Program,
+  InvalidProgram,
+  Program,
+  RecordKind,
   TcpFlag,
+  UnknownName,
   compile,
   createAccount,
   createDictionary,
   createReplay,
   createWriter,
   formatReplay,
+  judge,
   loadManifests,
   programFrom,
   readExpectations,
@@ -25,9 +30,11 @@ import {
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { deflateRawSync, gzipSync } from 'node:zlib';
+import type { Flow } from '../../../src/model/flow.ts';
 import { DEFAULT_DIALECT } from '../../../src/model/dialect.ts';
 import type { ReplayMode } from '../../../src/replay/result.ts';
 import { isBalanced } from '../../../src/trace/account.ts';
+import { readMappingFile } from '../../../src/trace/mapping-file.ts';
 import * as build from '../../trace/build.ts';
 import { readScenarioFiles } from '../../semantics/scenario-file.ts';
 import type { Below } from './mutation.ts';
@@ -117,8 +124,30 @@ function manifestReaders(): ByteReader[] {
         demand(rows.length > 0 || diagnostics.length > 0 || countLines(text(bytes)) <= 1, 'rows are lost');
       },
     },
+    {
+      name: 'mapping file',
+      seeds: [Buffer.from(MAPPING)],
+      read(bytes) {
+        const { mapping, diagnostics } = readMappingFile(text(bytes), 'damaged.yaml');
+        demand((mapping === undefined) === diagnostics.length > 0, 'a mapping and errors exclude each other');
+      },
+    },
   ];
 }
+
+const MAPPING = `header: [time, from, to, transport, verdict, kib]
+delimiter: blanks
+kind: flow
+fields:
+  time: { from: time, unit: ms }
+  src: { from: from, part: address }
+  dst: &to { from: [to, other], part: address }
+  protocol: { from: transport, values: { T: tcp, U: udp }, default: tcp }
+  verdict:
+    from: verdict
+    values: { ok: allow, 'blocked': deny }
+  bytes: { from: kib, times: 1024 }
+`;
 
 /** Every form of YAML that kubectl takes, in one file. */
 const YAML_FORMS = `%YAML 1.1
@@ -155,7 +184,7 @@ spec:
   egress:
   - {}
 ...
-`.replace('metadata: &meta', 'metadata: &meta');
+`;
 
 const JSON_FORMS: readonly string[] = [
   JSON.stringify({
@@ -213,6 +242,14 @@ fd00::1,db.default,UDP,53,undecidable,x
 
 // Traces.
 
+/** For the format that only a mapping explains. */
+const MAPPED = {
+  text: `${JSON.stringify({ at: 1_700_000_000, from: { ip: '10.0.0.1', pod: ['a', 'web-0'] }, to: ['10.0.0.2', '80'], l4: 'tcp' })}\n{"other":1}\n`,
+  mapping: {
+    columns: { time: 'at', src: 'from.ip', srcPod: 'from.pod[1]', dst: 'to[0]', dstPort: 'to[1]', protocol: 'l4' },
+  },
+} as const;
+
 type TraceSeeds = ReadonlyMap<string, readonly Uint8Array[]>;
 
 function traceReaders(seeds: TraceSeeds): ByteReader[] {
@@ -251,6 +288,7 @@ async function readOne(bytes: Uint8Array, below: Below, program: Program, format
     account,
     batchCapacity: [16, 64, 4096][below(3)]!,
     ...(format !== undefined && { format }),
+    ...(format === 'json' && { mapping: MAPPED.mapping }),
   };
   for await (const batch of readTrace(build.chunksOf(bytes, [bytes.length + 1, 1000, 61][below(3)]!), options)) {
     checkRows(batch, dictionary);
@@ -292,13 +330,20 @@ function checkRows(batch: FlowBatch, dictionary: Dictionary): void {
       is(port >= -1 && port <= 65_535, `port or type ${port}`);
     const flags = batch.tcpFlags[row]!;
     is(flags === TcpFlag.Absent || flags <= 0x1ff, `TCP flags ${flags}`);
-    is(batch.kind[row]! <= 3 && batch.orientation[row]! <= 2 && batch.orientedBy[row]! <= 4, 'a value of no enum');
+    is(
+      batch.kind[row]! <= RecordKind.Aggregate && batch.orientation[row]! <= 2 && batch.orientedBy[row]! <= 4,
+      'a value of no enum',
+    );
     is(Number.isNaN(batch.timeUs[row]!) || Number.isFinite(batch.timeUs[row]!), `time ${batch.timeUs[row]}`);
     for (const column of ['bytes', 'packets', 'replyBytes', 'replyPackets'] as const) {
       const value = batch[column][row]!;
       is(value >= -1 && Number.isFinite(value), `${column} ${value}`);
     }
     for (const id of [batch.srcEndpoint[row]!, batch.dstEndpoint[row]!]) is(id < endpoints.length, `endpoint ${id}`);
+    const [connections, repeats] = [batch.connections[row]!, batch.repeats[row]!];
+    is(Number.isSafeInteger(connections) && connections >= 0, `${connections} connections`);
+    is(Number.isSafeInteger(repeats) && repeats >= 0, `${repeats} repeats`);
+    is(batch.policies[row]! < dictionary.policyTraces.length, `policies ${batch.policies[row]}`);
     is(batch.line[row]! >= 1, `line ${batch.line[row]}`);
     const quote = batch.quote[row]!;
     is(quote >= -1 && quote < batch.quotes.count, `quote ${quote} of ${batch.quotes.count}`);
@@ -342,6 +387,7 @@ async function readTraceSeeds(): Promise<TraceSeeds> {
     seeds.set(format, list);
     if (list.length < 30) list.push(bytes.subarray(0, SEED_SIZE_MAX));
   }
+  seeds.set('json', [Buffer.from(MAPPED.text)]);
   // What dropcast itself writes, of one capture.
   for (const format of ['binary', 'ndjson', 'csv'] as const) {
     const written = await rewrite(captures()[0]!, format);
@@ -421,6 +467,7 @@ function wrap(bytes: Uint8Array): Uint8Array[] {
 function programReader(): ByteReader {
   const program = createProgram();
   const seed = new Uint8Array(program.buffer as ArrayBuffer).slice();
+  const flows = programFlows();
   return {
     name: 'Program',
     seeds: [seed],
@@ -432,14 +479,41 @@ function programReader(): ByteReader {
         const at = below(2) === 0 ? below(80) : below(words.length);
         if (at < words.length) words[at] = below(2) === 0 ? (damage[below(damage.length)] ?? 0) : below(0x1_0000_0000);
       }
+      let damaged: Program;
       try {
-        programFrom(bytes.buffer, program.source);
+        damaged = programFrom(bytes.buffer, program.source);
       } catch (error) {
-        // Documented: a buffer that is no Program.
-        if (!(error instanceof RangeError)) throw error;
+        if (error instanceof InvalidProgram) return;
+        throw error;
+      }
+      // What was taken decides, whatever it says.
+      for (const flow of flows) {
+        try {
+          judge(damaged, flow);
+        } catch (error) {
+          if (!(error instanceof UnknownName)) throw error;
+        }
       }
     },
   };
+}
+
+function programFlows(): Flow[] {
+  const ends = ['10.0.0.1', 'fd00::1', '10.96.0.1', '192.168.0.1', '8.8.8.8', '2001:db8::1'].map(
+    (address): Flow['src'] => ({
+      kind: 'address',
+      address: address as AddressText,
+    }),
+  );
+  ends.push({ kind: 'name', namespace: 'na', name: 'a' });
+  const service: Flow['src'] = { kind: 'service', namespace: 'a', name: 's' };
+  return ends.flatMap((src) =>
+    [...ends, service].flatMap((dst): Flow[] => [
+      { src, dst, protocol: 6, port: 80 },
+      { src, dst, protocol: 17, port: 53 },
+      { src, dst, protocol: 1, icmp: 8 << 8 },
+    ]),
+  );
 }
 
 function listFiles(folder: string): string[] {
