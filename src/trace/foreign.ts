@@ -63,6 +63,12 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
   lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
   lines('antrea-flow', 'an Antrea flow log', isAntreaFlow),
   text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
+  text(
+    'kube-network-policies-text',
+    'a kube-network-policies log in text',
+    (h) => h.json === undefined && h.lines.some((line) => line.includes('"Evaluating packet" id=')),
+    'log with --logging-format=json -v=2',
+  ),
   lines('weave-npc', 'a Weave policy controller log', (line) => line.includes('blocked by Weave NPC')),
   lines('beyla', 'Beyla network flows', (line) => line.includes('network_flow: ')),
   lines(

@@ -30,7 +30,7 @@ const FLOW_LIMITS: readonly string[] = [
 ];
 const POLICY_LIMITS: readonly string[] = [
   'The GKE policy log folds denied attempts of one connection into one record and is limited per node: its records are fewer than the attempts.',
-  'The GKE policy log shows only pods that a policy with logging selects.',
+  'What the NetworkLogging of the cluster does not ask for (allowed or denied connections, policies without the annotation) is not in the GKE policy log.',
 ];
 
 /** VPC Flow Logs. */

@@ -86,6 +86,13 @@ test('a log of evaluations alone has its packets, without verdicts', async () =>
   );
 });
 
+test('the text log is refused by name, with what to do instead', async () => {
+  const line = 'I0712 09:53:52.257809       1 logging.go:67] "Evaluating packet" id=9 direction="Egress" packet=<\n';
+  const { account, rows } = await read(`${line}\t[9] 10.0.1.3:40243 10.0.2.2:8080 TCP\n >\n`);
+  assert.deepEqual([rows.length, account.format], [0, 'kube-network-policies-text']);
+  assert.match(account.diagnostics[0]!.hint!, /--logging-format=json/);
+});
+
 test('an id that comes again after its verdict is another packet', async () => {
   const { rows } = await read(
     evaluation(1) + verdict(1, 'accepted by') + evaluation(1, 4001) + verdict(1, 'denied by ingress'),
