@@ -336,7 +336,7 @@ function openCsv(context: ReadContext): TraceDecoder {
 }
 
 /** The cells of a record, or undefined where a quote is open at its end. */
-function splitCells(text: string, delimiter: string): string[] | undefined {
+export function splitCells(text: string, delimiter: string): string[] | undefined {
   if (delimiter === 'blanks') return text.trim().split(/[ \t]+/);
   const cells: string[] = [];
   let index = 0;

@@ -45,11 +45,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => hasTop(h, 'id.orig_h') || hasTop(h, 'id_orig_h'),
     'give its conn.log, where every connection is',
   ),
-  json(
-    'suricata',
-    'Suricata EVE records',
-    (h) => hasTop(h, 'event_type', 'src_ip') || hasTop(h, 'event_type', 'flow_id'),
-  ),
   json('envoy', 'an Envoy or Istio access log', (h) => hasAll(h, 'downstream_remote_address')),
   json('inspektor-gadget', 'Inspektor Gadget events', (h) => hasTop(h, 'src', 'dst') && hasAll(h, 'addr')),
   text(
@@ -59,9 +54,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => h.rawLines.some((line) => line.startsWith('#path') || line.startsWith('#fields')),
     'give its conn.log, where every connection is',
   ),
-  lines('ovn-acl', 'an OVN ACL log', (line) => line.includes('|acl_log(')),
-  lines('antrea-np', 'an Antrea network policy log', isAntreaPolicy),
-  lines('antrea-flow', 'an Antrea flow log', isAntreaFlow),
   text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
   text(
     'kube-network-policies-text',
@@ -110,16 +102,4 @@ function isRawFlowExport(bytes: Uint8Array): boolean {
   const second = bytes[2]! * 256 + bytes[3]!;
   if (bytes[1] === 10) return second >= 16 && second <= 9000;
   return (bytes[1] === 5 || bytes[1] === 9) && second >= 1 && second <= 60;
-}
-
-function isAntreaPolicy(line: string): boolean {
-  const fields = line.split(' ');
-  return (
-    fields.length >= 14 && /^\d{4}\/\d\d\/\d\d$/.test(fields[0]!) && (fields[5] === 'Ingress' || fields[5] === 'Egress')
-  );
-}
-
-function isAntreaFlow(line: string): boolean {
-  const fields = line.split(',');
-  return fields.length >= 26 && /^\d{10}$/.test(fields[0]!) && /^\d{10}$/.test(fields[1]!);
 }

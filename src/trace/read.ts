@@ -5,6 +5,8 @@
 import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { increment, MALFORMED_SHOWN, originOf, type TraceAccount } from './account.ts';
 import { AKS_NETWORK_LOG } from './aks-network-log.ts';
+import { ANTREA_FLOW, ANTREA_FLOW_JSON } from './antrea-flow.ts';
+import { ANTREA_POLICY } from './antrea-policy.ts';
 import { AWS_VPC } from './aws-vpc.ts';
 import { AWS_NETWORK_POLICY_AGENT } from './aws-network-policy-agent.ts';
 import { AZURE_NSG, AZURE_VNET } from './azure.ts';
@@ -30,10 +32,13 @@ import { NETOBSERV } from './netobserv.ts';
 import { NETFILTER_LOG } from './netfilter-log.ts';
 import { NFDUMP_CSV } from './nfdump-csv.ts';
 import { NFDUMP_JSON } from './nfdump-json.ts';
+import { OVN_ACL } from './ovn-acl.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
 import { readableNames as readableFormatNames, recogniseTrace } from './recognise.ts';
 import { isTar, mayBeTar, readTar } from './tar.ts';
+import { POLICY_ASSISTANT } from './policy-assistant.ts';
+import { SURICATA } from './suricata.ts';
 import { TCPDUMP_TEXT } from './tcpdump-text.ts';
 import { ULOGD_JSON } from './ulogd-json.ts';
 import { keepWindow, type TimeWindow } from './window.ts';
@@ -68,6 +73,7 @@ export const FORMATS: readonly TraceFormat[] = [
   BINARY,
   PARQUET,
   ...FOREIGN_BINARY,
+  SURICATA,
   HUBBLE,
   NDJSON,
   AZURE_VNET,
@@ -82,10 +88,15 @@ export const FORMATS: readonly TraceFormat[] = [
   CONNTRACK_SAVE,
   CONNTRACK_XML,
   AWS_VPC,
+  ANTREA_FLOW_JSON,
+  POLICY_ASSISTANT,
   ULOGD_JSON,
   NFDUMP_JSON,
   NFDUMP_CSV,
   NETFILTER_LOG,
+  OVN_ACL,
+  ANTREA_POLICY,
+  ANTREA_FLOW,
   TCPDUMP_TEXT,
   CALICO_FLOWLOG,
   CALICO_GOLDMANE,

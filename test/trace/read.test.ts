@@ -202,6 +202,9 @@ test('names of formats that have a reader are unique', () => {
   const names = FORMATS.filter(({ open }) => open !== undefined).map(({ name }) => name);
   assert.deepEqual([...names].sort(), [
     'aks-network-log',
+    'antrea-flow',
+    'antrea-flow-json',
+    'antrea-np',
     'aws-network-policy-agent',
     'aws-vpc',
     'azure-nsg',
@@ -225,8 +228,11 @@ test('names of formats that have a reader are unique', () => {
     'netobserv',
     'nfdump-csv',
     'nfdump-json',
+    'ovn-acl',
     'pcap',
     'pcapng',
+    'policy-assistant',
+    'suricata',
     'tcpdump-text',
     'ulogd-json',
     'zeek',
