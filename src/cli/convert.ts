@@ -6,11 +6,11 @@ import type { WritableFormat } from '../trace/write.ts';
 import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
 import { systemMessage } from './input.ts';
 import { type Io, type Sink, colorOf } from './terminal.ts';
-import { checkFields, readMapping, readTraces, windowOf } from './trace-input.ts';
+import { checkFields, openTraces, readMapping, readTraces, windowOf } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast convert --help`. */
 export interface ConvertFlags {
-  readonly output: string;
+  readonly output?: string;
   readonly to?: WritableFormat;
   readonly format?: string;
   readonly map?: string;
@@ -30,6 +30,47 @@ const ENDINGS: readonly (readonly [string, WritableFormat])[] = [
 
 /** Runs the command. The output file appears whole or not at all; what was read is said on stderr. */
 export async function runConvert(inputs: readonly string[], flags: ConvertFlags, io: Io): Promise<ExitCode> {
+  const { output, explain } = flags;
+  if (explain && (output === undefined || output === 'text' || output === 'json'))
+    return explainInputs(inputs, flags, output ?? 'text', io);
+  if (output === undefined) throw new Refusal('name where to write with -o FILE, or - for stdout');
+  return convertInputs(inputs, { ...flags, output }, io);
+}
+
+/** How the beginning of each input is understood, on stdout: 2 where one is not. */
+async function explainInputs(
+  inputs: readonly string[],
+  flags: ConvertFlags,
+  format: 'text' | 'json',
+  io: Io,
+): Promise<ExitCode> {
+  const [{ explainTrace }, { formatTraceExplanations }] = await Promise.all([
+    import('../trace/explain.ts'),
+    import('../report/trace-explanation.ts'),
+  ]);
+  const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
+  const explanations = [];
+  for (const { source, options } of openTraces(inputs, io))
+    explanations.push(
+      await explainTrace(source, {
+        ...options,
+        ...(flags.format !== undefined && { format: flags.format }),
+        ...(mapping && { mapping }),
+        ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
+      }),
+    );
+  await io.stdout.write(formatTraceExplanations(explanations, { format, color: colorOf(io.stdout, io.env) }));
+  const isRefused = explanations.some(({ account }) =>
+    account.diagnostics.some(({ severity }) => severity === 'error'),
+  );
+  return isRefused ? ExitCode.Refused : ExitCode.Fine;
+}
+
+async function convertInputs(
+  inputs: readonly string[],
+  flags: ConvertFlags & { readonly output: string },
+  io: Io,
+): Promise<ExitCode> {
   const to = flags.to ?? ENDINGS.find(([ending]) => flags.output.endsWith(ending))?.[1];
   if (to === undefined) throw new Refusal('name the format with --to ndjson|csv|binary');
   if (to === 'binary' && flags.output === '-' && io.stdout.isTTY)

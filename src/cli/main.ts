@@ -193,7 +193,7 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
     .summary('convert traces to NDJSON, CSV or the binary format')
     .description("Read traces of any known format and write one trace in one of dropcast's own formats.")
     .argument('<input...>', 'trace files, or - for stdin')
-    .requiredOption('-o, --output <file>', 'where to write, - for stdout')
+    .option('-o, --output <file>', 'where to write, - for stdout; with --explain alone: text or json')
     .addOption(
       new Option('--to <format>', 'format to write; by default told by the ending of the file').choices([
         'ndjson',
@@ -207,12 +207,16 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--until <time>', 'records up to a time, as --since')
     .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
     .option('--max-malformed <n>', 'malformed records that do not make the output incomplete', parseCount, 0)
-    .option('--explain', 'say on stderr what became of every record of every input')
+    .option(
+      '--explain',
+      'without a file to write: show how the first records are understood; else say what became of all',
+    )
     .addHelpText(
       'after',
       examples([
         'dropcast convert capture.pcap -o capture.bin --to binary',
         'dropcast convert flows.jsonl.gz -o flows.csv',
+        'dropcast convert --explain unknown.log',
       ]),
     )
     .action(async (inputs: string[], flags) => {

@@ -122,6 +122,22 @@ export function checkFields(text: string): string {
   return text;
 }
 
+/** Traces one by one, for whoever reads only their beginnings. Throws `Refusal` where a path cannot be read. */
+export function* openTraces(
+  paths: readonly string[],
+  io: Io,
+): Generator<{ source: AsyncIterable<Uint8Array>; options: { file: string; randomAccess?: RandomAccess } }> {
+  checkPaths(paths, io);
+  const { signal } = new AbortController();
+  for (const path of paths) {
+    const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path));
+    yield {
+      source: path === '-' ? io.stdin : fileSource(path, io, signal),
+      options: { file: path, ...(access && { randomAccess: access }) },
+    };
+  }
+}
+
 /**
  * `--map`: `src=SourceIP,dst=DestIP,timeUnit=ms`, a file that holds the same in lines or as JSON, or a mapping file in YAML. Throws
  * `Refusal`, for a mapping file with every error in it and its place.

@@ -96,6 +96,21 @@ export function originOf(account: TraceAccount): Origin | undefined {
   return origins.get(account);
 }
 
+/** Field -> what this input calls it, as far as a reader learnt it from the input or its mapping. */
+const sources = new WeakMap<TraceAccount, Map<string, string>>();
+
+/** Says where a field of the rows comes from. */
+export function noteSource(account: TraceAccount, field: string, source: string): void {
+  const known = sources.get(account) ?? new Map<string, string>();
+  known.set(field, source);
+  sources.set(account, known);
+}
+
+/** What `noteSource` was told. */
+export function sourcesOf(account: TraceAccount): ReadonlyMap<string, string> | undefined {
+  return sources.get(account);
+}
+
 /**
  * Counts one malformed record and keeps the first ones as diagnostics. `place` says where: the 1-based line or packet number
  * and the byte offset after decompression. The excerpt is cut to 120 characters; whoever prints it escapes it.

@@ -6,7 +6,7 @@
 import { formatAddress, type Family } from '../model/address.ts';
 import { type Dictionary, type EndpointFact, type FlowBatch } from '../model/flow.ts';
 import { formatProtocol } from '../model/port.ts';
-import { addMalformed } from './account.ts';
+import { addMalformed, noteSource } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createLineDecoder, type Place } from './line.ts';
@@ -15,6 +15,7 @@ import {
   applyRule,
   CSV_FIELDS,
   isAbsent,
+  sourceText,
   type CsvField,
   type CsvMapping,
   type FieldRule,
@@ -114,12 +115,13 @@ const encoder = new TextEncoder();
 export function writeCsv(batch: FlowBatch, dictionary: Dictionary, part: 'first' | 'further'): Uint8Array {
   let text = part === 'first' ? `${CSV_FIELDS.join(',')}\n` : '';
   for (let row = 0; row < batch.count; row++) {
-    text += `${CSV_FIELDS.map((field) => quoteCell(cellOf(batch, row, field, dictionary))).join(',')}\n`;
+    text += `${CSV_FIELDS.map((field) => quoteCell(fieldText(batch, row, field, dictionary))).join(',')}\n`;
   }
   return encoder.encode(text);
 }
 
-function cellOf(batch: FlowBatch, row: number, field: CsvField, dictionary: Dictionary): string {
+/** The cell of a field, empty where it is absent. */
+export function fieldText(batch: FlowBatch, row: number, field: CsvField, dictionary: Dictionary): string {
   const count = (value: number): string => (value < 0 ? '' : String(value));
   switch (field) {
     case 'time':
@@ -285,7 +287,10 @@ function openCsv(context: ReadContext): TraceDecoder {
         return;
       }
       header = matchHeader(line, mapping);
-      if (header !== undefined) addMissingColumns(context, header, place);
+      if (header !== undefined) {
+        addMissingColumns(context, header, place);
+        noteColumns(context, header, line);
+      }
       // The header is no record, unless the mapping says the names.
       if (header === undefined || mapping?.rules?.header === undefined) account.read--;
       if (header !== undefined && mapping?.rules?.header === undefined) return;
@@ -365,6 +370,14 @@ export function splitCells(text: string, delimiter: string): string[] | undefine
 }
 
 const row = new Map<CsvField, string>();
+
+/** What the columns of the fields are called. */
+function noteColumns({ account }: ReadContext, { columns, rules, delimiter }: Header, line: string): void {
+  const names = columns.some((field) => field !== undefined) ? (splitCells(line, delimiter) ?? []) : [];
+  for (const [index, field] of columns.entries())
+    if (field !== undefined) noteSource(account, field, `column ${names[index] ?? index + 1}`);
+  for (const { field, rule } of rules) noteSource(account, field, sourceText(rule));
+}
 
 /** Columns that rules name and the table has not: their fields are absent, which somebody should know. */
 function addMissingColumns({ account }: ReadContext, { rules }: Header, place: Place): void {

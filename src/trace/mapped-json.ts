@@ -1,10 +1,10 @@
 /** JSON objects of any source by a mapping: paths to fields. Never recognised by content; whoever names paths says what it is. */
-import { addMalformed, increment } from './account.ts';
+import { addMalformed, increment, noteSource } from './account.ts';
 import type { CsvField } from './mapping.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createJsonDecoder } from './line.ts';
 import { fillRow } from './mapped-row.ts';
-import { applyRule, textAtPath, type FieldRule } from './mapping.ts';
+import { applyRule, sourceText, textAtPath, type FieldRule } from './mapping.ts';
 
 /** JSON objects that a mapping explains. */
 export const MAPPED_JSON: TraceFormat = {
@@ -21,6 +21,7 @@ function openMappedJson(context: ReadContext): TraceDecoder {
   const fields: (readonly [CsvField, FieldRule])[] = [...(mapping?.rules?.fields ?? [])];
   for (const [field, path] of Object.entries(mapping?.columns ?? {}))
     fields.push([field as CsvField, { from: [path] }]);
+  for (const [field, rule] of fields) noteSource(account, field, sourceText(rule));
   const row = new Map<CsvField, string>();
   return createJsonDecoder(context, (record, place) => {
     row.clear();

@@ -76,6 +76,13 @@ export interface MappingRules {
   readonly delimiter?: ',' | '\t' | ';' | '|' | 'blanks';
 }
 
+/** A rule in a few words. */
+export function sourceText({ from, otherwise, part }: FieldRule): string {
+  const text = from.join(', ') + (part === undefined ? '' : ` (${part})`);
+  if (otherwise === undefined) return text;
+  return text === '' ? `the mapping: ${otherwise}` : `${text}, else ${otherwise}`;
+}
+
 /** True for texts by which sources say that they have no value. */
 export function isAbsent(text: string | undefined): text is undefined | '' | '-' {
   return text === undefined || text === '' || text === '-';

@@ -1,10 +1,18 @@
 /** Parquet files of any columns: by a mapping, else by the names that other tools commonly use. */
 import type { Dictionary } from '../model/flow.ts';
-import { addMalformed } from './account.ts';
+import { addMalformed, noteSource } from './account.ts';
 import { fieldOfName } from './csv.ts';
 import type { ReadContext } from './format.ts';
 import { assembleRow, complaintOf, INVALID, parseField, parseNumber, type Field } from './mapped-row.ts';
-import { applyRule, CSV_FIELDS, isPodField, type CsvField, type CsvMapping, type FieldRule } from './mapping.ts';
+import {
+  applyRule,
+  CSV_FIELDS,
+  isPodField,
+  sourceText,
+  type CsvField,
+  type CsvMapping,
+  type FieldRule,
+} from './mapping.ts';
 import type { Assembler, Column } from './parquet.ts';
 import type { LaneSpec } from './parquet-lane.ts';
 
@@ -34,6 +42,7 @@ export function createMappedAssembler(context: ReadContext, columns: readonly Co
     });
     if (found.length < rule.from.length && isPodField(field)) continue;
     if (found.length === 0 && rule.otherwise === undefined) continue;
+    noteSource(account, field, sourceText({ ...rule, from: found }));
     fields.push(CSV_FIELDS.indexOf(field) as Field);
     lanes.push(laneOf(field, { ...rule, from: found }, columns, dictionary, mapping));
   }

@@ -7,6 +7,7 @@ import { setOrigin, type TraceAccount } from './account.ts';
 import { addFailure, noteContainer, Peekable } from './container.ts';
 import { CSV } from './csv.ts';
 import { DOCUMENT_KEYS, ENVELOPES } from './envelope.ts';
+import { nearestByKeys } from './field-source.ts';
 import type { TraceFormat } from './format.ts';
 import { createHead, HEAD_SIZE, startsWith, type Head, type JsonKeys } from './head.ts';
 import type { LineMap } from './line-map.ts';
@@ -185,6 +186,9 @@ function voteByLine(head: Head, formats: readonly TraceFormat[]): Vote[] {
 function describeUnknown(head: Head, formats: readonly TraceFormat[]): string {
   const override = `dropcast reads ${readableNames(formats)}; --format NAME overrides recognition, --map names the columns of any table`;
   const { json, lines } = head;
+  const near = json === undefined ? undefined : nearestByKeys(json.all);
+  if (near !== undefined)
+    return `nearest is ${near.format}: its JSON has ${near.has.slice(0, 6).join(', ')}, but not ${near.lacks.slice(0, 6).join(', ')}; ${override}`;
   if (json !== undefined) return `its JSON objects have the keys ${[...json.top].slice(0, 12).join(', ')}; ${override}`;
   const [nearest] = voteByLine(head, formats);
   if (nearest === undefined || lines.length === 0) return override;

@@ -49,7 +49,7 @@ const grants: Readonly<Record<string, Grant>> = {
   },
   oracle: { rooms: ['model'], packages: ['ip-num'] },
   fuzz: { rooms: ['model', 'manifest', 'generate', 'oracle'], packages: ['fast-check'], node: ['node:child_process'] },
-  report: { rooms: ['model'], types: ['replay', 'trace/account.ts'] },
+  report: { rooms: ['model'], types: ['replay', 'trace/account.ts', 'trace/explain.ts'] },
   'engine.ts': { rooms: ENGINE, files: ['trace/account.ts'] },
   'index.ts': {
     rooms: [...ENGINE, 'manifest', 'trace', 'generate', 'oracle', 'fuzz', 'report', 'engine.ts'],

@@ -323,4 +323,6 @@ test('an unknown file is told with what is nearest, and why it is not that', asy
   const { account } = await readAll(Buffer.from(text));
   assert.equal(account.diagnostics[0]!.code, 'unknown-format');
   assert.match(account.diagnostics[0]!.hint!, /nearest is conntrack: 1 of the first 9 lines .* line 1 is not/);
+  const json = await readAll(Buffer.from('{"SrcAddr":"10.0.0.1","Bytes":1,"Packets":2}\n'));
+  assert.match(json.account.diagnostics[0]!.hint!, /nearest is netobserv: its JSON has SrcAddr, .* but not .*DstAddr/);
 });
