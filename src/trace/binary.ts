@@ -110,15 +110,7 @@ const COLUMNS_1 = 26;
 const QUOTE_SIZE = 22;
 
 /** The first value that a closed set does not have. */
-const BOUNDS: readonly (readonly ['kind' | 'orientation' | 'orientedBy' | 'recordedVerdict', number])[] = [
-  ['kind', 5],
-  ['orientation', 3],
-  ['orientedBy', 5],
-  ['recordedVerdict', 8],
-];
-
-/** Columns whose values are counts, or -1. */
-const AMOUNTS = ['bytes', 'packets', 'replyBytes', 'replyPackets'] as const;
+const BOUNDS = { kind: 5, orientation: 3, orientedBy: 5, recordedVerdict: 8 } as const;
 
 type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
 
@@ -468,7 +460,7 @@ class BinaryDecoder implements TraceDecoder {
     for (let row = 0; row < count; row++) line[from + row] = this.rowsRead + row + 1;
     this.rowsRead += count;
     group.next += count;
-    if (this.areRowsValid(from, count, group.quotes)) {
+    if (this.areRowsValid(from, count, group)) {
       if (!this.areIdsEqual) this.translateIds(from, count);
       if (group.quotes > 0) this.copyQuotes(view, start + group.quotesOffset, from, count);
       batch.count = from + count;
@@ -486,36 +478,83 @@ class BinaryDecoder implements TraceDecoder {
     }
   }
 
-  private areRowsValid(from: number, count: number, quotes: number): boolean {
+  /** Whether every value is in its range. A column that is one value everywhere is looked at once. */
+  private areRowsValid(from: number, count: number, group: OpenGroup): boolean {
+    const { columns } = this;
     const { batch } = this.context;
-    const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, quote, srcPort, dstPort, icmp } = batch;
-    const { connections, repeats, policies, tcpFlags, timeUs } = batch;
     const to = from + count;
-    for (const [name, bound] of BOUNDS) {
-      const column = batch[name];
-      for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
+    for (let index = 0; index < columns.length; index++) {
+      const name = columns[index]!;
+      const end = group.isConstant[index]! ? from + 1 : to;
+      if (!this.isColumnValid(name, from, end, group.quotes)) return false;
     }
-    for (const name of AMOUNTS) {
-      const column = batch[name];
-      for (let row = from; row < to; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
-    }
-    const { addressCount, endpointCount, policyCount } = this;
-    for (let row = from; row < to; row++) {
-      if (Math.abs(timeUs[row]!) > TIME_MAX_US) return false;
-      if (tcpFlags[row]! > 0x1ff && tcpFlags[row]! !== TcpFlag.Absent) return false;
-      if (srcEndpoint[row]! >= endpointCount || dstEndpoint[row]! >= endpointCount) return false;
-      if (policies[row]! >= policyCount || !isCount(connections[row]!) || !isCount(repeats[row]!)) return false;
-      if (quote[row]! >= quotes || quote[row]! < -1) return false;
-      if (!isPort(srcPort[row]!) || !isPort(dstPort[row]!) || !isPort(preDstPort[row]!) || !isPort(icmp[row]!))
-        return false;
-      const version = family[row]!;
-      if (version === 4) continue;
-      if (version === 6) {
-        if (src[row]! >= addressCount || dst[row]! >= addressCount) return false;
-        if (preDstPort[row]! >= 0 && preDst[row]! >= addressCount) return false;
-      } else if (version !== 0) return false;
+    const { family, src, dst, preDst, preDstPort } = batch;
+    const { addressCount } = this;
+    // Addresses of version 6 are ids; one look is enough where all rows are of one other version.
+    const familyEnd = group.isConstant[columns.indexOf('family')]! && family[from] !== 6 ? from : to;
+    for (let row = from; row < familyEnd; row++) {
+      if (family[row] !== 6) continue;
+      if (src[row]! >= addressCount || dst[row]! >= addressCount) return false;
+      if (preDstPort[row]! >= 0 && preDst[row]! >= addressCount) return false;
     }
     return true;
+  }
+
+  private isColumnValid(name: BinaryColumn, from: number, to: number, quotes: number): boolean {
+    const { batch } = this.context;
+    switch (name) {
+      case 'kind':
+      case 'orientation':
+      case 'orientedBy':
+      case 'recordedVerdict':
+        return isBelow(batch[name], from, to, BOUNDS[name]);
+      case 'srcEndpoint':
+      case 'dstEndpoint':
+        return isBelow(batch[name], from, to, this.endpointCount);
+      case 'policies':
+        return isBelow(batch[name], from, to, this.policyCount);
+      case 'srcPort':
+      case 'dstPort':
+      case 'preDstPort':
+      case 'icmp':
+        return arePorts(batch[name], from, to);
+      case 'bytes':
+      case 'packets':
+      case 'replyBytes':
+      case 'replyPackets':
+        return areAmounts(batch[name], from, to);
+      case 'connections':
+      case 'repeats': {
+        const column = batch[name];
+        for (let row = from; row < to; row++) if (!isCount(column[row]!)) return false;
+        return true;
+      }
+      case 'family': {
+        const { family } = batch;
+        for (let row = from; row < to; row++)
+          if (family[row] !== 4 && family[row] !== 6 && family[row] !== 0) return false;
+        return true;
+      }
+      case 'tcpFlags': {
+        const { tcpFlags } = batch;
+        for (let row = from; row < to; row++)
+          if (tcpFlags[row]! > 0x1ff && tcpFlags[row]! !== TcpFlag.Absent) return false;
+        return true;
+      }
+      case 'timeUs': {
+        const { timeUs } = batch;
+        for (let row = from; row < to; row++) if (Math.abs(timeUs[row]!) > TIME_MAX_US) return false;
+        return true;
+      }
+      case 'quote': {
+        const { quote } = batch;
+        for (let row = from; row < to; row++) if (quote[row]! >= quotes || quote[row]! < -1) return false;
+        return true;
+      }
+      default:
+        // Addresses, protocols, flags and tags: any value.
+        return true;
+    }
   }
 
   private translateIds(from: number, count: number): void {
@@ -557,6 +596,24 @@ class BinaryDecoder implements TraceDecoder {
 }
 
 /** A number of connections, which sums of them stay exact with. */
+/** Small functions of their own, because each column type wants a loop that the compiler knows it by. */
+function isBelow(column: Uint8Array | Uint32Array, from: number, to: number, bound: number): boolean {
+  if (column instanceof Uint8Array) {
+    for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
+  } else for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
+  return true;
+}
+
+function arePorts(column: Int32Array, from: number, to: number): boolean {
+  for (let row = from; row < to; row++) if (!isPort(column[row]!)) return false;
+  return true;
+}
+
+function areAmounts(column: Float64Array, from: number, to: number): boolean {
+  for (let row = from; row < to; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
+  return true;
+}
+
 function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }
