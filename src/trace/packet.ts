@@ -38,7 +38,7 @@ export const PACKET_LIMITS: readonly string[] = [
   'With socket-level load balancing (kube-proxy replacement) a ClusterIP is never on the wire.',
 ];
 
-/** A record header of pcap, and the least frame that `takeOrdinary` takes: Ethernet, IPv4 and UDP headers. */
+/** A record header of pcap, and the least frame that `takeOrdinary` takes: link, IPv4 and UDP headers. */
 const RECORD_HEADER = 16;
 const ORDINARY_SIZE = 42;
 
@@ -57,6 +57,8 @@ export class PacketDecoder {
   private readonly placeKeys = new Float64Array(PLACE_SLOTS).fill(NaN);
   private readonly placeIds = new Uint16Array(PLACE_SLOTS);
   private placeCount = 0;
+  private lastPlaceKey = NaN;
+  private lastPlace = 0;
   private decapsulated = 0;
   /** Packets that the last call of `takeOrdinary` took. */
   runCount = 0;
@@ -65,9 +67,9 @@ export class PacketDecoder {
     this.context = context;
   }
 
-  /** True while every packet is a packet of its own, as `takeOrdinary` asks for. */
-  get isPlain(): boolean {
-    return this.sightings === undefined;
+  /** True for what `takeOrdinary` can take: Ethernet of one interface, or SLL2 of all of them. */
+  isOrdinary(linkType: number): boolean {
+    return linkType === (this.sightings === undefined ? Link.Ethernet : Link.Sll2);
   }
 
   /** From now on packets may be seen more than once. `order`: whether the file keeps the interfaces' packets in time order. */
@@ -97,16 +99,17 @@ export class PacketDecoder {
   }
 
   /**
-   * Takes the records of a little-endian pcap file from `at` on for as long as they are the ordinary case: whole Ethernet
-   * frames of one interface with IPv4, no options, fragments or tunnels, and TCP or UDP, or ARP. Gives the rows that `take`
-   * gives, in rows that `prepareOrdinary` has prepared. Returns where it stopped: at a record for `take`, a cut one, or where the batch is full; `runCount` says how many
-   * it took. `ticks`: units of the fraction in a microsecond.
+   * Takes the records of a little-endian pcap file from `start` on for as long as they are the ordinary case: whole frames (see
+   * `isOrdinary`) with IPv4, no options, fragments or tunnels, and TCP or UDP, or ARP. Gives the rows that `take` gives, in rows
+   * that `prepareOrdinary` has prepared. Returns where it stopped: at a record for `take`, a cut one, or where the batch is full;
+   * `runCount` says how many it took. `ticks`: units of the fraction in a microsecond.
    */
   takeOrdinary(
     bytes: Uint8Array,
     view: DataView,
     start: number,
     end: number,
+    linkType: number,
     sizeLimit: number,
     ticks: number,
     number: number,
@@ -115,19 +118,24 @@ export class PacketDecoder {
     const { capacity, family, protocol, src, dst, srcPort, dstPort, tcpFlags, timeUs, bytes: size } = batch;
     const { orientation, orientedBy, flags, line } = batch;
     const { seen } = this;
+    const isJoined = this.sightings !== undefined;
+    const linkSize = linkType === Link.Sll2 ? 20 : 14;
     let row = batch.count;
     let count = number;
     let arp = 0;
+    let duplicates = 0;
     let at = start;
     const last = end - RECORD_HEADER - ORDINARY_SIZE;
     while (at <= last && row < capacity) {
       const captured = view.getInt32(at + 8, true);
       const frame = at + RECORD_HEADER;
       const next = frame + captured;
-      if (captured < ORDINARY_SIZE || captured > sizeLimit || next > end) break;
-      const network = frame + 14;
+      if (captured < linkSize + 28 || captured > sizeLimit || next > end) break;
+      const network = frame + linkSize;
       // EtherType, version and header length: the one comparison that most packets pass.
-      const kind = view.getInt32(frame + 12, false) >>> 8;
+      const kind = isJoined
+        ? (view.getUint16(frame, false) << 8) | bytes[network]!
+        : view.getInt32(network - 2, false) >>> 8;
       if (kind !== 0x08_00_45) {
         if (kind >>> 8 !== 0x0806) break;
         arp++;
@@ -147,8 +155,9 @@ export class PacketDecoder {
       const source = view.getInt32(network + 12, false);
       const destination = view.getInt32(network + 16, false);
       const transportProtocol = bytes[network + 9]!;
-      if (transportProtocol === 6) {
-        if (transport + 14 > stop) break;
+      const isTcp = transportProtocol === 6;
+      if (isTcp ? transport + 14 > stop : transportProtocol !== 17 || transport + 8 > stop || isTunnelPort(to)) break;
+      if (isTcp) {
         const bits = bytes[transport + 13]!;
         const sequence = view.getInt32(transport + 4, false);
         const length = packetEnd - transport - (bytes[transport + 12]! >> 4) * 4;
@@ -158,6 +167,7 @@ export class PacketDecoder {
           let repeat = Math.imul(sequence ^ ports, 0x9e3779b1);
           repeat = Math.imul((repeat ^ (repeat >>> 15)) + source, 0x85ebca6b);
           repeat = Math.imul((repeat ^ (repeat >>> 13)) + destination + length * 4 + (bits & 3), 0xc2b2ae35);
+          if (isJoined) repeat = mix(repeat, this.placeAt(view, frame));
           const slot = (repeat ^ (repeat >>> 16)) & 0xffff;
           const value = Math.imul(repeat, 0x27d4eb2f) ^ sequence ^ to;
           if (seen[slot] === value) mark = RecordFlag.Retransmission;
@@ -169,13 +179,12 @@ export class PacketDecoder {
         const isAck = (bits & TcpFlag.Ack) !== 0;
         orientation[row] = isSyn ? (isAck ? Orientation.Reply : Orientation.Original) : Orientation.Unknown;
         orientedBy[row] = isSyn ? OrientedBy.Flags : OrientedBy.Assumed;
-      } else if (transportProtocol === 17) {
-        if (transport + 8 > stop || to === 4789 || to === 8472 || to === 6081) break;
+      } else {
         tcpFlags[row] = TcpFlag.Absent;
         flags[row] = 0;
         orientation[row] = Orientation.Unknown;
         orientedBy[row] = OrientedBy.Assumed;
-      } else break;
+      }
       const fraction = view.getUint32(at + 4, true);
       family[row] = 4;
       protocol[row] = transportProtocol;
@@ -186,15 +195,57 @@ export class PacketDecoder {
       timeUs[row] = view.getUint32(at, true) * 1e6 + (ticks === 1 ? fraction : (fraction - (fraction % 1000)) / 1000);
       size[row] = wire;
       line[row] = ++count;
-      row++;
       at = next;
+      if (isJoined && this.isOrdinaryDuplicate(bytes, view, frame, packetEnd, stop, row)) {
+        duplicates++;
+        continue;
+      }
+      row++;
     }
     batch.count = row;
     const taken = count - number;
     account.read += taken;
     if (arp > 0) increment(account.skipped, 'arp', arp);
+    if (duplicates > 0) increment(account.skipped, 'duplicate', duplicates);
     this.runCount = taken;
     return at;
+  }
+
+  /** Whether the packet in `row`, whose SLL2 frame begins at `frame`, is a further sighting; the key is that of `take`. */
+  private isOrdinaryDuplicate(
+    bytes: Uint8Array,
+    view: DataView,
+    frame: number,
+    packetEnd: number,
+    stop: number,
+    row: number,
+  ): boolean {
+    const { key } = this;
+    const { batch } = this.context;
+    const protocol = bytes[frame + 29]!;
+    const transport = frame + 40;
+    let hash = Math.imul(view.getUint16(frame + 24, false) ^ (protocol << 24), 0x9e3779b1);
+    let hashEnd = 0;
+    if (protocol === 6) {
+      const length = packetEnd - transport - (bytes[transport + 12]! >> 4) * 4;
+      hash = mix(mix(hash, view.getInt32(transport + 4, false)), view.getInt32(transport + 8, false));
+      hash = mix(hash, (length << 8) ^ bytes[transport + 13]!);
+    } else hashEnd = Math.min(stop, transport + 8 + PAYLOAD_HASHED);
+    hash = mix(hash, packetEnd - transport);
+    let check = Math.imul(hash ^ 0x5bd1e995, 0x27d4eb2f);
+    for (let index = transport + 8; index < hashEnd; index++) {
+      hash = Math.imul(hash ^ bytes[index]!, 0x01000193);
+      check = Math.imul(check + bytes[index]!, 0x85ebca6b) ^ (check >>> 17);
+    }
+    key.hash = hash ^ (hash >>> 15);
+    key.check = check;
+    key.isStrong = protocol === 6;
+    return this.sightings!.isDuplicate(batch, row, this.placeAt(view, frame), key);
+  }
+
+  /** The place of an SLL2 frame of a file with one interface. */
+  private placeAt(view: DataView, frame: number): number {
+    return this.placeOf(view.getUint32(frame + 4, false) * 8 + (view.getUint8(frame + 10) & 7));
   }
 
   /** Says once what was found out about the whole capture. */
@@ -536,8 +587,14 @@ export class PacketDecoder {
       key.hash = hash ^ (hash >>> 15);
       key.check = check;
       key.isStrong = isStrong;
-      if (sightings.isDuplicate(batch, row, this.placeOf(placeKey), key))
+      if (sightings.isDuplicate(batch, row, this.placeOf(placeKey), key)) {
+        // The row stays free: what `takeOrdinary` does not write must be as it was prepared.
+        batch.icmp[row] = -1;
+        batch.sctpChunks[row] = 0;
+        batch.sctpTag[row] = 0;
+        batch.sctpInitTag[row] = 0;
         return increment(account.skipped, 'duplicate');
+      }
     }
     if (isQuoting) batch.quote[row] = this.takeQuote(bytes, at + 8, stop);
     batch.count = row + 1;
@@ -621,6 +678,12 @@ export class PacketDecoder {
 
   /** A small number for an interface and direction. */
   private placeOf(placeKey: number): number {
+    if (placeKey === this.lastPlaceKey) return this.lastPlace;
+    this.lastPlaceKey = placeKey;
+    return (this.lastPlace = this.findPlace(placeKey));
+  }
+
+  private findPlace(placeKey: number): number {
     const { placeKeys, placeIds } = this;
     let slot = (Math.imul(placeKey | 0, 0x9e3779b1) ^ (placeKey / 0x1_0000_0000)) & (PLACE_SLOTS - 1);
     for (let steps = 0; steps < PLACE_SLOTS; steps++) {
@@ -636,11 +699,6 @@ export class PacketDecoder {
     }
     return 0;
   }
-}
-
-/** True for frames of Ethernet. */
-export function isEthernet(linkType: number): boolean {
-  return linkType === Link.Ethernet;
 }
 
 /** True for the link types of a capture on all interfaces. */
@@ -693,6 +751,11 @@ function writeRow(
   batch.connections[row] = 1;
   batch.repeats[row] = 0;
   batch.policies[row] = 0;
+}
+
+/** VXLAN and Geneve. */
+function isTunnelPort(port: number): boolean {
+  return port === 4789 || port === 8472 || port === 6081;
 }
 
 /** The columns that are the same for every ordinary packet, a range at a time. */

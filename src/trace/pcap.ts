@@ -2,7 +2,7 @@
 import { addMalformed } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { PACKET_LIMITS, PacketDecoder, isAnyInterface, isEthernet } from './packet.ts';
+import { PACKET_LIMITS, PacketDecoder, isAnyInterface } from './packet.ts';
 
 /** tcpdump's and libpcap's file format. */
 export const PCAP: TraceFormat = {
@@ -74,12 +74,12 @@ class PcapDecoder implements TraceDecoder {
     const { isLittleEndian, recordHeaderSize } = variant;
     const perMicrosecond = variant.isNanosecond ? 1000 : 1;
     const { capacity } = batch;
-    const isOrdinary = isLittleEndian && recordHeaderSize === 16 && isEthernet(linkType) && packets.isPlain;
+    const isOrdinary = isLittleEndian && recordHeaderSize === 16 && packets.isOrdinary(linkType);
     const view = isOrdinary ? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) : undefined;
     if (isOrdinary) packets.prepareOrdinary(end - at);
     while (batch.count < capacity && at + recordHeaderSize <= end) {
       if (view !== undefined) {
-        const stop = packets.takeOrdinary(bytes, view, at, end, sizeLimit, perMicrosecond, this.number);
+        const stop = packets.takeOrdinary(bytes, view, at, end, linkType, sizeLimit, perMicrosecond, this.number);
         this.number += packets.runCount;
         this.offset += stop - at;
         at = stop;

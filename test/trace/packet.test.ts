@@ -352,3 +352,33 @@ test('the loop for ordinary packets gives what the general one gives: damaged fr
   );
   await fc.assert(check, { seed, numRuns: 300 });
 });
+
+test('the same of a capture on all interfaces: sightings join alike in either byte order', async () => {
+  const bodies = [
+    ip(A, VIP, 6, tcp(40_000, 80, SYN, 7)),
+    ip(A, B, 6, tcp(40_000, 8080, SYN, 7)),
+    ip(B, A, 6, tcp(8080, 40_000, SYN | ACK, 9)),
+    ip(VIP, A, 6, tcp(80, 40_000, SYN | ACK, 9)),
+    ip(A, B, 17, udp(5353, 53, 'query of some length'), { id: 3 }),
+    ip(A, '10.0.0.9', 17, udp(5353, 53, 'query of some length'), { id: 3 }),
+    ip(A, B, 17, udp(5353, 4789, 'no tunnel, though')),
+    ip(A, B, 1, bytesOf(8, 0, 0, 0, 0, 7, 0, 1)),
+  ];
+  const frame = fc
+    .tuple(fc.constantFrom(...bodies), fc.nat({ max: 3 }), fc.constantFrom(0, 4), fc.nat({ max: 200 }))
+    .map(([body, index, type, damage]) => {
+      const whole = sll2(index, type, body);
+      if (damage < 20) whole[20 + (damage % body.length)] = damage;
+      return { frame: whole, captured: damage === 50 ? whole.length - 3 : whole.length };
+    });
+  const check = fc.asyncProperty(fc.array(frame, { maxLength: 30 }), fc.nat({ max: 3000 }), async (list, gapUs) => {
+    const packets = list.map((packet, index) => ({ ...packet, timeUs: T0 + index * gapUs }));
+    const little = await readAll(pcap(276, packets, { endian: 'little' }), { batchCapacity: 16 });
+    const big = await readAll(pcap(276, packets, { endian: 'big' }), { batchCapacity: 16 });
+    assert.deepEqual(little.rows, big.rows);
+    assert.deepEqual([...little.account.skipped].sort(), [...big.account.skipped].sort());
+    assert.deepEqual({ ...little.account, skipped: 0 }, { ...big.account, skipped: 0 });
+    assert.ok(isBalanced(little.account));
+  });
+  await fc.assert(check, { seed, numRuns: 300 });
+});
