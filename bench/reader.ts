@@ -65,7 +65,7 @@ interface Result {
 const only = new Set(values.only.split(','));
 const options: FileOptions = {
   folder: values.folder,
-  size: Number(values.size) * (1 << 20),
+  size: Math.floor(Number(values.size) * (1 << 20)),
   samples: values.samples === '' ? undefined : values.samples,
 };
 mkdirSync(values.folder, { recursive: true });
