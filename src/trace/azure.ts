@@ -282,8 +282,8 @@ class AzureTuples {
         srcPort,
         dst.value,
         dstPort,
-        // Outbound is one end, inbound the other; the interface says so more exactly.
-        mac === 0 ? direction : mac,
+        // Outbound is one end, inbound the other; further interfaces on the way see either.
+        (mac ^ direction) >>> 0,
         Math.floor(timeUs / 1e6),
       )
     ) {

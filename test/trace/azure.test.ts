@@ -109,6 +109,11 @@ test('VNet: milliseconds, protocol numbers, a denial is no duplicate of what the
   assert.equal(rows[0]!['timeUs'], 1795255201500e3);
 });
 
+test('a flow between two pods of one interface is logged twice there, and is one', async () => {
+  const { account, rows } = await read(vnet(tuple(), tuple({ 6: 'I' }), tuple({ 0: '1795255301500', 7: 'E' })));
+  assert.deepEqual([rows.length, account.skipped.get('duplicate')], [2, 1]);
+});
+
 test('records one a line, with their keys in any order, are the document', async () => {
   const document = await fixture('azure-vnet.json');
   const lines = await fixture('azure-vnet.ndjson');
