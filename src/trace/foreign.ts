@@ -54,7 +54,6 @@ export const FOREIGN_TEXT: readonly TraceFormat[] = [
     (h) => h.rawLines.some((line) => line.startsWith('#path') || line.startsWith('#fields')),
     'give its conn.log, where every connection is',
   ),
-  text('nfdump-text', 'nfdump text output', (h) => h.lines[0]?.startsWith('Date first seen') === true),
   text(
     'kube-network-policies-text',
     'a kube-network-policies log in text',

@@ -32,6 +32,7 @@ import { NETOBSERV } from './netobserv.ts';
 import { NETFILTER_LOG } from './netfilter-log.ts';
 import { NFDUMP_CSV } from './nfdump-csv.ts';
 import { NFDUMP_JSON } from './nfdump-json.ts';
+import { NFDUMP_TEXT } from './nfdump-text.ts';
 import { OVN_ACL } from './ovn-acl.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
@@ -93,6 +94,7 @@ export const FORMATS: readonly TraceFormat[] = [
   ULOGD_JSON,
   NFDUMP_JSON,
   NFDUMP_CSV,
+  NFDUMP_TEXT,
   NETFILTER_LOG,
   OVN_ACL,
   ANTREA_POLICY,

@@ -119,17 +119,63 @@ test('rows survive the way through the native record', async () => {
   }
 });
 
+test('text: the same flows as CSV, scaled counts, both directions, and what cannot be read', async () => {
+  const head =
+    'Date first seen             Duration     Proto      Src IP Addr:Port          Dst IP Addr:Port     Flags Tos  Packets    Bytes Flows\n';
+  const flow =
+    '2026-11-21 01:55:07.584     00:00:00.000 TCP         10.0.0.1:45500 ->       10.0.0.2:80    ......S.   0    1.2 M    2.5 G     1\n';
+  const six =
+    '2026-11-21 01:55:07.584     00:00:00.000 UDP         fd00::1.5000 ->       fd00::2.53    ........   0        1       33     1\n';
+  const echo =
+    '2026-11-21 01:55:07.584     00:00:00.000 ICMP         10.0.0.1:0 ->       10.0.0.2:8.0    ........   0        1       84     1\n';
+  const { account, rows } = await read(`${head}${flow}${six}${echo}Summary: total flows: 3\n`);
+  assert.deepEqual([account.format, account.read, account.skipped.get('summary')], ['nfdump-text', 4, 1]);
+  assert.deepEqual(
+    rows.map((row) => [...ends(row), row['tcpFlags'], row['packets'], row['bytes'], row['timeUs']]),
+    [
+      ['10.0.0.1', 45_500, '10.0.0.2', 80, 6, -1, 2, 1_200_000, 2_500_000_000, 1795226107584000],
+      ['fd00::1', 5000, 'fd00::2', 53, 17, -1, 0xffff, 1, 33, 1795226107584000],
+      ['10.0.0.1', -1, '10.0.0.2', -1, 1, 0x800, 0xffff, 1, 84, 1795226107584000],
+    ],
+  );
+  const both = await read(
+    'Date first seen             Duration     Proto      Src IP Addr:Port           Dst IP Addr:Port   Out Pkt   In Pkt Out Byte  In Byte Flows\n' +
+      '2026-11-21 01:55:07.581     00:00:00.000 TCP         10.0.0.1:47582 <->       10.0.0.2:8080         4        5      293      286     2\n',
+  );
+  assert.deepEqual(
+    both.rows.map((row) => [row['kind'], row['packets'], row['bytes'], row['replyPackets'], row['replyBytes']]),
+    [[2, 5, 286, 4, 293]],
+  );
+  const bad = await read(`${head}${six.replace('fd00::1.5000', 'fd00..::1.5000')}${flow.replace(':80 ', ':80000 ')}\n`);
+  assert.deepEqual([bad.rows.length, bad.account.malformed.get('invalid-line')], [0, 2]);
+});
+
+test('text that was recorded: every flow of both families, ICMP by type and code', async () => {
+  const { account, rows } = await read(readFileSync(new URL('nfdump.txt', FIXTURES)));
+  assert.deepEqual([account.read, rows.length, account.malformed.size], [21, 16, 0]);
+  assert.deepEqual(Object.fromEntries(account.skipped), { summary: 4, 'icmp-error': 1 });
+  assert.deepEqual(
+    rows.filter(({ protocol }) => protocol === 1 || protocol === 58).map((row) => [row.dst, row['icmp']]),
+    [['10.244.1.6', 0x800], ['10.244.1.5', 0], ['ff02::1:ff00:1', 135 << 8], ['fd00:10:244:1::5', 136 << 8]], // prettier-ignore
+  );
+  assert.equal(rows.filter(({ src, protocol }) => src.startsWith('fd00') && protocol === 6).length, 2);
+});
+
 test('recorded samples: eleven flows, or seven where nfdump paired them', { skip: noSamples }, async () => {
   for (const [name, total, used, connections] of [
     ['nfdump-1.7.1-csv.csv', 14, 10, 0],
     ['nfdump-1.7.1-bidir.csv', 10, 6, 4],
     ['nfdump-1.7.1.json', 11, 10, 0],
+    ['nfdump-1.7.1-line.txt', 15, 10, 0],
+    ['nfdump-1.7.1-extended.txt', 15, 10, 0],
   ] as const) {
     const { account, rows } = await read(readFileSync(new URL(name, SAMPLES)));
     assert.deepEqual([account.read, rows.length, account.malformed.size], [total, used, 0], name);
     assert.equal(account.skipped.get('icmp-error'), 1, name);
     assert.equal(rows.filter(({ kind }) => kind === 2).length, connections, name);
     const opened = rows.find(({ dstPort }) => dstPort === 9999)!;
-    assert.deepEqual([opened['tcpFlags'], opened['orientation'], opened['packets']], [2, 0, 3], name);
+    // Without flags in the line nothing says who opened it.
+    const flags = name.includes('-line') ? [0xffff, 2] : [2, 0];
+    assert.deepEqual([opened['tcpFlags'], opened['orientation'], opened['packets']], [...flags, 3], name);
   }
 });

@@ -228,6 +228,7 @@ test('names of formats that have a reader are unique', () => {
     'netobserv',
     'nfdump-csv',
     'nfdump-json',
+    'nfdump-text',
     'ovn-acl',
     'pcap',
     'pcapng',

@@ -127,7 +127,7 @@ def watch(out, work):
     quiet = subprocess.DEVNULL
     with open(f"{work}/ulogd.conf", "w") as config:
         config.write(
-            "[global]\nlogfile=\"stderr\"\nloglevel=5\n"
+            f"[global]\nlogfile=\"{work}/ulogd.txt\"\nloglevel=5\n"
             + "".join(f'plugin="{plugin}"\n' for plugin in plugins("inppkt_NFLOG", "raw2packet_BASE", "filter_IFINDEX", "filter_IP2STR", "filter_PRINTPKT", "output_LOGEMU", "output_JSON"))
             + "stack=log:NFLOG,base:BASE,ifi:IFINDEX,ip2str:IP2STR,print:PRINTPKT,emu:LOGEMU\n"
             + ("stack=log2:NFLOG,base:BASE,ifi:IFINDEX,ip2str:IP2STR,json:JSON\n" if plugins("output_JSON") else "")
