@@ -149,9 +149,7 @@ export function buildColumns(
   const selectionIds = new Map<string, number>();
   const sets: (readonly Block[])[] = [];
   const setIds = new Map<string, number>();
-  const questions: Question[] = [];
-  const questionIds = new Map<string, number>();
-  const questionOf = new WeakMap<Rule, number>();
+  const questionOf = new WeakMap<Rule, Question>();
 
   for (const policy of policies)
     for (const rule of policy[direction]) if (rule.peers !== undefined) questionOf.set(rule, intern(rule.peers));
@@ -196,23 +194,24 @@ export function buildColumns(
   function isCovered(peers: readonly Peer[]): boolean {
     const blocks = peers.filter((peer) => peer.kind === 'ipBlock');
     if (blocks.length > 0 && !setIds.has(setKey(blocks))) return false;
-    return peers.every(
-      (peer) =>
-        peer.kind === 'ipBlock' ||
-        peer.kind === 'domains' ||
-        selectionIds.has(selectionKey(peer)) ||
-        !partition.cuts(elementsOf(peer)),
-    );
+    return peers.every((peer) => {
+      if (peer.kind === 'ipBlock' || peer.kind === 'domains') return true;
+      const key = selectionKey(peer);
+      return selectionIds.has(key) || !partition.cuts(elementsOf(peer, key));
+    });
   }
 
-  function intern(peers: readonly Peer[]): number {
+  function intern(peers: readonly Peer[]): Question {
     const blocks: Block[] = [];
-    const chosen = new Set<number>();
+    const chosen: number[] = [];
     let hasDomains = false;
     for (const peer of peers) {
       if (peer.kind === 'ipBlock') blocks.push(peer);
       else if (peer.kind === 'domains') hasDomains = true;
-      else chosen.add(selectionOf(peer));
+      else {
+        const selection = selectionOf(peer);
+        if (!chosen.includes(selection)) chosen.push(selection);
+      }
     }
     let addresses = -1;
     if (blocks.length > 0) {
@@ -221,26 +220,22 @@ export function buildColumns(
       addresses = known ?? sets.push(blocks) - 1;
       if (known === undefined) setIds.set(key, addresses);
     }
-    const own = chosen.size > 1 ? [...chosen].sort((a, b) => a - b) : [...chosen];
-    const key = `${own.join()};${addresses};${hasDomains}`;
-    let id = questionIds.get(key);
-    if (id === undefined) questionIds.set(key, (id = questions.push({ selections: own, addresses, hasDomains }) - 1));
-    return id;
+    return { selections: chosen, addresses, hasDomains };
   }
 
   function selectionOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): number {
     const key = selectionKey(peer);
     let id = selectionIds.get(key);
     if (id === undefined) {
-      const members = elementsOf(peer);
+      const members = elementsOf(peer, key);
       selectionIds.set(key, (id = selections.push({ kind: peer.kind, members }) - 1));
       partition.refine(members);
     }
     return id;
   }
 
-  function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): Int32Array {
-    if (peer.kind === 'pods') return index.select(peer); // NP-11, NP-12, NP-13
+  function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>, key: string): Int32Array {
+    if (peer.kind === 'pods') return index.select(peer, key); // NP-11, NP-12, NP-13
     // TI-06
     return Int32Array.from(
       nodes.flatMap((node, at) => (matchesSelector(peer.selector, node.labels) ? [elements.firstNode + at] : [])),
@@ -277,7 +272,6 @@ export function buildColumns(
     const stamps = new Int32Array(partition.count).fill(-1);
     const ofSelection: (PageBits | undefined)[] = [];
     const ofSet: (PageBits | undefined)[] = [];
-    const answers: (PeerColumns | undefined)[] = [];
     const every: PeerColumns = { yes: undefined, maybe: [] };
     const ofClass = (lists: readonly number[][], id: number): PageBits => pagesOf((bits) => addBits(bits, lists[id]));
     const unknownPods = ofClass(bySelectorClass, partition.classOf[elements.unknownPod]!);
@@ -291,17 +285,17 @@ export function buildColumns(
 
     function match(rule: Rule): PeerColumns {
       if (rule.peers === undefined) return every; // NP-08
-      const question = questionOf.get(rule)!;
-      return (answers[question] ??= answer(questions[question]!));
+      return answer(questionOf.get(rule)!);
     }
 
     /** NP-10, KL-02: one peer that matches is enough; one that cannot be asked for want of a fact is a possible match, with it. */
     function answer({ selections: chosen, addresses, hasDomains }: Question): PeerColumns {
       const yes = chosen.map((id) => (ofSelection[id] ??= pagesOfSelection(id)));
       const maybe: { missing: MissingFact; pages: PageBits }[] = [];
-      const kinds = new Set(chosen.map((id) => selections[id]!.kind));
-      if (kinds.has('pods')) maybe.push({ missing: MissingFact.UnknownPod, pages: unknownPods }); // EP-07
-      if (kinds.has('nodes')) maybe.push({ missing: MissingFact.NoAddress, pages: namelessNodes });
+      if (chosen.some((id) => selections[id]!.kind === 'pods'))
+        maybe.push({ missing: MissingFact.UnknownPod, pages: unknownPods }); // EP-07
+      if (chosen.some((id) => selections[id]!.kind === 'nodes'))
+        maybe.push({ missing: MissingFact.NoAddress, pages: namelessNodes });
       if (addresses >= 0) {
         // NP-20, NP-21: a class lies in these blocks or not, whatever other blocks except.
         yes.push(
@@ -403,5 +397,6 @@ function blockKey(block: Block): string {
 }
 
 function selectionKey(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): string {
-  return peer.kind === 'pods' ? `p${podSetKey(peer)}` : `n${selectorKey(peer.selector)}`;
+  // Keys of pod sets begin with = or ~.
+  return peer.kind === 'pods' ? podSetKey(peer) : `n${selectorKey(peer.selector)}`;
 }

@@ -13,7 +13,7 @@ import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from '.
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
 import { createTableBuilder, isGoverning, type Subject, type TableBuilder } from './table.ts';
-import { collectQuestions, indexUnits, type UnitIndex } from './unit.ts';
+import { collectQuestions, indexUnits, podSetKey, type UnitIndex } from './unit.ts';
 import { VectorStore } from './vector.ts';
 
 /** Compiles a cluster and its policies. Throws a RangeError where a number does not fit its width; see `layout.ts`. */
@@ -183,7 +183,7 @@ function assignRows(
     // DI-09
     const endsBoth = dialect.networkPolicyScope === 'per-pod' && policy.tier === 'networkpolicy';
     if (!endsBoth && !isGoverning(policy, direction)) return;
-    for (const unit of index.select(policy.subject)) governing[unit]!.push(ordinal);
+    for (const unit of index.select(policy.subject, podSetKey(policy.subject))) governing[unit]!.push(ordinal);
   });
   const needsPorts = policies.map(
     (policy) =>

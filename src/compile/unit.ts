@@ -39,8 +39,8 @@ export interface UnitIndex {
   place(pods: readonly Pod[]): Int32Array | undefined;
   /** Do these policies ask for nothing that the units do not tell apart? */
   covers(policies: readonly Policy[]): boolean;
-  /** The units that a pod set selects, ascending. The array is shared: do not change it. */
-  select(set: PodSet): Int32Array;
+  /** The units that a pod set selects, ascending; `key` is its `podSetKey`. The array is shared: do not change it. */
+  select(set: PodSet, key: string): Int32Array;
   /** Namespaces in an order in which those lie together that the selections made so far take alike. */
   rankNamespaces(): ReadonlyMap<string, number>;
 }
@@ -59,14 +59,12 @@ export function isGoverned(pod: Pod): boolean {
 export function collectQuestions(policies: readonly Policy[]): Questions {
   const portNames = new Set<string>();
   const labels = new Map<string, Set<string>>();
-  const seen = new Set<Selector>();
   const ask = (selector: Selector): void => {
-    if (seen.has(selector)) return;
-    seen.add(selector);
-    for (const { key, values } of selector) {
+    for (let at = 0; at < selector.length; at++) {
+      const { key, values } = selector[at]!;
       let known = labels.get(key);
       if (known === undefined) labels.set(key, (known = new Set()));
-      for (const value of values) known.add(value);
+      for (let own = 0; own < values.length; own++) known.add(values[own]!);
     }
   };
   for (const { subject, ingress, egress } of policies) {
@@ -233,9 +231,7 @@ function createSelect(
   const results = new Map<string, Int32Array>();
 
   return {
-    select(set) {
-      const { namespaces: scope, pods: selector } = set;
-      const key = podSetKey(set);
+    select({ namespaces: scope, pods: selector }, key) {
       let result = results.get(key);
       if (result === undefined) results.set(key, (result = compute(scope, selector)));
       return result;

@@ -67,9 +67,9 @@ test(`updates one after another decide and explain as a fresh compilation of the
         program = next;
       }
     }),
-    { seed, numRuns: runs(60) },
+    { seed, numRuns: runs(30) },
   );
-  assert.ok(reached.fresh > 30 && reached.again > 30 && reached.flows > 500, JSON.stringify(reached));
+  assert.ok(reached.fresh > 15 && reached.again > 15 && reached.flows > 300, JSON.stringify(reached));
 });
 
 test('a replica that comes, moves or goes builds no row; a policy that changes builds the rows of its own pods', () => {
@@ -105,7 +105,7 @@ test('what is kept of rows that are gone stays below a bound', () => {
   const policies = generatePolicies({ snapshot, count: 100, seed: 5 });
   let program = update(compile(snapshot, policies), {});
   const sizes = [program.buffer.byteLength];
-  for (let round = 0; round < 200; round++) {
+  for (let round = 0; round < 90; round++) {
     const policy = policies[round % policies.length]!;
     // A rule less, or none; then as it was.
     const ingress = policy.ingress.slice(0, round % 3);
