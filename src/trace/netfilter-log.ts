@@ -202,36 +202,33 @@ class LogLines {
   private readWord(bytes: Uint8Array, at: number, end: number, out: Words): void {
     const equals = findByte(bytes, 61, at, end);
     if (equals < 0) {
-      const bit = FLAG_WORDS.findIndex((word) => word.length === end - at && isWordAt(bytes, at, end, word));
+      // All of them have three letters.
+      const bit = end - at === 3 ? flagOf(bytes, at, end) : -1;
       if (bit >= 0) out.tcpFlags |= 1 << bit;
       else if (isWordAt(bytes, at, end, 'FRAG:')) out.isFragment = true;
       return;
     }
     const value = equals + 1;
     const { dictionary, account } = this.context;
-    const number = (limit: number): number => {
-      const parsed = parseDigits(bytes, value, end);
-      if (parsed >= 0 && parsed <= limit) return parsed;
-      this.complaint = `expected a number from 0 to ${limit}, found ${decodeText(bytes, at, Math.min(end, at + 60))}`;
-      return -1;
-    };
     // The length decides first: most words are none of these.
     switch (equals - at) {
       case 2:
-        if (isWordAt(bytes, at, end, 'ID') && out.icmpType >= 0) out.icmpId = number(0xffff);
+        if (isWordAt(bytes, at, end, 'ID') && out.icmpType >= 0)
+          out.icmpId = this.number(bytes, at, value, end, 0xffff);
         break;
       case 3:
         if (isWordAt(bytes, at, end, 'SRC')) {
           if (!readAddressBytes(bytes, value, end, dictionary, out.src)) this.refuseAddress(bytes, at, end);
         } else if (isWordAt(bytes, at, end, 'DST')) {
           if (!readAddressBytes(bytes, value, end, dictionary, out.dst)) this.refuseAddress(bytes, at, end);
-        } else if (isWordAt(bytes, at, end, 'SPT')) out.srcPort = number(0xffff);
-        else if (isWordAt(bytes, at, end, 'DPT')) out.dstPort = number(0xffff);
-        else if (isWordAt(bytes, at, end, 'LEN') && out.length < 0 && end > value) out.length = number(0xffff_ffff);
+        } else if (isWordAt(bytes, at, end, 'SPT')) out.srcPort = this.number(bytes, at, value, end, 0xffff);
+        else if (isWordAt(bytes, at, end, 'DPT')) out.dstPort = this.number(bytes, at, value, end, 0xffff);
+        else if (isWordAt(bytes, at, end, 'LEN') && out.length < 0 && end > value)
+          out.length = this.number(bytes, at, value, end, 0xffff_ffff);
         break;
       case 4:
-        if (isWordAt(bytes, at, end, 'TYPE')) out.icmpType = number(255);
-        else if (isWordAt(bytes, at, end, 'CODE')) out.icmpCode = number(255);
+        if (isWordAt(bytes, at, end, 'TYPE')) out.icmpType = this.number(bytes, at, value, end, 255);
+        else if (isWordAt(bytes, at, end, 'CODE')) out.icmpCode = this.number(bytes, at, value, end, 255);
         break;
       case 5:
         if (isWordAt(bytes, at, end, 'PROTO')) {
@@ -242,6 +239,13 @@ class LogLines {
         }
         break;
     }
+  }
+
+  private number(bytes: Uint8Array, at: number, value: number, end: number, limit: number): number {
+    const parsed = parseDigits(bytes, value, end);
+    if (parsed >= 0 && parsed <= limit) return parsed;
+    this.complaint = `expected a number from 0 to ${limit}, found ${decodeText(bytes, at, Math.min(end, at + 60))}`;
+    return -1;
   }
 
   private refuseAddress(bytes: Uint8Array, at: number, end: number): void {
@@ -367,6 +371,11 @@ class LogLines {
 
 /** In the order of the bits of `TcpFlag`. */
 const FLAG_WORDS = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR'];
+
+function flagOf(bytes: Uint8Array, at: number, end: number): number {
+  for (let bit = 0; bit < FLAG_WORDS.length; bit++) if (isWordAt(bytes, at, end, FLAG_WORDS[bit]!)) return bit;
+  return -1;
+}
 
 const PROTOCOLS: ReadonlyMap<string, number> = new Map([
   ['UDPLITE', 136],
