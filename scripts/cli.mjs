@@ -2,12 +2,18 @@
 // what the commands need (nine tenths of the code), and exit.cjs what both must share, because one class is recognised across them.
 import { chmodSync } from 'node:fs';
 import { build } from 'esbuild';
-import { BUNDLE } from './bundle.mjs';
+import { BUNDLE, THREAD } from './bundle.mjs';
 
 const COMMANDS = ['replay', 'explain', 'test', 'check', 'convert', 'generate', 'fuzz'];
 const CLI = { ...BUNDLE, platform: 'node', format: 'cjs', minifySyntax: true };
 
-/** Leaves the three files in `outdir`. */
+/** CommonJS has no `import.meta`, and who starts threads asks where it lies. */
+const OWN_URL = {
+  define: { ...CLI.define, 'import.meta.url': 'ownUrl' },
+  banner: { js: "const ownUrl = require('node:url').pathToFileURL(__filename).href;" },
+};
+
+/** Leaves the three files, and the threads' own, in `outdir`. */
 export async function buildCli(outdir) {
   const main = `${outdir}/cli.cjs`;
   await Promise.all([
@@ -29,9 +35,11 @@ export async function buildCli(outdir) {
         loader: 'ts',
       },
       outfile: `${outdir}/command.cjs`,
+      ...OWN_URL,
       plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs')],
     }),
     build({ ...CLI, entryPoints: ['src/cli/exit.ts'], outfile: `${outdir}/exit.cjs` }),
+    build({ ...CLI, ...OWN_URL, entryPoints: ['src/replay/thread.ts'], outfile: `${outdir}/${THREAD}` }),
   ]);
   chmodSync(main, 0o755);
 }

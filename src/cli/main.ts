@@ -109,6 +109,12 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     )
     .option('--max-malformed <n>', 'malformed records that do not make the result incomplete', parseCount, 0)
     .option('--conntrack-max <n>', 'emulate a connection table of this size', parseCount)
+    .option(
+      '--threads <n>',
+      'threads that judge beside the one that reads; 1: none (the result is the same)',
+      parseThreads,
+      1,
+    )
     .option('--stateless', 'judge every record on its own, as without connection tracking')
     .option('--packets', 'judge packet by packet as the kernel would, not whole connections')
     .addOption(
@@ -325,6 +331,16 @@ function examples(lines: readonly string[]): string {
 
 function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
+}
+
+/** More than any machine has that somebody replays on. */
+const MOST_THREADS = 64;
+
+function parseThreads(text: string): number {
+  const count = parseCount(text);
+  if (count < 1 || count > MOST_THREADS)
+    throw new InvalidArgumentError(`expected 1 to ${MOST_THREADS}, found "${text}"`);
+  return count;
 }
 
 function parseCount(text: string): number {

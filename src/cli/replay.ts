@@ -18,6 +18,7 @@ export interface ReplayFlags extends ClusterOptions {
   readonly failOn?: readonly FailCondition[];
   readonly maxMalformed: number;
   readonly conntrackMax?: number;
+  readonly threads: number;
   readonly stateless?: true;
   readonly packets?: true;
   readonly invalid: 'count' | 'drop';
@@ -35,14 +36,20 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   ]);
   const { snapshot, policies, baseline, dialect, redact } = cluster;
   const dictionary = createDictionary();
-  const replay = createReplay({
+  const options = {
     program: compile(snapshot, policies, dialect),
     ...(baseline && { baseline: compile(snapshot, baseline, dialect) }),
     dictionary,
     mode: modeOf(flags),
     ...(flags.conntrackMax !== undefined && { conntrackMax: flags.conntrackMax }),
     invalid: flags.invalid,
-  });
+  };
+  // A full table gives up entries in an order that only one thread knows.
+  const crew =
+    flags.threads > 1 && flags.conntrackMax === undefined
+      ? (await import('../replay/thread.ts')).replayOnThreads(options, flags.threads)
+      : undefined;
+  const replay = crew ?? createReplay(options);
   const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
   const reading = await readTraces(
     traces,
@@ -56,7 +63,8 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     io,
     (batch, account, from, to) => replay.add(batch, account, from, to),
   );
-  const found = replay.finish(reading.accounts);
+  const found = await replay.finish(reading.accounts);
+  crew?.dismiss();
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
   const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;

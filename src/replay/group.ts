@@ -53,6 +53,12 @@ export const enum Data {
 /** Groups that stand for connections beyond the limit: partial x baseline x candidate verdict. */
 export const OVERFLOW_GROUPS = 18;
 
+/** Groups kept apart unless told otherwise. */
+export const DEFAULT_GROUP_LIMIT = 20_000;
+
+/** Groups that one thread of several keeps apart: which ones stay apart in the result is not its to say. */
+export const PART_GROUP_LIMIT: number = (1 << 20) - OVERFLOW_GROUPS;
+
 /** The group number of an overflow. */
 export function overflowGroup(partial: number, baseline: Verdict, candidate: Verdict): number {
   return partial * 9 + baseline * 3 + candidate;

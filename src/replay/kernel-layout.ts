@@ -70,6 +70,8 @@ export const enum State {
   IsPacketMode = 47,
   /** [5] connections by `OrientedBy`, 64-bit floats. */
   OrientedPtr = 48,
+  /** [rows to take] their places in the columns. */
+  RowPtr = 49,
   Count = 50,
 }
 

@@ -20,7 +20,7 @@ const STRIDE: i32 = Endpoint.Stride * 4;
 /** CT-30, in ticks. */
 const STREAM_AGE: i32 = 200;
 
-/** Takes rows `from` up to `to`; returns the row that it leaves to the reference, or `to`. */
+/** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
   const kinds = load<i32>(state, Column.Kind * 4);
   const families = load<i32>(state, Column.Family * 4);
@@ -44,7 +44,9 @@ export function run(state: i32, from: i32, to: i32): i32 {
   const indices = load<i32>(state, State.IndexPtr * 4);
   const transitions = load<i32>(state, State.TcpPtr * 4);
   const sums = load<i32>(state, State.GroupSumPtr * 4);
-  for (let row = from; row < to; row++) {
+  const rows = load<i32>(state, State.RowPtr * 4);
+  for (let staged = from; staged < to; staged++) {
+    const row = load<i32>(rows + staged * 4);
     const family: i32 = load<u8>(families + row);
     const sourcePort = load<i32>(sourcePorts + row * 4);
     const port = load<i32>(destinationPorts + row * 4);
@@ -56,14 +58,14 @@ export function run(state: i32, from: i32, to: i32): i32 {
       (load<u16>(flags + row * 2) & RecordFlag.Fragment) != 0 ||
       (sourcePort | port) < 0
     )
-      return row;
+      return staged;
     const protocol: i32 = load<u8>(protocols + row);
     let index = 0;
     if (protocol == TCP) {
       const bits: i32 = load<u16>(tcpFlags + row * 2);
-      if (bits == TcpFlag.Absent) return row;
+      if (bits == TcpFlag.Absent) return staged;
       index = load<u8>(indices + (bits & 63));
-    } else if (protocol != UDP) return row;
+    } else if (protocol != UDP) return staged;
     const tick = load<i32>(ticks + row * 4);
     const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
     const src = load<i32>(sources + row * 4);
@@ -73,14 +75,14 @@ export function run(state: i32, from: i32, to: i32): i32 {
     let group: i32;
     if (at > 0) {
       const data = load<i32>(at, Word.Data * 4);
-      if (data == 0) return row;
+      if (data == 0) return staged;
       let meta = load<i32>(at, Word.Meta * 4);
       const direction = directionOf(meta);
       let timer: i32;
       if (protocol == TCP) {
-        if (index == TcpIndex.Bad) return row;
+        if (index == TcpIndex.Bad) return staged;
         meta = stepTcp(transitions, meta, direction, index);
-        if (meta == 0) return row;
+        if (meta == 0) return staged;
         const next = (meta & Meta.StateMask) >>> Meta.StateShift;
         timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
       } else {
@@ -96,11 +98,11 @@ export function run(state: i32, from: i32, to: i32): i32 {
       store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
       group = (data >>> Data.GroupShift) - 1;
     } else {
-      if (protocol == TCP && index != TcpIndex.Syn) return row;
-      if (!canOpen(state, row, protocol)) return row;
+      if (protocol == TCP && index != TcpIndex.Syn) return staged;
+      if (!canOpen(state, row, protocol)) return staged;
       group = open(state, src, dst, sourcePort, port, protocol, family);
-      if (group < 0) return row;
-      if (!insert(state, ~at, tick, keyMeta, protocol, timers, group)) return row;
+      if (group < 0) return staged;
+      if (!insert(state, ~at, tick, keyMeta, protocol, timers, group)) return staged;
       const opened = sums + group * (GroupSum.Stride * 8);
       store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
       const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;

@@ -17,6 +17,7 @@ import { Heap } from './heap.ts';
 import { KERNEL_CODE } from './kernel-code.ts';
 import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
 import type { ReplayMode } from './result.ts';
+import type { Share } from './share.ts';
 import { wasm, type WasmApi } from './webassembly.ts';
 
 /** Rows staged at a time: few enough to stay in the second-level cache. */
@@ -68,6 +69,7 @@ const enum Region {
   Transitions,
   Oriented,
   Columns,
+  Rows,
   Memo,
   CandidateTables,
   BaselineTables,
@@ -114,6 +116,9 @@ export class Kernel {
   /** [`Column`] of the batch in hand. */
   private columns!: readonly Uint8Array[];
   private ticks!: Int32Array;
+  /** [staged] places of the staged rows in the columns; `isWhole`: they are the numbers from 0. */
+  private rows!: Int32Array;
+  private isWhole = false;
   private memo!: Int32Array;
   private oriented!: Float64Array;
   private parties!: Int32Array;
@@ -133,6 +138,7 @@ export class Kernel {
       [Region.Transitions]: TCP_TABLE.length,
       [Region.Oriented]: 5 * 8,
       [Region.Columns]: STAGE * columnOffset(Column.Count),
+      [Region.Rows]: STAGE * 4,
       [Region.Memo]: Memo.Size * Memo.Stride * 4,
       [Region.CandidateTables]: Tables.Count * 4,
       [Region.BaselineTables]: Tables.Count * 4,
@@ -236,7 +242,7 @@ export class Kernel {
   /** Stages rows `from` up to `to`, as many as fit and until the clock is set back; returns how many. */
   stage(batch: FlowBatch, from: number, to: number, clock: Clock): number {
     this.view();
-    const { columns, ticks } = this;
+    const { ticks } = this;
     const { timeUs } = batch;
     let count = Math.min(to - from, STAGE);
     ticks[0] = clock.advance(timeUs[from]!);
@@ -246,16 +252,37 @@ export class Kernel {
       ticks[row] = clock.advance(timeUs[from + row]!);
       if (clock.setBack !== setBack) count = row;
     }
+    this.copy(batch, from, count);
+    if (!this.isWhole) for (let row = 0; row < STAGE; row++) this.rows[row] = row;
+    this.isWhole = true;
+    return count;
+  }
+
+  /** Stages rows of a share, from its `first` one on, as many as fit; returns how many. */
+  stageShare(batch: FlowBatch, { rows, count, ticks, setBack }: Share, first: number): number {
+    this.view();
+    const from = rows[first]!;
+    let next = first;
+    for (; next < count && rows[next]! < from + STAGE; next++) this.rows[next - first] = rows[next]! - from;
+    const span = rows[next - 1]! - from + 1;
+    this.copy(batch, from, span);
+    this.ticks.set(ticks.subarray(from, from + span));
+    this.setBack = setBack;
+    this.isWhole = false;
+    return next - first;
+  }
+
+  /** The tick of a staged row. */
+  tickOf(staged: number): number {
+    return this.ticks[this.rows[staged]!]!;
+  }
+
+  private copy(batch: FlowBatch, from: number, count: number): void {
+    const { columns } = this;
     for (let column = 0; column < COLUMNS.length; column++) {
       const { buffer, byteOffset, BYTES_PER_ELEMENT: bytes } = batch[COLUMNS[column]!];
       columns[column]!.set(new Uint8Array(buffer, byteOffset + from * bytes, count * bytes));
     }
-    return count;
-  }
-
-  /** The tick of a staged row. */
-  tickOf(row: number): number {
-    return this.ticks[row]!;
   }
 
   /** Takes staged rows `from` up to `to`; returns the first that it leaves to TypeScript, or `to`. */
@@ -289,6 +316,7 @@ export class Kernel {
       (bytes, column) => new Uint8Array(heap.memory.buffer, columns + STAGE * columnOffset(column), STAGE * bytes),
     );
     this.ticks = new Int32Array(heap.memory.buffer, columns + STAGE * columnOffset(Column.Tick), STAGE);
+    this.rows = heap.words(Region.Rows, STAGE);
     this.memo = heap.words(Region.Memo, Memo.Size * Memo.Stride);
     this.oriented = heap.floats(Region.Oriented, 5);
     this.parties = heap.words(Region.Parties, this.program.endpoints.length / Endpoint.Stride);
@@ -297,6 +325,7 @@ export class Kernel {
     const places: readonly (readonly [State, Region])[] = [
       [State.IndexPtr, Region.Indices],
       [State.MemoPtr, Region.Memo],
+      [State.RowPtr, Region.Rows],
       [State.TablePtr, Region.Last],
       [State.TimerPtr, Region.Timers],
       [State.TcpPtr, Region.Transitions],

@@ -8,6 +8,13 @@ import type { AddressText } from '../model/address.ts';
 import { formatWorkload } from '../model/cluster.ts';
 import type { GroupEndpoint } from './result.ts';
 
+/** A party as another table knows it too. */
+export interface NamedParty {
+  /** Equal for the same party of every table over one dictionary. */
+  readonly key: string;
+  readonly party: GroupEndpoint;
+}
+
 /** Interns parties of one replay. */
 export interface PartyTable {
   /** The party at an address, or, family 0, of an endpoint without one. */
@@ -21,6 +28,10 @@ export interface PartyTable {
   /** All outside addresses beyond the group limit. */
   ofOthers(): number;
   get(party: number): GroupEndpoint;
+  /** All parties by number, for another table. */
+  list(): NamedParty[];
+  /** The party of another table. */
+  ofNamed(named: NamedParty): number;
   /** [pods] 1 where some connection touched the pod. */
   readonly touched: Uint8Array;
 }
@@ -33,6 +44,8 @@ export function createParties(
   const { snapshot } = program.source;
   // Parties at addresses are many, and few of them are printed: the object is made when it is asked for.
   const parties: (GroupEndpoint | (() => GroupEndpoint))[] = [];
+  /** Keys of `ids`, or family and address word where there is no text yet. */
+  const keys: (string | readonly [number, number])[] = [];
   const ids = new Map<string, number>();
   const byAddress4 = new Map<number, number>();
   const byAddress6 = new Map<number, number>();
@@ -43,9 +56,15 @@ export function createParties(
     let id = ids.get(key);
     if (id === undefined) {
       id = parties.push(make()) - 1;
+      keys.push(key);
       ids.set(key, id);
     }
     return id;
+  };
+
+  const get = (party: number): GroupEndpoint => {
+    const known = parties[party]!;
+    return typeof known === 'function' ? (parties[party] = known()) : known;
   };
 
   const ofPod = (pod: number): number => {
@@ -58,10 +77,10 @@ export function createParties(
 
   return {
     touched,
-    get(party) {
-      const known = parties[party]!;
-      return typeof known === 'function' ? (parties[party] = known()) : known;
-    },
+    get,
+    list: () =>
+      keys.map((key, party) => ({ key: typeof key === 'string' ? key : `i${key[0]},${key[1]}`, party: get(party) })),
+    ofNamed: ({ key, party }) => intern(key, () => party),
     hasAddress: (family, word) => (family === 4 ? byAddress4 : byAddress6).has(word),
     ofEndpoint(endpoint, family, word) {
       const at = endpoint * Endpoint.Stride;
@@ -84,6 +103,7 @@ export function createParties(
       let id = byAddress.get(word);
       if (id === undefined) {
         id = parties.push(make) - 1;
+        keys.push([family, word]);
         byAddress.set(word, id);
       }
       return id;

@@ -29,14 +29,25 @@ import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
 import { Clock, type TickSource } from '../track/clock.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
 import { TableTracker } from '../track/tracker.ts';
-import { Data, GroupKey, GroupSum, GroupTable, overflowGroup, OVERFLOW_GROUPS } from './group.ts';
+import {
+  Data,
+  DEFAULT_GROUP_LIMIT,
+  GroupKey,
+  GroupSum,
+  GroupTable,
+  overflowGroup,
+  OVERFLOW_GROUPS,
+  PART_GROUP_LIMIT,
+} from './group.ts';
 import { createJudge, type Judge, type Question } from './judgement.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { type Guess, listens, orientByPorts } from './orient.ts';
 import { createParties, type PartyTable } from './party.ts';
 import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
-import { type Sample, summarize } from './summary.ts';
+import type { Part } from './part.ts';
+import type { Share } from './share.ts';
+import { type Contradiction, type Sample, summarize } from './summary.ts';
 
 /** How a replay is set up. */
 export interface ReplayOptions {
@@ -71,12 +82,22 @@ export interface Replay {
   finish(accounts: readonly TraceAccount[]): ReplayResult;
 }
 
-/** Groups kept apart unless told otherwise. */
-export const DEFAULT_GROUP_LIMIT = 20_000;
-
 /** Begins a replay. */
 export function createReplay(options: ReplayOptions): Replay {
   return new Replaying(options);
+}
+
+/** One thread's part of a replay. */
+export interface PartReplay {
+  /** Takes in the rows of a batch that are this thread's. */
+  addShare(batch: FlowBatch, share: Share, fileOf: (row: number) => Pick<TraceAccount, 'file'>): void;
+  /** What has been found so far. */
+  part(): Part;
+}
+
+/** Begins one thread's part. `groupLimit` is of the whole: a part keeps its groups apart. */
+export function createPartReplay(options: ReplayOptions): PartReplay {
+  return new Replaying({ ...options, groupLimit: PART_GROUP_LIMIT });
 }
 
 /** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
@@ -95,6 +116,9 @@ const enum Recorded {
   Other = 3,
 }
 
+/** Where a row came from. */
+type Source = Pick<TraceAccount, 'file'>;
+
 /** Plain counters of a replay, exposed to the summary. */
 export interface ReplayCounters {
   rows: number;
@@ -107,7 +131,7 @@ export interface ReplayCounters {
   readonly oriented: Float64Array;
 }
 
-class Replaying implements Replay {
+class Replaying implements Replay, PartReplay {
   private readonly program: Program;
   private readonly dictionary: Dictionary;
   private readonly options: ReplayOptions;
@@ -134,7 +158,9 @@ class Replaying implements Replay {
   /** Verdict of the staged policies of a policy trace, by its id. */
   private readonly pendingVerdicts: RecordedVerdict[] = [];
   /** Group -> the first policy trace whose staged policies see it otherwise than the forecast. */
-  private readonly contradictions = new Map<number, number>();
+  private readonly contradictions = new Map<number, Contradiction>();
+  /** Number of the row in hand among all rows of the replay. */
+  private order = 0;
   /** Connections without addresses: their ends and ports -> tracker data. */
   private readonly nameless = new Map<string, number>();
   /** `TCP/31000` -> the Service whose node port it is. */
@@ -181,36 +207,78 @@ class Replaying implements Replay {
   }
 
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
-    const { kernel, clock, now } = this;
-    if (kernel !== undefined) this.addStaged(kernel, batch, account, from, to);
+    const { kernel, clock, now, counters } = this;
+    const order = counters.rows - from;
+    if (kernel !== undefined)
+      for (let first = from; first < to;) {
+        const count = kernel.stage(batch, first, to, clock);
+        this.addStaged(kernel, count, (staged) => {
+          this.order = order + first + staged;
+          this.addRow(batch, first + staged, account);
+        });
+        first += count;
+      }
     else
       for (let row = from; row < to; row++) {
         now.tick = clock.advance(batch.timeUs[row]!);
         now.setBack = clock.setBack;
+        this.order = order + row;
         this.addRow(batch, row, account);
       }
-    this.counters.rows += to - from;
+    counters.rows += to - from;
   }
 
-  /** The kernel takes what it knows; what it stops at goes through TypeScript. */
-  private addStaged(kernel: Kernel, batch: FlowBatch, account: TraceAccount, from: number, to: number): void {
-    const { clock, now, tracker } = this;
-    for (let first = from; first < to;) {
-      const count = kernel.stage(batch, first, to, clock);
-      now.setBack = kernel.setBack;
-      tracker.catchUp();
-      this.rowsByKernel += count;
-      for (let lane = 0; (lane = kernel.take(lane, count)) < count; lane++) {
-        this.rowsByKernel--;
-        now.tick = kernel.tickOf(lane);
-        this.addRow(batch, first + lane, account);
+  addShare(batch: FlowBatch, share: Share, fileOf: (row: number) => Source): void {
+    const { kernel, now, counters } = this;
+    const { rows, ticks, setBack, count } = share;
+    const addRow = (row: number): void => {
+      this.order = share.order + row;
+      this.addRow(batch, row, fileOf(row));
+    };
+    if (kernel !== undefined)
+      for (let first = 0; first < count;) {
+        const staged = kernel.stageShare(batch, share, first);
+        this.addStaged(kernel, staged, (index) => addRow(rows[first + index]!));
+        first += staged;
       }
-      first += count;
+    else
+      for (let index = 0; index < count; index++) {
+        now.tick = ticks[rows[index]!]!;
+        now.setBack = setBack;
+        addRow(rows[index]!);
+      }
+    counters.rows += count;
+  }
+
+  part(): Part {
+    const { groups, samples, contradictions, parties, counters, rowsByKernel } = this;
+    return {
+      keys: groups.keys.slice(0, groups.count * GroupKey.Stride),
+      sums: groups.sums.slice(0, groups.count * GroupSum.Stride),
+      samples,
+      contradictions,
+      parties: parties.list(),
+      touched: parties.touched,
+      counters,
+      rowsByKernel,
+    };
+  }
+
+  /** The kernel takes what it knows of the staged rows; what it stops at goes through TypeScript. */
+  private addStaged(kernel: Kernel, count: number, addRow: (staged: number) => void): void {
+    const { now, tracker } = this;
+    now.setBack = kernel.setBack;
+    tracker.catchUp();
+    this.rowsByKernel += count;
+    for (let staged = 0; (staged = kernel.take(staged, count)) < count; staged++) {
+      this.rowsByKernel--;
+      now.tick = kernel.tickOf(staged);
+      addRow(staged);
     }
     kernel.drainOriented(this.counters.oriented);
   }
 
-  private addRow(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addRow(batch: FlowBatch, row: number, account: Source): void {
     if (this.options.mode === 'stateless') this.addStateless(batch, row, account);
     else if (batch.kind[row] === RecordKind.Aggregate)
       this.openAlone(batch, row, account, this.orientRecord(batch, row));
@@ -237,7 +305,7 @@ class Replaying implements Replay {
   }
 
   /** A packet: connection tracking says what it is. */
-  private addPacket(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addPacket(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     if ((batch.flags[row]! & RecordFlag.Fragment) !== 0) return this.addFragment(batch, row);
     const { refused } = tracker;
@@ -264,20 +332,20 @@ class Replaying implements Replay {
   }
 
   /** A packet that connection tracking leaves alone (neighbour discovery): judged, and no connection. */
-  private addUntracked(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addUntracked(batch: FlowBatch, row: number, account: Source): void {
     const group = this.groupOf(batch, row, account, Orientation.Original, 0);
     if (group >= 0) this.addSums(group, batch, row);
   }
 
   /** A NEW packet of a known connection: a retransmission. The kernel asks the policy again; the forecast does not. */
-  private addAgain(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addAgain(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     if (tracker.getData(tracker.entry) === 0) return this.open(batch, row, account, this.orientNew(batch, row));
     this.addTo(tracker.entry, batch, row);
   }
 
   /** A record that is no packet: a sample, a sum or a decision about a connection. */
-  private addRecord(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addRecord(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     if (isUntracked(batch, row)) return this.addUntracked(batch, row, account);
     const guess = this.orientRecord(batch, row);
@@ -293,13 +361,13 @@ class Replaying implements Replay {
   }
 
   /** A record that cannot be told from others of its ends: connections of its own. */
-  private openAlone(batch: FlowBatch, row: number, account: TraceAccount, guess: Guess): void {
+  private openAlone(batch: FlowBatch, row: number, account: Source, guess: Guess): void {
     const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply);
     if (group >= 0) this.countSummed(group, batch, row);
   }
 
   /** A record without addresses: its ends' names and its ports are its connection. */
-  private addNameless(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addNameless(batch: FlowBatch, row: number, account: Source): void {
     const guess = this.orientRecord(batch, row);
     const isReply = guess.orientation === Orientation.Reply;
     const [from, to] = isReply
@@ -324,7 +392,7 @@ class Replaying implements Replay {
   }
 
   /** Every record on its own, in its own direction, as a stateless filter would see it. */
-  private addStateless(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addStateless(batch: FlowBatch, row: number, account: Source): void {
     const group = this.groupOf(batch, row, account, Orientation.Original, 0);
     if (group < 0) return this.count(this.counters.unplaced, batch, row);
     this.countConnection(group, batch, row);
@@ -340,7 +408,7 @@ class Replaying implements Replay {
     this.count(this.counters.related, batch, row);
   }
 
-  private addInvalid(batch: FlowBatch, row: number, account: TraceAccount): void {
+  private addInvalid(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     const { cause } = tracker;
     if (this.options.mode === 'connections') {
@@ -383,7 +451,7 @@ class Replaying implements Replay {
   private open(
     batch: FlowBatch,
     row: number,
-    account: TraceAccount,
+    account: Source,
     guess: Guess,
     partial = this.partialOf(batch, row, guess),
   ): void {
@@ -420,7 +488,7 @@ class Replaying implements Replay {
   private openGroup(
     batch: FlowBatch,
     row: number,
-    account: TraceAccount,
+    account: Source,
     guess: Guess,
     isReply: boolean,
     partial = this.partialOf(batch, row, guess),
@@ -452,7 +520,7 @@ class Replaying implements Replay {
   private groupOf(
     batch: FlowBatch,
     row: number,
-    account: TraceAccount,
+    account: Source,
     orientation: Orientation,
     partial: number,
     forced?: number,
@@ -482,7 +550,13 @@ class Replaying implements Replay {
     }
     if (group < 0) group = this.pool(source, destination, target.party);
     if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
-    if (groups.count > before) this.samples[group] = { question, file: account.file, line: batch.line[row]! };
+    if (groups.count > before)
+      this.samples[group] = {
+        question,
+        order: this.order,
+        file: account.file,
+        line: batch.line[row]!,
+      };
     return group;
   }
 
@@ -749,7 +823,7 @@ class Replaying implements Replay {
     const forecast = this.groups.keys[group * GroupKey.Stride + GroupKey.Decision]! & 3;
     const isDenied = verdict === RecordedVerdict.Deny;
     if (forecast !== Verdict.Undecidable && isDenied !== (forecast === Verdict.Deny) && !this.contradictions.has(group))
-      this.contradictions.set(group, trace);
+      this.contradictions.set(group, { trace, order: this.order });
     return isDenied ? 2 : 1;
   }
 

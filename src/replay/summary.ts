@@ -28,8 +28,17 @@ import type {
 /** The first connection of a group, kept so that it can be explained. */
 export interface Sample {
   readonly question: Question;
+  /** Number of the row among all rows of the replay. */
+  readonly order: number;
   readonly file: string;
   readonly line: number;
+}
+
+/** A policy trace whose staged policies see a group otherwise than the forecast, and the row that showed it. */
+export interface Contradiction {
+  /** Id of `Dictionary.policyTraces`. */
+  readonly trace: number;
+  readonly order: number;
 }
 
 /** Everything that a result is made of. */
@@ -37,13 +46,13 @@ export interface SummaryInput {
   readonly options: ReplayOptions;
   readonly groups: GroupTable;
   readonly samples: readonly Sample[];
-  /** Group -> id of a policy trace whose staged policies contradict the forecast. */
-  readonly contradictions: ReadonlyMap<number, number>;
+  /** By group, the first one. */
+  readonly contradictions: ReadonlyMap<number, Contradiction>;
   readonly parties: PartyTable;
   readonly placer: Placer;
   readonly judge: Judge;
   readonly baseline: Judge | undefined;
-  readonly tracker: Tracker;
+  readonly tracker: Pick<Tracker, 'peak' | 'refused' | 'evicted'>;
   readonly counters: ReplayCounters;
   readonly accounts: readonly TraceAccount[];
 }
@@ -88,7 +97,9 @@ export function summarize(input: SummaryInput): ReplayResult {
     rows: counters.rows,
     totals: totals.verdicts(),
     partial: partial.verdicts(),
-    invalid: new Map([...counters.invalid].map(([cause, sums]) => [INVALID_CAUSES[cause]!, tallyOf(sums)])),
+    invalid: new Map(
+      [...counters.invalid].sort(([a], [b]) => a - b).map(([cause, sums]) => [INVALID_CAUSES[cause]!, tallyOf(sums)]),
+    ),
     related: tallyOf(counters.related),
     unplaced: tallyOf(counters.unplaced),
     ...(isCompared && { comparison: comparisonOf(compared) }),
@@ -262,8 +273,8 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
 function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): Pick<FlowGroup, 'pending'> {
   const { allow, deny } = gravePair(groups, group, GroupSum.PendingAllow);
   if (allow + deny === 0) return {};
-  const trace = contradictions.get(group);
-  const contradiction = trace === undefined ? undefined : options.dictionary.policyTraces[trace]!.pending;
+  const found = contradictions.get(group);
+  const contradiction = found && options.dictionary.policyTraces[found.trace]!.pending;
   return { pending: { allow, deny, ...(contradiction !== undefined && { contradiction }) } };
 }
 

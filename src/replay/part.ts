@@ -1,0 +1,153 @@
+/**
+ * Parts: what each thread of a replay has found, as plain data, and the result of them all. Rows that meet in a connection
+ * are one thread's, sums of whole numbers do not care about order, and what does depend on the order of rows (which groups
+ * are kept apart, which connection stands for a group) is decided here by the numbers of the rows. So the result is that
+ * of one thread.
+ */
+import { Verdict } from '../model/verdict.ts';
+import type { TraceAccount } from '../trace/account.ts';
+import type { InvalidCause } from '../track/state.ts';
+import { DEFAULT_GROUP_LIMIT, GroupKey, GroupSum, GroupTable, overflowGroup, OVERFLOW_GROUPS } from './group.ts';
+import { createJudge } from './judgement.ts';
+import { createParties, type NamedParty, type PartyTable } from './party.ts';
+import { createPlacer } from './place.ts';
+import type { ReplayCounters, ReplayOptions } from './replay.ts';
+import type { ReplayResult } from './result.ts';
+import { type Contradiction, type Sample, summarize } from './summary.ts';
+
+/** Plain data: it can be posted to another thread. */
+export interface Part {
+  /** [groups x 8], [groups x 12], see `GroupTable`. */
+  readonly keys: Int32Array;
+  readonly sums: Float64Array;
+  /** By group. */
+  readonly samples: readonly (Sample | undefined)[];
+  readonly contradictions: ReadonlyMap<number, Contradiction>;
+  /** By number, as in the keys. */
+  readonly parties: readonly NamedParty[];
+  /** [pods] 1 where some connection touched the pod. */
+  readonly touched: Uint8Array;
+  readonly counters: ReplayCounters;
+  readonly rowsByKernel: number;
+}
+
+/** The result of a replay that was split. */
+export function mergeParts(
+  parts: readonly Part[],
+  options: ReplayOptions,
+  accounts: readonly TraceAccount[],
+): ReplayResult {
+  const { program, dictionary } = options;
+  const placer = createPlacer(program, dictionary);
+  const parties = createParties(program, (family, word) => placer.address(family, word));
+  const groups = new GroupTable(options.groupLimit ?? DEFAULT_GROUP_LIMIT);
+  const samples: Sample[] = [];
+  const contradictions = new Map<number, Contradiction>();
+  for (const { part, group } of inOrder(parts)) {
+    const before = groups.count;
+    const target = internGroup(groups, parties, part, group);
+    const sample = part.samples[group];
+    if (groups.count > before && sample !== undefined) samples[target] = sample;
+    addSums(groups.sums, target, part.sums, group);
+    const found = part.contradictions.get(group);
+    const known = contradictions.get(target);
+    if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);
+  }
+  for (const { touched } of parts) touched.forEach((isTouched, pod) => (parties.touched[pod]! |= isTouched));
+  return summarize({
+    options,
+    groups,
+    samples,
+    contradictions,
+    parties,
+    placer,
+    judge: createJudge(program, dictionary, placer),
+    baseline: options.baseline && createJudge(options.baseline, dictionary, placer),
+    tracker: { peak: 0, refused: 0, evicted: 0 },
+    counters: sumCounters(parts.map(({ counters }) => counters)),
+    accounts,
+  });
+}
+
+/** Every group of every part, in the order of their first rows; those of the overflow first, which have no first row. */
+function inOrder(parts: readonly Part[]): { readonly part: Part; readonly group: number }[] {
+  return parts
+    .flatMap((part) =>
+      Array.from({ length: part.keys.length / GroupKey.Stride }, (_, group) => ({
+        part,
+        group,
+        order: part.samples[group]?.order ?? -1,
+      })),
+    )
+    .sort((a, b) => a.order - b.order);
+}
+
+/** The group of the result: as it is, pooled, or summed by verdict, by the rules of `Replaying.groupOf`. */
+function internGroup(groups: GroupTable, parties: PartyTable, part: Part, group: number): number {
+  if (group < OVERFLOW_GROUPS) return group;
+  const { key } = groups;
+  const at = group * GroupKey.Stride;
+  for (let word = 0; word < GroupKey.Stride; word++) key[word] = part.keys[at + word]!;
+  const source = part.parties[key[GroupKey.Source]!]!;
+  const destination = part.parties[key[GroupKey.Destination]!]!;
+  const via = (key[GroupKey.Flags]! >> 1) - 1;
+  if (via >= 0) key[GroupKey.Flags] = ((parties.ofNamed(part.parties[via]!) + 1) << 1) | (key[GroupKey.Flags]! & 1);
+  key[GroupKey.Source] = parties.ofNamed(source);
+  key[GroupKey.Destination] = parties.ofNamed(destination);
+  const apart = groups.intern();
+  if (apart >= 0) return apart;
+  if (isStranger(source)) key[GroupKey.Source] = parties.ofOthers();
+  if (isStranger(destination)) key[GroupKey.Destination] = parties.ofOthers();
+  const pooled = groups.intern('pool');
+  if (pooled >= 0) return pooled;
+  const baseline = key[GroupKey.Baseline]!;
+  return overflowGroup(
+    key[GroupKey.Flags]! & 1,
+    baseline < 0 ? Verdict.Allow : baseline & 3,
+    key[GroupKey.Decision]! & 3,
+  );
+}
+
+function isStranger({ party }: NamedParty): boolean {
+  return party.kind === 'outside' && party.address !== undefined;
+}
+
+function addSums(sums: Float64Array, target: number, more: Float64Array, group: number): void {
+  const to = target * GroupSum.Stride;
+  const from = group * GroupSum.Stride;
+  for (let sum = 0; sum < GroupSum.Stride; sum++)
+    if (sum !== GroupSum.FirstUs && sum !== GroupSum.LastUs) sums[to + sum]! += more[from + sum]!;
+  const first = more[from + GroupSum.FirstUs]!;
+  const last = more[from + GroupSum.LastUs]!;
+  // NaN compares false: what has no time changes nothing, and the first time is always taken.
+  if (first === first && !(sums[to + GroupSum.FirstUs]! <= first)) sums[to + GroupSum.FirstUs] = first;
+  if (last === last && !(sums[to + GroupSum.LastUs]! >= last)) sums[to + GroupSum.LastUs] = last;
+}
+
+function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {
+  const sum: ReplayCounters = {
+    rows: 0,
+    invalid: new Map<InvalidCause, { records: number; bytes: number }>(),
+    related: { records: 0, bytes: 0 },
+    unplaced: { records: 0, bytes: 0 },
+    disagreements: 0,
+    oriented: new Float64Array(5),
+  };
+  const add = (to: { records: number; bytes: number }, more: { records: number; bytes: number }): void => {
+    to.records += more.records;
+    to.bytes += more.bytes;
+  };
+  for (const part of parts) {
+    sum.rows += part.rows;
+    sum.disagreements += part.disagreements;
+    add(sum.related, part.related);
+    add(sum.unplaced, part.unplaced);
+    part.oriented.forEach((count, by) => (sum.oriented[by]! += count));
+    for (const [cause, tally] of part.invalid) {
+      const known = sum.invalid.get(cause) ?? { records: 0, bytes: 0 };
+      sum.invalid.set(cause, known);
+      add(known, tally);
+    }
+  }
+  return sum;
+}

@@ -1,0 +1,68 @@
+/**
+ * Which thread a row belongs to: all rows that can meet in one connection have the same number, in either direction, and an
+ * ICMP error goes with the flow that it quotes.
+ */
+import { type FlowBatch, RecordFlag } from '../model/flow.ts';
+import { Protocol } from '../model/port.ts';
+import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
+
+/** Rows of a batch that are one thread's, and what the thread cannot know by itself. */
+export interface Share {
+  /** [count] rows, ascending. */
+  readonly rows: Int32Array;
+  readonly count: number;
+  /** [rows of the batch] tick of each row, and `Clock.setBack` of them all. */
+  readonly ticks: Int32Array;
+  readonly setBack: number;
+  /** Number of the batch's first row among all rows of the replay. */
+  readonly order: number;
+}
+
+/** The thread of a row, below `threads`. Rows without addresses are known by names, and stay together. */
+export function shareOf(batch: FlowBatch, row: number, threads: number): number {
+  const family = batch.family[row]!;
+  if (family === 0) return 0;
+  const protocol = batch.protocol[row]!;
+  const quote = batch.quote[row]!;
+  if (quote >= 0 && isError(protocol, batch.icmp[row]!)) {
+    const { quotes } = batch;
+    const quoted = quotes.protocol[quote]!;
+    const hasQuotedPorts = hasPorts(quoted);
+    return reduce(
+      hashEnd(quotes.src[quote]!, hasQuotedPorts ? quotes.srcPort[quote]! : 0) +
+        hashEnd(quotes.dst[quote]!, hasQuotedPorts ? quotes.dstPort[quote]! : 0),
+      quoted,
+      threads,
+    );
+  }
+  const isPorted = hasPorts(protocol) && (batch.flags[row]! & RecordFlag.NoPorts) === 0;
+  return reduce(
+    hashEnd(batch.src[row]!, isPorted ? batch.srcPort[row]! : 0) +
+      hashEnd(batch.dst[row]!, isPorted ? batch.dstPort[row]! : 0),
+    protocol,
+    threads,
+  );
+}
+
+function isError(protocol: number, icmp: number): boolean {
+  if (icmp < 0 || (protocol !== Protocol.Icmp && protocol !== Protocol.Icmpv6)) return false;
+  const role = ICMP_ROLES[(protocol === Protocol.Icmpv6 ? 256 : 0) + (icmp >>> 8)];
+  return role === IcmpRole.Error || role === IcmpRole.Redirect;
+}
+
+/** As the tracker's key has it. */
+function hasPorts(protocol: number): boolean {
+  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp || protocol === 136;
+}
+
+/** An absent port is 0 in the tracker's key. */
+function hashEnd(address: number, port: number): number {
+  const hash = Math.imul(address ^ Math.imul(port < 0 ? 0 : port, 0x2c1b3c6d), 0x85ebca6b);
+  return Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
+}
+
+/** The sum of both ends is the same in both directions. */
+function reduce(sum: number, protocol: number, threads: number): number {
+  const hash = Math.imul((sum | 0) + protocol, 0x27d4eb2f);
+  return ((hash ^ (hash >>> 15)) >>> 0) % threads;
+}

@@ -1,0 +1,96 @@
+/** Law: a replay on several threads is the same as on one, bit for bit, whatever thread has its turn when. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { compile } from '../../src/compile/compile.ts';
+import { type Answer, createCrew, createHand, type Mate, type Order } from '../../src/replay/crew.ts';
+import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
+import { createAccount } from '../../src/trace/account.ts';
+import { runs, seed } from '../law/seed.ts';
+import { arbitraryStream, batchStream } from './stream.ts';
+import { summaryOf } from './summary.ts';
+
+test(`threads = one thread (seed ${seed})`, async (context) => {
+  const reached = { busyThreads: 0, runs: 0 };
+  const property = fc.asyncProperty(
+    arbitraryStream(300),
+    fc.constantFrom('connections', 'packets', 'stateless'),
+    fc.constantFrom(0, 2, 5, 20_000),
+    fc.integer({ min: 2, max: 4 }),
+    fc.array(fc.nat(60), { minLength: 1, maxLength: 8 }),
+    fc.infiniteStream(fc.nat(99)),
+    async (stream, mode, groupLimit, threads, cuts, turns) => {
+      const { snapshot, policies, dialect } = stream.world;
+      const { batch, dictionary } = batchStream(stream);
+      const options: ReplayOptions = {
+        program: compile(snapshot, policies, dialect),
+        baseline: compile(snapshot, policies.slice(1), dialect),
+        dictionary,
+        mode,
+        groupLimit,
+        invalid: 'drop',
+      };
+      const accounts = [createAccount('one'), createAccount('two')];
+      const single = createReplay(options);
+      const mates = new Mates(threads, turns);
+      const crew = createCrew(options, mates.list);
+      let from = 0;
+      for (let part = 0; from < batch.count; part++) {
+        const to = Math.min(batch.count, from + 1 + cuts[part % cuts.length]!);
+        single.add(batch, accounts[part % 2]!, from, to);
+        await crew.add(batch, accounts[part % 2]!, from, to);
+        from = to;
+      }
+      const expected = summaryOf(single.finish(accounts));
+      const found = summaryOf(await crew.finish(accounts));
+      for (const part of Object.keys(expected)) assert.deepEqual(found[part], expected[part], part);
+      reached.busyThreads += mates.busy();
+      reached.runs++;
+    },
+  );
+  await fc.assert(property, { seed, numRuns: runs(25), includeErrorInReport: true });
+  context.diagnostic(JSON.stringify(reached));
+  assert.ok(reached.busyThreads > reached.runs, 'hardly ever did two threads have something to do');
+});
+
+/** Threads that are none: each keeps its orders until it has its turn, and messages are copies as between threads. */
+class Mates {
+  readonly list: readonly Mate[];
+  private readonly queues: Order[][];
+  private readonly rows: number[];
+
+  constructor(count: number, turns: Iterator<number>) {
+    this.queues = Array.from({ length: count }, () => []);
+    this.rows = this.queues.map(() => 0);
+    this.list = this.queues.map((queue, number) => {
+      let obey: (order: Order) => void = () => {};
+      return {
+        listen(hear: (answer: Answer) => void) {
+          obey = createHand((answer) => {
+            if (answer.kind === 'part') this.heard(number, answer.part.counters.rows);
+            hear(structuredClone(answer));
+          });
+        },
+        heard: (thread: number, rows: number) => void (this.rows[thread] = rows),
+        post: (order: Order) => {
+          queue.push(structuredClone(order));
+          setImmediate(() => this.turn(turns));
+        },
+        obey: (order: Order) => obey(order),
+        dismiss() {},
+      };
+    });
+  }
+
+  /** Threads that had rows. */
+  busy(): number {
+    return this.rows.filter((rows) => rows > 0).length;
+  }
+
+  private turn(turns: Iterator<number>): void {
+    const waiting = this.queues.flatMap((queue, number) => (queue.length > 0 ? [number] : []));
+    if (waiting.length === 0) return;
+    const number = waiting[(turns.next().value as number) % waiting.length]!;
+    (this.list[number] as Mate & { obey(order: Order): void }).obey(this.queues[number]!.shift()!);
+  }
+}
