@@ -39,7 +39,7 @@ export async function compileHubbleScan() {
     .toString('base64')
     .match(/.{1,110}/g);
   return `/**
- * The WASM tokenizer, ${binary.length} bytes. Made by \`node scripts/hubble-scan.mjs\` from ${ENTRY}; not for editing.
+ * The WASM tokenizer, ${binary.length} bytes. Made by \`npm run build:kernel\` from ${ENTRY}; not for editing.
  * Source: ${createHash('sha256').update(readFileSync(ENTRY)).digest('hex')}
  */
 export const HUBBLE_SCAN_CODE: string = [
@@ -51,7 +51,7 @@ ${lines.map((line) => `  '${line}',`).join('\n')}
 /** Throws where the committed module is not what the source gives. */
 export async function checkHubbleScan() {
   if (readFileSync(OUTPUT, 'utf8') !== (await compileHubbleScan()))
-    throw new Error(`${OUTPUT} is not what ${ENTRY} gives: run \`node scripts/hubble-scan.mjs\``);
+    throw new Error(`${OUTPUT} is not what ${ENTRY} gives: run \`npm run build:kernel\``);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -62,6 +62,8 @@ export class AwsVpcRecords implements LineRun {
   private hasInterface = false;
   /** Values of the line that `readLine` read, by role; -1 absent. */
   private readonly values = new Float64Array(Role.Count);
+  /** Of ten. */
+  private readonly powers = Int32Array.of(1, 10, 100, 1000);
   private readonly starts = new Int32Array(Role.Count);
   private readonly ends = new Int32Array(Role.Count);
   /** The addresses of the record at hand. */
@@ -176,7 +178,7 @@ export class AwsVpcRecords implements LineRun {
 
   /** Puts the values of the line at `start` into `values`; returns where the next one begins, -1 where this one is unusual. */
   private readLine(bytes: Uint8Array, view: DataView, start: number): number {
-    const { quickRoles: roles, values } = this;
+    const { quickRoles: roles, values, powers } = this;
     const last = roles.length - 1;
     const lead = bytes[start]!;
     // A letter may begin a header, but no header begins with `eni-`.
@@ -268,8 +270,7 @@ export class AwsVpcRecords implements LineRun {
           if (digits === 0) break;
           const shifted = word << (32 - digits * 8);
           const pairs = Math.imul(shifted, 10) + (shifted >>> 8);
-          const scale = digits === 1 ? 10 : digits === 2 ? 100 : 1000;
-          value = value * scale + (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
+          value = value * powers[digits]! + (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
           at += digits;
           break;
         }

@@ -1,5 +1,5 @@
 /**
- * The WASM tokenizer, 8523 bytes. Made by `node scripts/hubble-scan.mjs` from src/trace/hubble-scan.as.ts; not for editing.
+ * The WASM tokenizer, 8523 bytes. Made by `npm run build:kernel` from src/trace/hubble-scan.as.ts; not for editing.
  * Source: e01120ce87013c9f94ea2044025006d4705f8697cc2bf01b138b6bdd551ab707
  */
 export const HUBBLE_SCAN_CODE: string = [
