@@ -18,6 +18,17 @@ export const RATIO_LIMIT = 200;
 const ZSTD_PIECE_SIZE: number = 1 << 14;
 const ZSTD_PIECE_OUTPUT_MAX: number = 1 << 26;
 
+/** How much may come out of little. */
+export interface ContainerLimits {
+  readonly freeSize: number;
+  readonly ratio: number;
+  /** Bytes that one piece of input may become before any of them is handed on. */
+  readonly burstSize: number;
+}
+
+/** The limits of the shipped program. A piece is 64 KiB, and deflate cannot make more than 66 MiB of it; zstd can make 2 GiB. */
+export const CONTAINER_LIMITS: ContainerLimits = { freeSize: RATIO_FREE_SIZE, ratio: RATIO_LIMIT, burstSize: 1 << 28 };
+
 /** A stream whose beginning can be looked at before it is read. */
 export class Peekable {
   /** What was read so far and not handed on. */
@@ -60,6 +71,7 @@ export async function openContainers(
   source: AsyncIterable<Uint8Array>,
   account: TraceAccount,
   outerDepth = 0,
+  limits: ContainerLimits = CONTAINER_LIMITS,
 ): Promise<Peekable> {
   let stream = new Peekable(source);
   for (let depth = outerDepth; ; depth++) {
@@ -77,7 +89,7 @@ export async function openContainers(
       return new Peekable(nothing());
     }
     noteContainer(account, container, outerDepth);
-    stream = new Peekable(unwrap(container, stream.read(), account));
+    stream = new Peekable(unwrap(container, stream.read(), account, limits));
   }
 }
 
@@ -122,9 +134,10 @@ function unwrap(
   container: string,
   source: AsyncGenerator<Uint8Array>,
   account: TraceAccount,
+  limits: ContainerLimits,
 ): AsyncGenerator<Uint8Array> {
-  if (container === 'gzip') return limitRatio(gunzip(source, account), account);
-  if (container === 'zstd') return limitRatio(unzstd(source, account), account);
+  if (container === 'gzip') return limitRatio(gunzip(source, account), account, limits);
+  if (container === 'zstd') return limitRatio(unzstd(source, account, limits), account, limits);
   return decodeUtf16(source, container);
 }
 
@@ -166,8 +179,13 @@ async function* gunzip(source: AsyncIterable<Uint8Array>, account: TraceAccount)
   if (failure !== undefined) addFailure(account, 'truncated-input', `gzip: ${failure.message}`);
 }
 
-async function* unzstd(source: AsyncIterable<Uint8Array>, account: TraceAccount): AsyncGenerator<Uint8Array> {
+async function* unzstd(
+  source: AsyncIterable<Uint8Array>,
+  account: TraceAccount,
+  { burstSize }: ContainerLimits,
+): AsyncGenerator<Uint8Array> {
   let output: Uint8Array[] = [];
+  let size = 0;
   let outputSize = 0;
   let code: 'truncated-input' | 'limit-exceeded' = 'truncated-input';
   // fzstd hands out views of its window: they are copied because the window goes on moving.
@@ -177,9 +195,12 @@ async function* unzstd(source: AsyncIterable<Uint8Array>, account: TraceAccount)
       code = 'limit-exceeded';
       throw new Error(`${ZSTD_PIECE_SIZE} bytes give more than ${ZSTD_PIECE_OUTPUT_MAX}; stopped`);
     }
+    size += chunk.length;
+    if (size > burstSize) throw new Error(`${BURST}: more than ${burstSize} bytes of one piece of input`);
     if (chunk.length > 0) output.push(chunk.slice());
   });
   const push = (chunk: Uint8Array, isLast: boolean): Error | undefined => {
+    size = 0;
     try {
       stream.push(chunk, isLast);
       return undefined;
@@ -214,12 +235,19 @@ async function* decodeUtf16(source: AsyncIterable<Uint8Array>, label: string): A
   if (rest.length > 0) yield rest;
 }
 
-async function* limitRatio(source: AsyncGenerator<Uint8Array>, account: TraceAccount): AsyncGenerator<Uint8Array> {
+/** What the error of a burst begins with. */
+const BURST = 'too much';
+
+async function* limitRatio(
+  source: AsyncGenerator<Uint8Array>,
+  account: TraceAccount,
+  { freeSize, ratio }: ContainerLimits,
+): AsyncGenerator<Uint8Array> {
   let size = 0;
   for await (const chunk of source) {
     size += chunk.length;
-    if (size > RATIO_FREE_SIZE && size > account.bytes * RATIO_LIMIT) {
-      addFailure(account, 'limit-exceeded', `decompression gives more than ${RATIO_LIMIT} times the input; stopped`);
+    if (size > freeSize && size > account.bytes * ratio) {
+      addFailure(account, 'limit-exceeded', `decompression gives more than ${ratio} times the input; stopped`);
       return;
     }
     yield chunk;
