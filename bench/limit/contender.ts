@@ -2,12 +2,12 @@
  * The process of one contender in TypeScript: opens its job on the prepared folder, runs the passes and prints one line of JSON. run.ts
  * bundles this file with the options of the shipped bundles.
  *
- *     node contender.mjs NAME FOLDER PASSES SAMPLE VALUES-AS-JSON
+ *     node contender.mjs NAME FOLDER PASSES SAMPLE VALUES-AS-JSON CLOCK
  */
 import { runJob } from './job.ts';
 import { JOBS } from './jobs.ts';
 
-const [name, folder, passes, sample, values] = process.argv.slice(2);
+const [name, folder, passes, sample, values, clock] = process.argv.slice(2);
 const open = JOBS[name ?? ''];
 if (open === undefined || folder === undefined) throw new Error(`no contender is called ${name}`);
 const options = {
@@ -15,5 +15,5 @@ const options = {
   sample: Number(sample),
   values: JSON.parse(values ?? '{}') as Record<string, number>,
 };
-const result = await runJob(await open(folder, options), options.passes);
+const result = await runJob(await open(folder, options), options.passes, clock === 'processor' ? 'processor' : 'wall');
 process.stdout.write(`${JSON.stringify(result)}\n`);

@@ -29,12 +29,18 @@ export function reference(
     passes,
     sample,
     values: {},
+    clock: 'processor',
     start: { kind: 'c', source, options },
     absent: () => (findCompiler() === undefined ? 'there is no C compiler (cc)' : undefined),
   };
 }
 
-/** A contender in TypeScript, by its name in contender.ts. */
+/** The same for a loop on one thread. */
+export function loop(...options: Parameters<typeof job>): Contender {
+  return { ...job(...options), clock: 'processor' };
+}
+
+/** A contender in TypeScript, by its name in jobs.ts. */
 export function job(
   name: string,
   data: Data,
@@ -43,7 +49,7 @@ export function job(
   sample: number,
   values: Contender['values'] = {},
 ): Contender {
-  return { name, data, passes, sample, values, start: { kind: 'job', job: own } };
+  return { name, data, passes, sample, values, clock: 'wall', start: { kind: 'job', job: own } };
 }
 
 /** How many times as fast `who` is as `other`; `bulk` is what replay uses by default. */
@@ -92,6 +98,7 @@ export function command(
     passes: 1,
     sample: 0,
     values: {},
+    clock: 'wall',
     start: { kind: 'command', run },
     absent: () => cliReason(scale),
   };

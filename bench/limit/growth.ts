@@ -1,7 +1,7 @@
 /** How cost grows: the same parts at several sizes, for the plots of docs/performance.md. No goals, one or more rounds. */
 import { prepareConnections, spanUs } from './connection.ts';
 import { prepareDecision } from './decision.ts';
-import { command, cliReason, DATA_VERSION, hasThreads, job, reference } from './entry.ts';
+import { command, cliReason, DATA_VERSION, hasThreads, loop, reference } from './entry.ts';
 import type { Plot } from './plot.ts';
 import { prepareReplay } from './replay.ts';
 import type { Contender, Data, Row, StoredRow } from './row.ts';
@@ -18,7 +18,7 @@ export interface Growth {
 
 /** The plots at full size, or at a tenth. */
 export function makeGrowth(scale: 'full' | 'quick'): Growth[] {
-  const flows = scale === 'full' ? 1 << 19 : 1 << 16;
+  const flows = scale === 'full' ? 1 << 19 : 1 << 17;
   const most = scale === 'full' ? 10_000 : 1000;
   const sizes = (from: number, to: number): number[] => {
     const list = [];
@@ -85,8 +85,8 @@ function decisionPlace(pods: number, policies: number, flows: number): Row {
   const sample = Math.max(64, Math.min(4096, Math.floor(1e6 / policies)));
   return place(`growth-decision-${pods}-${policies}`, [
     reference('C', data, 'decide.c', 12, sample, ['SAMPLE']),
-    job('plain', data, 'plain decision', 12, sample),
-    ...(pods > 10_000 ? [] : [job('naive', data, 'naive decision', 4, sample, { pods, policies })]),
+    loop('plain', data, 'plain decision', 12, sample),
+    ...(pods > 10_000 ? [] : [loop('naive', data, 'naive decision', 4, sample, { pods, policies })]),
   ]);
 }
 
@@ -98,8 +98,8 @@ function connectionPlace(live: number, packets: number): Row {
   const sample = 1 << 16;
   return place(`growth-connections-${live}`, [
     reference('C', data, 'track.c', 8, sample, ['SAMPLE', String(live), String(spanUs(packets))]),
-    job('plain', data, 'plain connections', 8, sample, { live }),
-    ...(live > 1e6 ? [] : [job('Map', data, 'Map connections', 4, sample, { live })]),
+    loop('plain', data, 'plain connections', 8, sample, { live }),
+    ...(live > 1e6 ? [] : [loop('Map', data, 'Map connections', 4, sample, { live })]),
   ]);
 }
 

@@ -50,23 +50,42 @@ static int isUniform(size_t index, uint64_t end) { return index + 1 == intervalC
 static int32_t *root;
 static Blocks mid, leaf;
 
+static int32_t *uniformLeaves; /* value -> offset + 1 of the leaf that has nothing else */
+
+static int32_t shareUniform(uint32_t value) {
+  if (uniformLeaves[value] == 0) {
+    int32_t cells[256];
+    for (int low = 0; low < 256; low++) cells[low] = (int32_t)value;
+    uniformLeaves[value] = shareBlock(&leaf, cells) + 1;
+  }
+  return uniformLeaves[value] - 1;
+}
+
 static void buildTrie(void) {
+  uint32_t most = 0;
+  for (size_t each = 0; each < intervalCount; each++) most = values[each] > most ? values[each] : most;
+  uniformLeaves = allocate(most + 1, sizeof(int32_t));
   root = allocate(65536, sizeof(int32_t));
   mid = createBlocks();
   leaf = createBlocks();
   size_t index = 0;
   for (uint64_t high = 0; high < 65536; high++) {
     int32_t row[256];
+    index = advance(index, high << 16);
+    if (isUniform(index, (high + 1) << 16)) {
+      int32_t block = shareUniform(values[index]);
+      for (int each = 0; each < 256; each++) row[each] = block;
+      root[high] = shareBlock(&mid, row);
+      continue;
+    }
     for (uint64_t middle = 0; middle < 256; middle++) {
       uint64_t from = high << 16 | middle << 8;
-      int32_t cells[256];
       index = advance(index, from);
-      if (isUniform(index, (high + 1) << 16) && middle == 0) {
-        for (int low = 0; low < 256; low++) cells[low] = (int32_t)values[index];
-        int32_t block = shareBlock(&leaf, cells);
-        for (int each = 0; each < 256; each++) row[each] = block;
-        break;
+      if (isUniform(index, from + 256)) {
+        row[middle] = shareUniform(values[index]);
+        continue;
       }
+      int32_t cells[256];
       for (uint64_t low = 0; low < 256; low++) {
         index = advance(index, from | low);
         cells[low] = (int32_t)values[index];

@@ -43,13 +43,11 @@ if (wanted.length + grown.length === 0 && !values.page) {
 console.log(
   `${formatEnvironment(readEnvironment())}, ${findCompiler() ?? 'no C compiler'}${values.quick ? ', quick' : ''}\n`,
 );
-const kept = new Map<string, StoredRow>(
-  existsSync(store) ? (JSON.parse(readFileSync(store, 'utf8')) as [string, StoredRow][]) : [],
-);
 const results: StoredRow[] = [];
 for (const row of wanted) results.push(await measure(row, Number(values.rounds ?? (values.quick ? 2 : 5))));
 for (const row of grown) await measure(row, Number(values.rounds ?? (values.quick ? 1 : 3)));
 if (values.page) {
+  const kept = readStore();
   const plots = growth.map((own) => plotOf(own, kept)).filter(({ series }) => series.length > 0);
   writePage(
     join(here, '../../docs'),
@@ -76,7 +74,12 @@ async function measure(row: Row, rounds: number): Promise<StoredRow> {
   });
   for (const { name, rate } of result.rates) console.log(`  ${name.padEnd(20)} ${formatRate(rate)}`);
   for (const problem of result.problems) console.log(`  ! ${problem}`);
-  kept.set(row.name, result);
+  // Another run may have added rows since.
+  const kept = readStore().set(row.name, result);
   writeFileSync(store, `${JSON.stringify([...kept], null, 1)}\n`);
   return result;
+}
+
+function readStore(): Map<string, StoredRow> {
+  return new Map(existsSync(store) ? (JSON.parse(readFileSync(store, 'utf8')) as [string, StoredRow][]) : []);
 }

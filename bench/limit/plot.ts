@@ -51,7 +51,7 @@ export function drawPlot({ title, xLabel, yLabel, series }: Plot): string {
   }
   const middle = (LEFT + WIDTH - RIGHT) / 2;
   parts.push(`<text x="${middle}" y="${HEIGHT - 14}" text-anchor="middle" fill="#1c2733">${escape(xLabel)}</text>`);
-  parts.push(`<text x="${LEFT}" y="${TOP - 8}" text-anchor="end" fill="#1c2733">${escape(yLabel)}</text>`);
+  parts.push(`<text x="${LEFT}" y="${TOP - 14}" text-anchor="end" fill="#1c2733">${escape(yLabel)}</text>`);
   const labels = placeLabels(series.map(({ points }) => atY(points.at(-1)!.y)));
   series.forEach(({ name, points }, index) => {
     const colour = COLOURS[index % COLOURS.length];

@@ -1,7 +1,6 @@
 /** What runs say: the table for people, and docs/performance.md with its plots. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatEnvironment } from '../environment.ts';
 import { type Plot, drawPlot } from './plot.ts';
 import type { StoredOutcome, StoredRow } from './row.ts';
 import { formatRate } from './run.ts';
@@ -88,14 +87,31 @@ ${rows
 `;
 }
 
-/** Rows may come from several runs; each is named with what was measured in it. */
+/** Rows may come from several runs: machine and load, and which rows are small. */
 function environmentsOf(rows: readonly StoredRow[]): string {
-  const runs = new Map<string, string[]>();
-  for (const { name, environment, isQuick } of rows) {
-    const text = `${formatEnvironment(environment)}${isQuick ? ', small parameters' : ''}`;
-    runs.set(text, [...(runs.get(text) ?? []), name]);
+  const machines = new Map<string, StoredRow[]>();
+  for (const row of rows) {
+    const { node, platform, cpu, cores, memoryGib } = row.environment;
+    const text = `Node ${node}, ${platform}, ${cpu}, ${cores} cores, ${memoryGib} GiB`;
+    machines.set(text, [...(machines.get(text) ?? []), row]);
   }
-  return [...runs].map(([text, names]) => `* ${text}: ${runs.size === 1 ? 'all rows' : names.join(', ')}`).join('\n');
+  return [...machines]
+    .map(([text, own]) => {
+      const loads = own.map(({ environment }) => environment.load[0]!);
+      const dates = own.map(({ environment }) => environment.date.slice(0, 16).replace('T', ' ')).sort();
+      const small = own.filter(({ isQuick }) => isQuick).map(({ name }) => name);
+      const isBusy = Math.max(...loads) > own[0]!.environment.cores;
+      return [
+        `* ${text}; ${dates[0]} to ${dates.at(-1)} UTC, load ${Math.min(...loads)} to ${Math.max(...loads)}.`,
+        ...(isBusy
+          ? [
+              '* Other work kept this machine busy: figures of whole processes are far too high, ratios rough. They are to be taken again when it is idle.',
+            ]
+          : []),
+        ...(small.length > 0 ? [`* With small parameters, for which goals are not meant: ${small.join(', ')}.`] : []),
+      ].join('\n');
+    })
+    .join('\n');
 }
 
 /** Figure, goal, median, spread and state. */

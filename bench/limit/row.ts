@@ -1,6 +1,6 @@
 /** What a benchmark's row is: data that is prepared once, contenders that each run in fresh processes, and goals over their figures. */
 import type { Environment } from '../environment.ts';
-import type { JobResult } from './job.ts';
+import type { Clock, JobResult } from './job.ts';
 
 /** Prepared data; the key names its folder, so that equal data is made once. */
 export interface Data {
@@ -18,6 +18,7 @@ export interface Contender {
   /** Elements that slow contenders are held to. */
   readonly sample: number;
   readonly values: Readonly<Record<string, number>>;
+  readonly clock: Clock;
   /** How its process is started. */
   readonly start:
     | { readonly kind: 'job'; readonly job: string }

@@ -144,7 +144,7 @@ async function runContender(contender: Contender, options: RunOptions): Promise<
   const { start, passes, sample, values } = contender;
   if (start.kind === 'command') return start.run(folder);
   if (start.kind === 'job' && options.processes === 'shared')
-    return runJob(await JOBS[start.job]!(folder, { passes, sample, values }), passes);
+    return runJob(await JOBS[start.job]!(folder, { passes, sample, values }), passes, contender.clock);
   const [command, ...rest] =
     start.kind === 'c'
       ? [
@@ -162,6 +162,7 @@ async function runContender(contender: Contender, options: RunOptions): Promise<
           String(passes),
           String(sample),
           JSON.stringify(values),
+          contender.clock,
         ];
   return JSON.parse(await capture(command!, rest)) as JobResult;
 }

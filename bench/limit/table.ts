@@ -2,7 +2,7 @@
 import { prepareAddresses4, prepareAddresses6 } from './address.ts';
 import { prepareConnections, spanUs } from './connection.ts';
 import { prepareDecision } from './decision.ts';
-import { bulkOf, DATA_VERSION, divide, job, rateOf, ratio, reference, type Scale, size } from './entry.ts';
+import { bulkOf, DATA_VERSION, divide, loop, rateOf, ratio, reference, type Scale, size } from './entry.ts';
 import { makeProcessRows, type Pick } from './process-table.ts';
 import { prepareReplay } from './replay.ts';
 import type { Data, Row } from './row.ts';
@@ -80,10 +80,10 @@ function addressRow4(
     title,
     contenders: [
       reference('C', data, 'lookup4.c', 40, sample, ['SAMPLE', 'trie']),
-      job('plain', data, 'plain ipv4', 40, sample),
-      job('BlockList', data, 'BlockList ipv4', 4, sample),
-      job('ipaddr.js', data, 'ipaddr.js ipv4', 4, Math.min(sample, 1024)),
-      job('ip-num', data, 'ip-num ipv4', 4, Math.min(sample, 256)),
+      loop('plain', data, 'plain ipv4', 40, sample),
+      loop('BlockList', data, 'BlockList ipv4', 4, sample),
+      loop('ipaddr.js', data, 'ipaddr.js ipv4', 4, Math.min(sample, 1024)),
+      loop('ip-num', data, 'ip-num ipv4', 4, Math.min(sample, 256)),
     ],
     goals: [
       ratio('bulk', 'C', 0.45),
@@ -104,11 +104,11 @@ function addressRowMillion(prefixes: number, addresses: number): Row {
   };
   return {
     name: 'ipv4-1m',
-    title: 'IPv4 look-up, 1,000,000 prefixes, Zipf',
+    title: `IPv4 look-up, ${prefixes.toLocaleString('en')} prefixes, Zipf`,
     contenders: [
       reference('C', data, 'lookup4.c', 20, addresses, ['SAMPLE', 'dxr']),
       reference('C trie', data, 'lookup4.c', 20, addresses, ['SAMPLE', 'trie']),
-      job('plain', data, 'plain ipv4', 20, addresses),
+      loop('plain', data, 'plain ipv4', 20, addresses),
     ],
     goals: [ratio('bulk', 'C', 0.4), size('bulk', 16), ratio('C trie', 'C')],
     note: 'C is DXR; C trie is 16-8-8, fast and large.',
@@ -125,9 +125,9 @@ function addressRow6(prefixes: number, addresses: number, sample: number): Row {
     title: `IPv6 look-up, ${prefixes.toLocaleString('en')} prefixes, Zipf`,
     contenders: [
       reference('C', data, 'lookup6.c', 20, addresses, ['SAMPLE']),
-      job('plain', data, 'plain ipv6', 20, addresses),
-      job('BigInt', data, 'BigInt ipv6', 4, addresses),
-      job('BlockList', data, 'BlockList ipv6', 4, sample),
+      loop('plain', data, 'plain ipv6', 20, addresses),
+      loop('BigInt', data, 'BigInt ipv6', 4, addresses),
+      loop('BlockList', data, 'BlockList ipv6', 4, sample),
     ],
     goals: [ratio('bulk', 'C', 0.4), ratio('bulk', 'BigInt', 5), ratio('bulk', 'BlockList')],
   };
@@ -144,10 +144,10 @@ function decisionRow(pods: number, policies: number, few: number, flows: number,
     title: `decision, ${pods.toLocaleString('en')} pods x ${policies.toLocaleString('en')} policies`,
     contenders: [
       reference('C', data, 'decide.c', 20, sample, ['SAMPLE']),
-      job('plain', data, 'plain decision', 20, sample),
-      job(`plain, ${few} policies`, world(few), 'plain decision', 20, sample),
-      job('naive', data, 'naive decision', 4, sample, { pods, policies }),
-      job('oracle', data, 'oracle decision', 2, Math.min(64, sample), { pods, policies }),
+      loop('plain', data, 'plain decision', 20, sample),
+      loop(`plain, ${few} policies`, world(few), 'plain decision', 20, sample),
+      loop('naive', data, 'naive decision', 4, sample, { pods, policies }),
+      loop('oracle', data, 'oracle decision', 2, Math.min(64, sample), { pods, policies }),
     ],
     goals: [
       ratio('bulk', 'C', 0.7),
@@ -175,8 +175,8 @@ function connectionRow(name: string, live: number, packets: number, sample: numb
     title: `connection table, ${live.toLocaleString('en')} live`,
     contenders: [
       reference('C', data, 'track.c', 8, sample, ['SAMPLE', String(live), String(spanUs(packets))]),
-      job('plain', data, 'plain connections', 8, sample, values),
-      ...(sample === 0 ? [] : [job('Map', data, 'Map connections', 4, sample, values)]),
+      loop('plain', data, 'plain connections', 8, sample, values),
+      ...(sample === 0 ? [] : [loop('Map', data, 'Map connections', 4, sample, values)]),
     ],
     goals: [
       ratio('bulk', 'C', goal),
@@ -201,8 +201,8 @@ function replayRow(pods: number, policies: number, connections: number, records:
     title: `stateful replay of a binary trace, ${pods.toLocaleString('en')} x ${policies.toLocaleString('en')}`,
     contenders: [
       reference('C', data, 'replay.c', 6, 0, []),
-      job('plain', data, 'plain replay', 6, 0, { pods, policies, records }),
-      job('wasm', data, 'wasm replay', 6, 0, { pods, policies, records }),
+      loop('plain', data, 'plain replay', 6, 0, { pods, policies, records }),
+      loop('wasm', data, 'wasm replay', 6, 0, { pods, policies, records }),
     ],
     goals: [
       ratio('bulk', 'C', 0.6),
