@@ -687,6 +687,13 @@ function mix(value: u64): u64 {
 
 function isEqual(left: usize, right: usize, size: u32): bool {
   let at: u32 = 0;
+  for (; at + 64 <= size; at += 64) {
+    const first = v128.xor(v128.load(left + at), v128.load(right + at));
+    const second = v128.xor(v128.load(left + at + 16), v128.load(right + at + 16));
+    const third = v128.xor(v128.load(left + at + 32), v128.load(right + at + 32));
+    const fourth = v128.xor(v128.load(left + at + 48), v128.load(right + at + 48));
+    if (v128.any_true(v128.or(v128.or(first, second), v128.or(third, fourth)))) return false;
+  }
   for (; at + 16 <= size; at += 16)
     if (v128.any_true(v128.xor(v128.load(left + at), v128.load(right + at)))) return false;
   for (; at < size; at++) if (load<u8>(left + at) != load<u8>(right + at)) return false;
