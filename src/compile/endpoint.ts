@@ -36,7 +36,7 @@ export interface EndpointIndex {
 }
 
 interface Point {
-  readonly key: AddressKey;
+  readonly key: number;
   readonly value: number;
 }
 
@@ -53,8 +53,10 @@ export function indexEndpoints(
   const nodeNumbers = numberNodes(snapshot);
   const records: number[] = [];
   const unitOf: number[] = [];
-  const points4 = new Map<number, number>();
-  const points6 = new Map<bigint, number>();
+  // By text: V8 hashes a bigint by its low 64 bits, which the hosts of many nodes share.
+  const points = new Map<AddressText, number>();
+  const points4: Point[] = [];
+  const points6: [key: AddressKey, value: number][] = [];
   const podEndpoints: number[][] = snapshot.pods.map(() => []);
   const words = new Uint32Array(4);
   let lastAddress: AddressText | undefined;
@@ -209,15 +211,15 @@ export function indexEndpoints(
   }
 
   function pointOf(address: AddressText): number | undefined {
-    const key = keyOf(address);
-    return typeof key === 'number' ? points4.get(key) : points6.get(key);
+    return points.get(address);
   }
 
   function addPoint(address: AddressText, id: number): void {
+    if (points.has(address)) return;
+    points.set(address, id);
     const key = keyOf(address);
-    if (typeof key === 'number') {
-      if (!points4.has(key)) points4.set(key, id);
-    } else if (!points6.has(key)) points6.set(key, id);
+    if (typeof key === 'number') points4.push({ key, value: id });
+    else points6.push([key, id]);
   }
 
   function ofAddress(address: AddressText): number {
@@ -242,7 +244,13 @@ export function indexEndpoints(
     podEndpoints.forEach((list, index) => (podEndpointStart[index + 1] = podEndpointStart[index]! + list.length));
     return {
       records: data,
-      lookup4: buildLookup4(overlayPoints(background[0], sortPoints(points4), 2 ** 32)),
+      lookup4: buildLookup4(
+        overlayPoints(
+          background[0],
+          points4.sort((a, b) => a.key - b.key),
+          2 ** 32,
+        ),
+      ),
       lookup6: buildLookup6(background[1], points6),
       podEndpointStart,
       podEndpoints: Uint32Array.from(podEndpoints.flat()),
@@ -270,10 +278,4 @@ export function numberNodes(snapshot: Snapshot): ReadonlyMap<string, number> {
   for (const { name } of snapshot.nodes) add(name);
   for (const { node } of snapshot.pods) if (node !== undefined) add(node);
   return numbers;
-}
-
-function sortPoints(points: ReadonlyMap<AddressKey, number>): Point[] {
-  return [...points]
-    .map(([key, value]) => ({ key, value }))
-    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
 }

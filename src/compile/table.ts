@@ -48,6 +48,8 @@ export interface TableBuilder {
   readonly pageCount: number;
 }
 
+const CHUNK_ROWS = 256;
+
 /** A builder without rows. */
 export function createTableBuilder(input: TableInput): TableBuilder {
   const { columns, vectors, direction } = input;
@@ -59,13 +61,15 @@ export function createTableBuilder(input: TableInput): TableBuilder {
   // Policies by number, and rows by the numbers of their policies.
   const numbers = new Map<Policy, number>();
   const keys = new ListStore();
-  const built: Uint32Array[] = [];
+  // Rows lie in chunks: an array of its own for each would have the collector run all the time.
+  const chunks: Uint32Array[] = [];
+  let built = 0;
   let key = new Int32Array(64);
 
   return {
     build,
     get rowCount() {
-      return built.length;
+      return built;
     },
     get pageCount() {
       return pages.count();
@@ -98,10 +102,18 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       key[at + 1] = number;
     }
     const id = keys.intern(key, policies.length + 1);
-    return (built[id] ??= buildRow(subject));
+    if (id === built) buildRow(subject, spaceOf(built++));
+    return spaceOf(id);
   }
 
-  function buildRow({ policies, portGroup }: Subject): Uint32Array {
+  /** Where a row lies. */
+  function spaceOf(id: number): Uint32Array {
+    const chunk = (chunks[Math.floor(id / CHUNK_ROWS)] ??= new Uint32Array(CHUNK_ROWS * pagesPerRow));
+    const at = (id % CHUNK_ROWS) * pagesPerRow;
+    return chunk.subarray(at, at + pagesPerRow);
+  }
+
+  function buildRow({ policies, portGroup }: Subject, row: Uint32Array): void {
     const isPlain = policies.every(({ tier }) => tier === 'networkpolicy');
     const isIsolated = policies.some((policy) => isIsolating(policy, direction));
     const isFinal = input.scope === 'per-pod' && policies.some(({ tier }) => tier === 'networkpolicy');
@@ -119,7 +131,7 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       } else for (const part of parts ?? [columns.all]) record.add(part, token);
     }
     const base = pages.base(everywhere, isIsolated, isFinal);
-    const row = new Uint32Array(pagesPerRow).fill(pages.uniform(pages.vector(base)));
+    row.fill(pages.uniform(pages.vector(base)));
     for (let at = 0; at < record.touchedCount; at++) {
       const page = record.touched[at]!;
       let length = 1;
@@ -132,7 +144,6 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       }
       row[page] = pages.page(signature, length);
     }
-    return row;
   }
 }
 

@@ -15,9 +15,11 @@ import type { Pod, Snapshot } from '../../src/model/cluster.ts';
 import type { Selector } from '../../src/model/label.ts';
 import type { Peer, Policy, Rule } from '../../src/model/policy.ts';
 import { MissingFact, Verdict } from '../../src/model/verdict.ts';
+import { adversarial } from '../../bench/adversarial.ts';
 import { ask } from '../law/outcome.ts';
 import { runs, seed } from '../law/seed.ts';
 
+const IN_A = { kind: 'named', namespace: 'a' } as const;
 const POSITION = { file: 'world', line: 1, column: 1 };
 
 // Pages.
@@ -279,6 +281,78 @@ test('2,000 pods with a policy each: pages grow with what policies say, and no d
     assert.equal(verdict((index + 1) % count, index), Verdict.Allow);
     assert.equal(verdict((index + 2) % count, index), Verdict.Deny);
   }
+});
+
+test('values that no selector names, unique on every pod, add no row, no column and no page', () => {
+  // The key is asked for, by its presence and by one value; all other values are one.
+  const asks: Policy[] = [
+    {
+      ...ownPolicy('a1', 'a2'),
+      name: 'present',
+      subject: { namespaces: IN_A, pods: [{ key: 'ordinal', operator: 'Exists', values: [] }] },
+    },
+    {
+      ...ownPolicy('a1', 'a2'),
+      name: 'value',
+      subject: { namespaces: IN_A, pods: [{ key: 'ordinal', operator: 'NotIn', values: ['7'] }] },
+    },
+  ];
+  const sizes = [20, 1000].map((count) =>
+    sizeOf(
+      compile(
+        cluster(
+          Array.from({ length: count }, (_, index) => podOf(index, { app: `a${index % 5}`, ordinal: String(index) })),
+        ),
+        asks,
+      ),
+    ),
+  );
+  assert.deepEqual(sizes[1], sizes[0]);
+});
+
+test('cells are 16 bits wide as long as they can be, and wider where vectors are more: no number is used twice', () => {
+  const side = 260;
+  const port = (number: number) => [{ kind: 'range', protocol: 'TCP', first: number, last: number }] as const;
+  const pods = Array.from({ length: side }, (_, index) => podOf(index, { app: `a${index}` }));
+  // Pod r takes port 1000 + r from everybody, and every pod takes port 3000 + c from pod c: each pair has ports of its own.
+  const policies = pods.flatMap((_, index): Policy[] => {
+    const own = ownPolicy(`a${index}`, `a${index}`);
+    const [rule] = own.ingress as [Rule];
+    return [
+      { ...own, name: `row-${index}`, ingress: [{ ...rule, peers: undefined, ports: port(1000 + index) }] },
+      {
+        ...own,
+        name: `column-${index}`,
+        subject: { namespaces: IN_A, pods: [] },
+        ingress: [{ ...rule, ports: port(3000 + index) }],
+      },
+    ];
+  });
+  const program = compile(cluster(pods), policies);
+  assert.ok(sizeOf(program).vectors > 65_536, `${sizeOf(program).vectors} vectors`);
+  assert.deepEqual([program.header[Header.CellBytes], program.ingressPages.BYTES_PER_ELEMENT], [4, 4]);
+  assert.equal(compile(cluster(pods), policies.slice(0, 10)).header[Header.CellBytes], 2);
+  const again = Program.from(program.buffer, program.source);
+  for (let from = 0; from < side; from += 37)
+    for (let to = 1; to < side; to += 41) {
+      if (from === to) continue;
+      const allowed = (number: number): boolean =>
+        decide(again, findEndpoint4(again, 0x0a000000 + from), findEndpoint4(again, 0x0a000000 + to), 6, number, -1) %
+          4 ===
+        Verdict.Allow;
+      const expected = [1000 + to, 3000 + from];
+      for (const number of [1000 + to - 1, 1000 + to, 3000 + from, 3000 + from + 1])
+        assert.equal(allowed(number), expected.includes(number), `${from} to ${to}, port ${number}`);
+    }
+});
+
+test('10,000 pods with a policy each, from one other pod each, take less than 16 MiB', () => {
+  const { snapshot, policies } = adversarial(10_000);
+  const program = compile(snapshot, policies);
+  const { rows, columns, pages } = sizeOf(program);
+  assert.deepEqual([rows, columns], [Row.First + 10_000, 10_003]);
+  assert.ok(pages <= 10_010, `${pages} pages`);
+  assert.ok(program.buffer.byteLength <= 16 * 2 ** 20, `${program.buffer.byteLength} bytes`);
 });
 
 test('the same policy a thousand times is one vector and one page', () => {
