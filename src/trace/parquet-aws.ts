@@ -1,9 +1,10 @@
 /** AWS VPC flow logs as Parquet: the fields of the text records as columns, and the same rules. */
 import { RecordedVerdict } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
-import { addMalformed, increment } from './account.ts';
+import { addMalformed, increment, noteSource } from './account.ts';
 import { isAwsHeader, normaliseField } from './aws-vpc-field.ts';
 import { AWS_LIMITS, AwsVpcRecords, NO_OBSERVER } from './aws-vpc.ts';
+import { fieldSourcesOf } from './field-source.ts';
 import type { ReadContext } from './format.ts';
 import { INVALID, IPV6_BASE, parseField, UNKNOWN, Field } from './mapped-row.ts';
 import type { Assembler, Column } from './parquet.ts';
@@ -91,6 +92,7 @@ export function createAwsAssembler(context: ReadContext, columns: readonly Colum
   const interfaces = new Map<string, number>();
   const places: number[] = [];
   const lanes: LaneSpec[] = [];
+  for (const [field, source] of Object.entries(fieldSourcesOf('aws-vpc'))) noteSource(account, field, source);
   for (const [role, name] of NAMES.entries()) {
     const column = columns.find((one) => normaliseField(one.name) === name);
     places.push(column === undefined ? -1 : lanes.length);
