@@ -5,7 +5,14 @@ import { build } from 'esbuild';
 import { BUNDLE, THREAD } from './bundle.mjs';
 
 const COMMANDS = ['replay', 'explain', 'test', 'check', 'convert', 'generate', 'fuzz'];
-const CLI = { ...BUNDLE, platform: 'node', format: 'cjs', minifySyntax: true };
+// `import()` of a CommonJS file would have Node look for the names of its exports in all of its text first: `require` does not.
+const CLI = {
+  ...BUNDLE,
+  platform: 'node',
+  format: 'cjs',
+  minifySyntax: true,
+  supported: { 'dynamic-import': false },
+};
 
 /** CommonJS has no `import.meta`, and who starts threads asks where it lies. */
 const OWN_URL = {
