@@ -47,6 +47,7 @@ function mutate(room) {
       buildCommand: `node ${HERE}/bundle.mjs ${room}`,
       coverageAnalysis: 'perTest',
       concurrency: 1,
+      dryRunTimeoutMinutes: 60,
       timeoutMS: 10_000,
       timeoutFactor: 4,
       maxTestRunnerReuse: 0,
