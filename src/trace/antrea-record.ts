@@ -10,6 +10,7 @@ import { type FieldAddress, hasPorts, parseDigitText, readAddress } from './fiel
 import type { ReadContext } from './format.ts';
 import { internEndpointJson } from './ndjson.ts';
 import { parseTime } from './time.ts';
+import { parseJson } from './line.ts';
 
 /** What no flow record of Antrea shows. */
 export const ANTREA_FLOW_LIMITS: readonly string[] = [
@@ -154,7 +155,7 @@ export function takeAntreaFlow(
 function readLabels(text: string): unknown {
   if (!text.startsWith('{') || text.length > 65_536) return undefined;
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }
