@@ -20,6 +20,7 @@ export interface Growth {
 export function makeGrowth(scale: 'full' | 'quick'): Growth[] {
   const flows = scale === 'full' ? 1 << 19 : 1 << 17;
   const most = scale === 'full' ? 10_000 : 1000;
+  const records = scale === 'full' ? 4_000_000 : 400_000;
   const sizes = (from: number, to: number): number[] => {
     const list = [];
     for (let size = from; size <= to; size *= 10) list.push(size);
@@ -49,12 +50,12 @@ export function makeGrowth(scale: 'full' | 'quick'): Growth[] {
     },
     {
       name: 'threads',
-      title: 'A stateful replay of 4 million records, whole process, by threads',
+      title: `Stateful replay of ${records.toLocaleString('en')} records, by threads (whole process)`,
       xLabel: 'threads',
       yLabel: 's',
       places: [1, 2, 4].map((threads) => ({
         x: threads,
-        row: threadPlace(threads, scale === 'full' ? 4_000_000 : 400_000),
+        row: threadPlace(threads, records),
       })),
     },
   ];

@@ -20,7 +20,7 @@ const WIDTH = 680;
 const HEIGHT = 380;
 const LEFT = 76;
 const RIGHT = 130;
-const TOP = 46;
+const TOP = 58;
 const BOTTOM = 56;
 /** Told apart without colour too: by place, and by the name at the end of each line. */
 const COLOURS = ['#0b6e99', '#b5460f', '#4d7c0f', '#7b3fa0', '#8a6d00', '#44546a'];
@@ -51,7 +51,7 @@ export function drawPlot({ title, xLabel, yLabel, series }: Plot): string {
   }
   const middle = (LEFT + WIDTH - RIGHT) / 2;
   parts.push(`<text x="${middle}" y="${HEIGHT - 14}" text-anchor="middle" fill="#1c2733">${escape(xLabel)}</text>`);
-  parts.push(`<text x="${LEFT}" y="${TOP - 14}" text-anchor="end" fill="#1c2733">${escape(yLabel)}</text>`);
+  parts.push(`<text x="${LEFT - 8}" y="${TOP - 18}" text-anchor="end" fill="#1c2733">${escape(yLabel)}</text>`);
   const labels = placeLabels(series.map(({ points }) => atY(points.at(-1)!.y)));
   series.forEach(({ name, points }, index) => {
     const colour = COLOURS[index % COLOURS.length];

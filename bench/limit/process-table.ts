@@ -73,7 +73,9 @@ function threadRow(size: ReplaySize, scale: Scale): Row {
   // What every process does once is taken off: it is measured on a trace that is next to nothing.
   const own = (look: Look, name: string): number | undefined => {
     const [whole, start] = [look(name), look(`${name}, start`)];
-    return whole === undefined || start === undefined ? undefined : Math.max(1e-3, whole.seconds - start.seconds);
+    if (whole === undefined || start === undefined) return undefined;
+    // On a machine so busy that the start outlasts the replay, nothing has been measured.
+    return whole.seconds > start.seconds ? whole.seconds - start.seconds : undefined;
   };
   return {
     name: 'threads',

@@ -108,7 +108,11 @@ function environmentsOf(rows: readonly StoredRow[]): string {
               '* Other work kept this machine busy: figures of whole processes are far too high, ratios rough. They are to be taken again when it is idle.',
             ]
           : []),
-        ...(small.length > 0 ? [`* With small parameters, for which goals are not meant: ${small.join(', ')}.`] : []),
+        ...(small.length > 0
+          ? [
+              `* With small parameters, for which goals are not meant: ${small.length === own.length ? 'all rows' : small.join(', ')}.`,
+            ]
+          : []),
       ].join('\n');
     })
     .join('\n');

@@ -59,5 +59,5 @@ test('a plot names each line, keeps its points within the frame, and escapes tex
   assert.match(svg, /cost &lt; all/);
   const circles = [...svg.matchAll(/cx="([\d.]+)" cy="([\d.]+)"/g)].map(([, x, y]) => [Number(x), Number(y)]);
   assert.equal(circles.length, 6);
-  for (const [x, y] of circles) assert.ok(x! >= 76 && x! <= 550 && y! >= 46 && y! <= 324, `${x} ${y}`);
+  for (const [x, y] of circles) assert.ok(x! >= 76 && x! <= 550 && y! >= 58 && y! <= 324, `${x} ${y}`);
 });
