@@ -103,9 +103,9 @@ function writeTrace(path: string, pods: readonly Listener[], { connections, reco
   const open = (slot: number): void => {
     // Clients have a few servers each: as in a cluster, connections are many and groups of them are not.
     const peer = random.below(pods.length);
-    const stranger = random.skewed(OUTSIDE);
-    const outside = OUTSIDE_FIRST + (Math.imul(stranger, 0x9e3779b1) >>> 6);
     const kind = random.below(10);
+    const stranger = kind === 9 ? (peer * 31 + random.skewed(3)) % OUTSIDE : random.skewed(OUTSIDE);
+    const outside = OUTSIDE_FIRST + (Math.imul(stranger, 0x9e3779b1) >>> 6);
     const from = kind < 3 ? stranger : peer;
     const target = pods[(from * 7919 + random.skewed(4) * 104_729 + (kind < 3 ? 0 : 1)) % pods.length]!;
     const listener = kind === 9 ? undefined : target;

@@ -54,7 +54,7 @@ export async function runRow(row: Row, options: RunOptions): Promise<StoredRow> 
         isRight = agree(hashes.all, key, result.all, contender, problems) && isRight;
         isRight = agree(hashes.first, `${key} ${contender.sample}`, result.first, contender, problems) && isRight;
       } catch (error) {
-        problems.push(`${contender.name}: ${(error as Error).message.trim().split('\n').slice(-3).join(' / ')}`);
+        problems.push(`${contender.name}: ${reasonOf(error as Error)}`);
       }
     }
     rounds.push(measured);
@@ -85,6 +85,12 @@ export async function runRow(row: Row, options: RunOptions): Promise<StoredRow> 
     environment,
     isQuick: options.isQuick,
   };
+}
+
+/** The line of a process's last words that says what went wrong. */
+function reasonOf({ message }: Error): string {
+  const lines = message.trim().split('\n');
+  return lines.find((line) => /Error: /.test(line)) ?? lines[0]!;
 }
 
 /** Elements a second for people. */
