@@ -7,6 +7,7 @@ import { buildLookup6 } from '../../src/compile/search6.ts';
 import { buildLookup4 } from '../../src/compile/trie.ts';
 import type { Program } from '../../src/compile/program.ts';
 import { findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
+import { createBulkFinder } from '../../src/replay/bulk.ts';
 import { createRandom, type Random } from '../../src/generate/random.ts';
 import { readColumn, writeColumn } from './column.ts';
 import { HASH_START, hashWords, type Job, type JobOptions, mixHash, type OpenJob } from './job.ts';
@@ -92,6 +93,23 @@ export const openPlain4: OpenJob = (folder, options) => {
   return lookUpJob(out, options, bytesOf(lookup), () => {
     for (let row = 0; row < addresses.length; row++) out[row] = findEndpoint4(program, addresses[row]!);
   });
+};
+
+/** The same by WASM, on columns in its memory. */
+export const openWasm4: OpenJob = (folder, options) => {
+  const lookup = buildLookup4({
+    starts: [...readColumn(folder, 'starts.u32')],
+    values: [...readColumn(folder, 'values.u32')],
+  });
+  const addresses = readColumn(folder, 'addresses.u32');
+  const finder = createBulkFinder(lookup, addresses.length);
+  finder.addresses.set(addresses);
+  return lookUpJob(
+    new Uint32Array(finder.endpoints.buffer, finder.endpoints.byteOffset, addresses.length),
+    options,
+    bytesOf(lookup),
+    () => finder.find(addresses.length),
+  );
 };
 
 /** The engine's look-up of IPv6 in plain TypeScript. */

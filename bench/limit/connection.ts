@@ -4,6 +4,7 @@
  */
 import { createRandom } from '../../src/generate/random.ts';
 import { createBatch, TcpFlag } from '../../src/model/flow.ts';
+import { createBulkTracker } from '../../src/replay/bulk.ts';
 import { createTracker } from '../../src/track/tracker.ts';
 import { setPacket, tupleOf } from '../traffic.ts';
 import { readColumn, writeColumn } from './column.ts';
@@ -99,6 +100,38 @@ export const openPlainConnections: OpenJob = (folder, { sample, values }) => {
     },
     first: () => hashWords(HASH_START, out, Math.min(sample, count)),
     bytes: () => tracker.bytes,
+  };
+};
+
+/** The same by WASM, on columns in its memory. */
+export const openWasmConnections: OpenJob = (folder, { sample, values }) => {
+  const ports = readColumn(folder, 'ports.u32');
+  const count = ports.length;
+  const bulk = createBulkTracker({}, count);
+  const timeUs = readColumn(folder, 'timeUs.f64');
+  openAll(values['live']!, timeUs[0]!, (opening, row) => bulk.tracker.track(opening, row));
+  // The table has grown to its size, and the columns stay where they are from here on.
+  bulk.track(0);
+  const { batch } = bulk;
+  batch.family.fill(4);
+  batch.protocol.fill(6);
+  batch.src.set(readColumn(folder, 'src.u32'));
+  batch.dst.set(readColumn(folder, 'dst.u32'));
+  batch.tcpFlags.set(readColumn(folder, 'flags.u16'));
+  batch.timeUs.set(timeUs);
+  for (let row = 0; row < count; row++) {
+    batch.srcPort[row] = ports[row]! >>> 16;
+    batch.dstPort[row] = ports[row]! & 0xffff;
+  }
+  return {
+    count,
+    run: () => bulk.track(count),
+    digest: (hash) => {
+      for (let row = 0; row < count; row++) bulk.batch.timeUs[row]! += spanUs(count);
+      return hashWords(hash, Int32Array.from(bulk.states), count);
+    },
+    first: () => hashWords(HASH_START, Int32Array.from(bulk.states), Math.min(sample, count)),
+    bytes: () => bulk.tracker.bytes,
   };
 };
 

@@ -7,9 +7,10 @@ import { decideBatch } from '../../src/decide/decide.ts';
 import { generateCluster } from '../../src/generate/cluster.ts';
 import { generatePolicies } from '../../src/generate/policy.ts';
 import type { Snapshot } from '../../src/model/cluster.ts';
-import { clearRow, createBatch, type FlowBatch } from '../../src/model/flow.ts';
+import { clearRow, createBatch, createDictionary, type FlowBatch } from '../../src/model/flow.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import { Verdict } from '../../src/model/verdict.ts';
+import { createBulkDecider } from '../../src/replay/bulk.ts';
 import { makeFlows } from '../traffic.ts';
 import { readColumn, writeColumn } from './column.ts';
 import { HASH_START, hashWords, mixHash, type OpenJob } from './job.ts';
@@ -55,6 +56,27 @@ export const openPlainDecision: OpenJob = (folder, { sample }) => {
       let hash = HASH_START;
       for (let row = 0; row < Math.min(sample, out.length); row++)
         hash = mixHash(hash, Number((out[row]! & 3) === Verdict.Allow));
+      return hash;
+    },
+    bytes: () => program.buffer.byteLength,
+  };
+};
+
+/** The same by WASM, on columns in its memory. */
+export const openWasmDecision: OpenJob = (folder, { sample }) => {
+  const program = readProgram(folder);
+  const flows = readFlows(folder);
+  const { count } = flows;
+  const { batch, decisions, decide } = createBulkDecider(program, createDictionary(), count);
+  for (const name of ['family', 'src', 'dst', 'protocol', 'dstPort', 'icmp'] as const) batch[name].set(flows[name]);
+  return {
+    count,
+    run: () => decide(count),
+    digest: () => hashWords(HASH_START, decisions, count),
+    first: () => {
+      let hash = HASH_START;
+      for (let row = 0; row < Math.min(sample, count); row++)
+        hash = mixHash(hash, Number((decisions[row]! & 3) === Verdict.Allow));
       return hash;
     },
     bytes: () => program.buffer.byteLength,

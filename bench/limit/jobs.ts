@@ -5,19 +5,22 @@ import { openNaive, openOracle } from '../peers/decision.ts';
 import { openJsYaml, openOwnYaml, openYaml } from '../peers/manifest.ts';
 import { openObvious } from '../peers/obvious.ts';
 import { openDuckCsv, openDuckJson, openJsonLoop } from '../peers/trace.ts';
-import { openPlain4, openPlain6 } from './address.ts';
+import { openPlain4, openPlain6, openWasm4 } from './address.ts';
 import { openCompile } from './compilation.ts';
-import { openPlainConnections } from './connection.ts';
-import { openPlainDecision } from './decision.ts';
+import { openPlainConnections, openWasmConnections } from './connection.ts';
+import { openPlainDecision, openWasmDecision } from './decision.ts';
 import type { OpenJob } from './job.ts';
 import { openPlainReplay, openWasmReplay } from './replay.ts';
 
 /** By the names that table.ts and process-table.ts give them. */
 export const JOBS: Readonly<Record<string, OpenJob>> = {
   'plain ipv4': openPlain4,
+  'wasm ipv4': openWasm4,
   'plain ipv6': openPlain6,
   'plain decision': openPlainDecision,
+  'wasm decision': openWasmDecision,
   'plain connections': openPlainConnections,
+  'wasm connections': openWasmConnections,
   'plain replay': openPlainReplay,
   'wasm replay': openWasmReplay,
   'BlockList ipv4': openBlockList,

@@ -81,6 +81,7 @@ function addressRow4(
     contenders: [
       reference('C', data, 'lookup4.c', 40, sample, ['SAMPLE', 'trie']),
       loop('plain', data, 'plain ipv4', 40, sample),
+      loop('wasm', data, 'wasm ipv4', 40, sample),
       loop('BlockList', data, 'BlockList ipv4', 4, sample),
       loop('ipaddr.js', data, 'ipaddr.js ipv4', 4, Math.min(sample, 1024)),
       loop('ip-num', data, 'ip-num ipv4', 4, Math.min(sample, 256)),
@@ -109,6 +110,7 @@ function addressRowMillion(prefixes: number, addresses: number): Row {
       reference('C', data, 'lookup4.c', 20, addresses, ['SAMPLE', 'dxr']),
       reference('C trie', data, 'lookup4.c', 20, addresses, ['SAMPLE', 'trie']),
       loop('plain', data, 'plain ipv4', 20, addresses),
+      loop('wasm', data, 'wasm ipv4', 20, addresses),
     ],
     goals: [ratio('bulk', 'C', 0.4), size('bulk', 16), ratio('C trie', 'C')],
     note: 'C is DXR; C trie is 16-8-8, fast and large.',
@@ -145,6 +147,7 @@ function decisionRow(pods: number, policies: number, few: number, flows: number,
     contenders: [
       reference('C', data, 'decide.c', 20, sample, ['SAMPLE']),
       loop('plain', data, 'plain decision', 20, sample),
+      loop('wasm', data, 'wasm decision', 20, sample),
       loop(`plain, ${few} policies`, world(few), 'plain decision', 20, sample),
       loop('naive', data, 'naive decision', 4, sample, { pods, policies }),
       loop('oracle', data, 'oracle decision', 2, Math.min(64, sample), { pods, policies }),
@@ -176,6 +179,7 @@ function connectionRow(name: string, live: number, packets: number, sample: numb
     contenders: [
       reference('C', data, 'track.c', 8, sample, ['SAMPLE', String(live), String(spanUs(packets))]),
       loop('plain', data, 'plain connections', 8, sample, values),
+      loop('wasm', data, 'wasm connections', 8, sample, values),
       ...(sample === 0 ? [] : [loop('Map', data, 'Map connections', 4, sample, values)]),
     ],
     goals: [

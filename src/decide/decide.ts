@@ -22,7 +22,10 @@ import type { FlowBatch, AddressTable } from '../model/flow.ts';
 import { MissingFact, packDecision, Reason, Verdict } from '../model/verdict.ts';
 
 /** The endpoint of an IPv4 address given as an unsigned 32-bit number. */
-export function findEndpoint4(program: Program, address: number): number {
+export function findEndpoint4(
+  program: Pick<Program, 'root4' | 'mid4' | 'leaf4' | 'starts4' | 'values4'>,
+  address: number,
+): number {
   const { root4, mid4, leaf4 } = program;
   if (mid4.length === 0) return searchEndpoint4(program, address);
   return leaf4[mid4[root4[address >>> 16]! + ((address >>> 8) & 255)]! + (address & 255)]!;
@@ -172,7 +175,7 @@ export function undecidable(missing: number): number {
 }
 
 /** The last interval of the address's run that does not begin beyond it. Every step is arithmetic: nothing to mispredict. */
-function searchEndpoint4(program: Program, address: number): number {
+function searchEndpoint4(program: Pick<Program, 'root4' | 'starts4' | 'values4'>, address: number): number {
   const { root4, starts4, values4 } = program;
   const low = address & 0xffff;
   let base = root4[address >>> 16]!;

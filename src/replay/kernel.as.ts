@@ -5,21 +5,17 @@
  */
 import { Endpoint, EndpointKind, PortIndex } from '../compile/layout.ts';
 import { Tables } from '../decide/table-layout.ts';
-import { decide, findEndpoint4 } from '../decide/table.as.ts';
+import { decide, decideIn, findEndpoint4, findInTrie } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Meta, TableState, Timer, UdpMeta, Word } from '../track/entry.ts';
-import { directionOf, find, first, keySorted, ports, second, stepTcp, swapped } from '../track/table.as.ts';
+import { ageUdp, bury, directionOf, find, insert, keySorted, reopens, stepTcp, TCP, UDP } from '../track/table.as.ts';
 import { TcpIndex, TcpState } from '../track/tcp-state.ts';
+import { TrackState } from '../track/state.ts';
 import { Data, GroupKey, GroupSum } from './group.ts';
 import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
 
-const TCP: i32 = 6;
-const UDP: i32 = 17;
 /** Endpoint fields in bytes. */
 const STRIDE: i32 = Endpoint.Stride * 4;
-/** CT-30, in ticks. */
-const STREAM_AGE: i32 = 200;
-
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
   const kinds = load<i32>(state, Column.Kind * 4);
@@ -39,7 +35,8 @@ export function run(state: i32, from: i32, to: i32): i32 {
   const ticks = load<i32>(state, Column.Tick * 4);
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
-  const mask = load<i32>(state, (State.Table + TableState.Mask) * 4);
+  const tableState = state + State.Table * 4;
+  const mask = load<i32>(tableState, TableState.Mask * 4);
   const timers = load<i32>(state, State.TimerPtr * 4);
   const indices = load<i32>(state, State.IndexPtr * 4);
   const transitions = load<i32>(state, State.TcpPtr * 4);
@@ -71,7 +68,15 @@ export function run(state: i32, from: i32, to: i32): i32 {
     const src = load<i32>(sources + row * 4);
     const dst = load<i32>(destinations + row * 4);
     keySorted(src, dst, sourcePort, port);
-    const at = find(table, end, mask, tick, keyMeta);
+    let at = find(table, end, mask, tick, keyMeta);
+    if (at > 0 && protocol == TCP && index == TcpIndex.Syn) {
+      const meta = load<i32>(at, Word.Meta * 4);
+      if (reopens(transitions, meta, directionOf(meta))) {
+        // The reference does the same first, so that it may take the row from here.
+        bury(table, end, at, tableState);
+        at = find(table, end, mask, tick, keyMeta);
+      }
+    }
     let group: i32;
     if (at > 0) {
       const data = load<i32>(at, Word.Data * 4);
@@ -86,7 +91,7 @@ export function run(state: i32, from: i32, to: i32): i32 {
         const next = (meta & Meta.StateMask) >>> Meta.StateShift;
         timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
       } else {
-        if (((tick - (meta >>> UdpMeta.BeginShift)) & UdpMeta.BeginMask) > STREAM_AGE) meta |= UdpMeta.Aged;
+        meta = ageUdp(meta, tick);
         timer = Timer.Udp;
         if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
           meta |= Meta.Assured;
@@ -102,7 +107,7 @@ export function run(state: i32, from: i32, to: i32): i32 {
       if (!canOpen(state, row, protocol)) return staged;
       group = open(state, src, dst, sourcePort, port, protocol, family);
       if (group < 0) return staged;
-      if (!insert(state, ~at, tick, keyMeta, protocol, timers, group)) return staged;
+      if (!insert(tableState, ~at, tick, keyMeta, protocol, timers, (group + 1) << Data.GroupShift)) return staged;
       const opened = sums + group * (GroupSum.Stride * 8);
       store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
       const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;
@@ -285,36 +290,165 @@ function mix(hash: i32, word: i32): i32 {
   return hash ^ (hash >>> 15);
 }
 
-/** Puts the key in hand into the table; false where the table has to grow first. */
-function insert(state: i32, at: i32, tick: i32, keyMeta: i32, protocol: i32, timers: i32, group: i32): bool {
-  const meta = load<i32>(at, Word.Meta * 4);
-  if (meta == 0) {
-    const used = load<i32>(state, (State.Table + TableState.Used) * 4);
-    if (used >= load<i32>(state, (State.Table + TableState.UsedMost) * 4)) return false;
-    store<i32>(state, used + 1, (State.Table + TableState.Used) * 4);
+/**
+ * Tracks rows `from` up to `to` and writes the `TrackState` of each to `Column.Tick` + their number; returns the row that it
+ * leaves to the reference, or `to`. Of the columns it reads what a packet has.
+ */
+export function track(state: i32, from: i32, to: i32): i32 {
+  const families = load<i32>(state, Column.Family * 4);
+  const protocols = load<i32>(state, Column.Protocol * 4);
+  const tcpFlags = load<i32>(state, Column.TcpFlags * 4);
+  const sources = load<i32>(state, Column.Src * 4);
+  const destinations = load<i32>(state, Column.Dst * 4);
+  const sourcePorts = load<i32>(state, Column.SrcPort * 4);
+  const destinationPorts = load<i32>(state, Column.DstPort * 4);
+  const ticks = load<i32>(state, Column.Tick * 4);
+  const out = load<i32>(state, State.RowPtr * 4);
+  const table = load<i32>(state, State.TablePtr * 4);
+  const end = load<i32>(state, State.TableEnd * 4);
+  const tableState = state + State.Table * 4;
+  const mask = load<i32>(tableState, TableState.Mask * 4);
+  const timers = load<i32>(state, State.TimerPtr * 4);
+  const indices = load<i32>(state, State.IndexPtr * 4);
+  const transitions = load<i32>(state, State.TcpPtr * 4);
+  for (let row = from; row < to; row++) {
+    const family: i32 = load<u8>(families + row);
+    const protocol: i32 = load<u8>(protocols + row);
+    const sourcePort = load<i32>(sourcePorts + row * 4);
+    const port = load<i32>(destinationPorts + row * 4);
+    if (family == 0 || (sourcePort | port) < 0) return row;
+    let index = 0;
+    if (protocol == TCP) {
+      const bits: i32 = load<u16>(tcpFlags + row * 2);
+      if (bits == TcpFlag.Absent) return row;
+      index = load<u8>(indices + (bits & 63));
+      if (index == TcpIndex.Bad) return row;
+    } else if (protocol != UDP) return row;
+    const tick = load<i32>(ticks + row * 4);
+    const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
+    keySorted(load<i32>(sources + row * 4), load<i32>(destinations + row * 4), sourcePort, port);
+    let at = find(table, end, mask, tick, keyMeta);
+    if (at > 0 && protocol == TCP && index == TcpIndex.Syn) {
+      const meta = load<i32>(at, Word.Meta * 4);
+      if (reopens(transitions, meta, directionOf(meta))) {
+        bury(table, end, at, tableState);
+        at = find(table, end, mask, tick, keyMeta);
+      }
+    }
+    if (at < 0) {
+      if (protocol == TCP && index != TcpIndex.Syn) return row;
+      if (!insert(tableState, ~at, tick, keyMeta, protocol, timers, 0)) return row;
+      store<u8>(out + row, TrackState.New);
+      continue;
+    }
+    const old = load<i32>(at, Word.Meta * 4);
+    const direction = directionOf(old);
+    let meta: i32;
+    let timer: i32;
+    if (protocol == TCP) {
+      meta = stepTcp(transitions, old, direction, index);
+      if (meta == 0) return row;
+      const next = (meta & Meta.StateMask) >>> Meta.StateShift;
+      timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
+    } else {
+      meta = ageUdp(old, tick);
+      timer = Timer.Udp;
+      if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
+        meta |= Meta.Assured;
+        timer = Timer.UdpStream;
+      }
+    }
+    if (direction != 0) meta |= Meta.SeenReply;
+    store<i32>(at, meta, Word.Meta * 4);
+    store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
+    store<u8>(out + row, direction != 0 || (old & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New);
   }
-  if ((meta & Meta.Live) == 0) {
-    const count = load<i32>(state, (State.Table + TableState.Count) * 4) + 1;
-    store<i32>(state, count, (State.Table + TableState.Count) * 4);
-    if (count > load<i32>(state, (State.Table + TableState.Peak) * 4))
-      store<i32>(state, count, (State.Table + TableState.Peak) * 4);
-  } else
-    store<i32>(
-      state,
-      load<i32>(state, (State.Table + TableState.Expired) * 4) + 1,
-      (State.Table + TableState.Expired) * 4,
-    );
-  let next = keyMeta | (swapped != 0 ? Meta.Swapped : 0);
-  let timer: i32 = Timer.Udp;
-  if (protocol == TCP) {
-    next |= (TcpState.SynSent << Meta.StateShift) | (TcpIndex.Syn << Meta.LastIndexShift);
-    timer = Timer.Tcp + TcpState.SynSent;
-  } else next |= (tick & UdpMeta.BeginMask) << UdpMeta.BeginShift;
-  store<i32>(at, first, Word.First * 4);
-  store<i32>(at, second, Word.Second * 4);
-  store<i32>(at, ports, Word.Ports * 4);
-  store<i32>(at, next, Word.Meta * 4);
-  store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
-  store<i32>(at, (group + 1) << Data.GroupShift, Word.Data * 4);
-  return true;
+  return to;
+}
+
+/** The endpoint of each IPv4 address of `addresses[0, count)`. */
+export function find4(tables: i32, addresses: i32, endpoints: i32, count: i32): void {
+  if (load<i32>(tables, Tables.Mid4 * 4) == 0) {
+    for (let row = 0; row < count; row++)
+      store<i32>(endpoints + row * 4, findEndpoint4(tables, load<u32>(addresses + row * 4)));
+    return;
+  }
+  const root = load<i32>(tables, Tables.Root4 * 4);
+  const mid = load<i32>(tables, Tables.Mid4 * 4);
+  const leaf = load<i32>(tables, Tables.Leaf4 * 4);
+  for (let row = 0; row < count; row++) {
+    store<i32>(endpoints + row * 4, findInTrie(root, mid, leaf, load<u32>(addresses + row * 4)));
+  }
+}
+
+/** Left by `decideRows` where the reference has to decide. */
+const UNDECIDED: i32 = -1;
+
+/** The packed decision of each row: IPv4, TCP or UDP, between pods and outside addresses; -1 for every other. */
+export function decideRows(
+  tables: i32,
+  families: i32,
+  protocols: i32,
+  sources: i32,
+  destinations: i32,
+  ports: i32,
+  out: i32,
+  count: i32,
+): void {
+  const endpoints = load<i32>(tables, Tables.Endpoints * 4);
+  const portClasses = load<i32>(tables, Tables.PortClasses * 4);
+  const egressIndex = load<i32>(tables, Tables.EgressPageIndex * 4);
+  const egressPages = load<i32>(tables, Tables.EgressPages * 4);
+  const egressPerRow = load<i32>(tables, Tables.EgressPagesPerRow * 4);
+  const ingressIndex = load<i32>(tables, Tables.IngressPageIndex * 4);
+  const ingressPages = load<i32>(tables, Tables.IngressPages * 4);
+  const ingressPerRow = load<i32>(tables, Tables.IngressPagesPerRow * 4);
+  const vectorIndex = load<i32>(tables, Tables.VectorPageIndex * 4);
+  const vectorPages = load<i32>(tables, Tables.VectorPages * 4);
+  const perVector = load<i32>(tables, Tables.PagesPerVector * 4);
+  const outcomes = load<i32>(tables, Tables.Outcomes * 4);
+  const cellBytes = load<i32>(tables, Tables.CellBytes * 4);
+  const root = load<i32>(tables, Tables.Root4 * 4);
+  const mid = load<i32>(tables, Tables.Mid4 * 4);
+  const leaf = load<i32>(tables, Tables.Leaf4 * 4);
+  for (let row = 0; row < count; row++) {
+    const protocol: i32 = load<u8>(protocols + row);
+    const port = load<i32>(ports + row * 4);
+    let decision = UNDECIDED;
+    if (load<u8>(families + row) == 4 && port >= 0 && (protocol == TCP || protocol == UDP)) {
+      const src = load<u32>(sources + row * 4);
+      const dst = load<u32>(destinations + row * 4);
+      let source: i32;
+      let destination: i32;
+      if (mid != 0) {
+        source = findInTrie(root, mid, leaf, src);
+        destination = findInTrie(root, mid, leaf, dst);
+      } else {
+        source = findEndpoint4(tables, src);
+        destination = findEndpoint4(tables, dst);
+      }
+      const sourceKind = load<i32>(endpoints + source * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
+      const destinationKind = load<i32>(endpoints + destination * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
+      if (sourceKind < EndpointKind.Node && destinationKind < EndpointKind.Node)
+        decision = decideIn(
+          endpoints,
+          portClasses,
+          egressIndex,
+          egressPages,
+          egressPerRow,
+          ingressIndex,
+          ingressPages,
+          ingressPerRow,
+          vectorIndex,
+          vectorPages,
+          perVector,
+          outcomes,
+          cellBytes,
+          source,
+          destination,
+          (protocol == TCP ? PortIndex.Tcp : PortIndex.Udp) + port,
+        );
+    }
+    store<i32>(out + row * 4, decision);
+  }
 }

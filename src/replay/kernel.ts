@@ -18,7 +18,7 @@ import { KERNEL_CODE } from './kernel-code.ts';
 import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
 import type { ReplayMode } from './result.ts';
 import type { Share } from './share.ts';
-import { wasm, type WasmApi } from './webassembly.ts';
+import { wasm, type WasmApi, type WasmMemory } from './webassembly.ts';
 
 /** Rows staged at a time: few enough to stay in the second-level cache. */
 const STAGE = 4096;
@@ -153,8 +153,7 @@ export class Kernel {
     };
     this.heap = new Heap(api.Memory, Object.values(sizes));
     const { heap } = this;
-    const instance = new api.Instance(moduleOf(api), { env: { memory: heap.memory } });
-    this.run = instance.exports['run'] as typeof this.run;
+    this.run = instantiate(api, heap.memory)['run'] as typeof this.run;
     this.program = program;
     this.isPacketMode = mode === 'packets';
     this.hasBaseline = baseline !== undefined;
@@ -164,8 +163,8 @@ export class Kernel {
     this.view();
     heap.bytes(Region.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(Region.Transitions, TCP_TABLE.length).set(TCP_TABLE);
-    this.place(program, Region.Candidate, Region.CandidateTables);
-    if (baseline !== undefined) this.place(baseline, Region.Baseline, Region.BaselineTables);
+    placeProgram(heap, program, Region.Candidate, Region.CandidateTables);
+    if (baseline !== undefined) placeProgram(heap, baseline, Region.Baseline, Region.BaselineTables);
     this.parties.fill(-1);
     const slots = heap.words(Region.Listen, listenSize * 2);
     for (const [endpoint, port] of listeners) {
@@ -347,35 +346,34 @@ export class Kernel {
     state[State.BaselinePtr] = this.hasBaseline ? heap.offsetOf(Region.BaselineTables) : 0;
     state[State.IsPacketMode] = this.isPacketMode ? 1 : 0;
   }
+}
 
-  /** Copies a Program's buffer in, and writes the addresses of its sections. */
-  private place(program: Program, region: Region, tables: Region): void {
-    const { heap } = this;
-    const offset = heap.offsetOf(region);
-    heap.bytes(region, program.buffer.byteLength).set(new Uint8Array(program.buffer));
-    const words = heap.words(tables, Tables.Count);
-    const sections: readonly (readonly [Tables, ArrayBufferView & { readonly length: number }])[] = [
-      [Tables.Root4, program.root4],
-      [Tables.Mid4, program.mid4],
-      [Tables.Leaf4, program.leaf4],
-      [Tables.Starts4, program.starts4],
-      [Tables.Values4, program.values4],
-      [Tables.Endpoints, program.endpoints],
-      [Tables.EgressPageIndex, program.egressPageIndex],
-      [Tables.EgressPages, program.egressPages],
-      [Tables.IngressPageIndex, program.ingressPageIndex],
-      [Tables.IngressPages, program.ingressPages],
-      [Tables.PortClasses, program.portClasses],
-      [Tables.VectorPageIndex, program.vectorPageIndex],
-      [Tables.VectorPages, program.vectorPages],
-      [Tables.Outcomes, program.outcomes],
-    ];
-    for (const [word, { byteOffset, length }] of sections) words[word] = length === 0 ? 0 : offset + byteOffset;
-    words[Tables.EgressPagesPerRow] = program.header[Header.EgressPagesPerRow]!;
-    words[Tables.IngressPagesPerRow] = program.header[Header.IngressPagesPerRow]!;
-    words[Tables.PagesPerVector] = program.header[Header.PagesPerVector]!;
-    words[Tables.CellBytes] = program.header[Header.CellBytes]!;
-  }
+/** Copies a Program's buffer in, and writes the addresses of its sections. */
+export function placeProgram(heap: Heap, program: Program, region: number, tables: number): void {
+  const offset = heap.offsetOf(region);
+  heap.bytes(region, program.buffer.byteLength).set(new Uint8Array(program.buffer));
+  const words = heap.words(tables, Tables.Count);
+  const sections: readonly (readonly [Tables, ArrayBufferView & { readonly length: number }])[] = [
+    [Tables.Root4, program.root4],
+    [Tables.Mid4, program.mid4],
+    [Tables.Leaf4, program.leaf4],
+    [Tables.Starts4, program.starts4],
+    [Tables.Values4, program.values4],
+    [Tables.Endpoints, program.endpoints],
+    [Tables.EgressPageIndex, program.egressPageIndex],
+    [Tables.EgressPages, program.egressPages],
+    [Tables.IngressPageIndex, program.ingressPageIndex],
+    [Tables.IngressPages, program.ingressPages],
+    [Tables.PortClasses, program.portClasses],
+    [Tables.VectorPageIndex, program.vectorPageIndex],
+    [Tables.VectorPages, program.vectorPages],
+    [Tables.Outcomes, program.outcomes],
+  ];
+  for (const [word, { byteOffset, length }] of sections) words[word] = length === 0 ? 0 : offset + byteOffset;
+  words[Tables.EgressPagesPerRow] = program.header[Header.EgressPagesPerRow]!;
+  words[Tables.IngressPagesPerRow] = program.header[Header.IngressPagesPerRow]!;
+  words[Tables.PagesPerVector] = program.header[Header.PagesPerVector]!;
+  words[Tables.CellBytes] = program.header[Header.CellBytes]!;
 }
 
 /** Bytes of a row before a column. */
@@ -389,6 +387,11 @@ function columnOffset(column: number): number {
     )
       offset += COLUMN_BYTES[other]!;
   return offset;
+}
+
+/** The kernel's functions over a memory. */
+export function instantiate(api: WasmApi, memory: WasmMemory): Readonly<Record<string, unknown>> {
+  return new api.Instance(moduleOf(api), { env: { memory } }).exports;
 }
 
 let compiled: object | undefined;

@@ -1,0 +1,283 @@
+/**
+ * Bulk work by WASM, for whoever has columns and no trace: decisions, IPv4 look-ups, tracking. The columns are views of the
+ * kernel's memory: fill them, call, read. Results are those of `decide`, `findEndpoint4` and `Tracker.track`, which take
+ * every row that is out of the ordinary, and all of them where there is no WebAssembly.
+ */
+import type { Program } from '../compile/program.ts';
+import { Tables } from '../decide/table-layout.ts';
+import { decide, findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
+import { createBatch, type Dictionary, type FlowBatch } from '../model/flow.ts';
+import { Clock } from '../track/clock.ts';
+import { Timer } from '../track/entry.ts';
+import type { TrackerOptions } from '../track/state.ts';
+import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
+import { TableTracker, type Tracker } from '../track/tracker.ts';
+import { Heap } from './heap.ts';
+import { Column, State } from './kernel-layout.ts';
+import { instantiate, placeProgram } from './kernel.ts';
+import { wasm } from './webassembly.ts';
+
+/** Decides many flows of one Program. */
+export interface BulkDecider {
+  /** `family`, `protocol`, `src`, `dst`, `dstPort` and `icmp` are read; IPv6 words are ids of `dictionary`. */
+  readonly batch: FlowBatch;
+  /** [capacity] packed decisions, see `packDecision`; -1 for a row without addresses. */
+  readonly decisions: Int32Array;
+  /** Decides rows 0 up to `count`. */
+  decide(count: number): void;
+}
+
+/** Finds the endpoints of many IPv4 addresses. */
+export interface BulkFinder {
+  /** [capacity] addresses in, [capacity] endpoints out. */
+  readonly addresses: Uint32Array;
+  readonly endpoints: Int32Array;
+  /** Looks up rows 0 up to `count`. */
+  find(count: number): void;
+}
+
+/** Tracks many packets. */
+export interface BulkTracker {
+  readonly tracker: Tracker;
+  /** Packets in the order of their times, columns as the tracker reads them. */
+  readonly batch: FlowBatch;
+  /** [capacity] `TrackState` of each packet. */
+  readonly states: Uint8Array;
+  /** Tracks rows 0 up to `count`, as packets. */
+  track(count: number): void;
+}
+
+/** A decider with columns of `capacity` rows. */
+export function createBulkDecider(program: Program, dictionary: Dictionary, capacity: number): BulkDecider {
+  const model = createBatch(capacity);
+  if (wasm === undefined) {
+    const decisions = new Int32Array(capacity);
+    const decideAll = (count: number): void => {
+      for (let row = 0; row < count; row++) decisions[row] = decideRow(program, dictionary, model, row);
+    };
+    return { batch: model, decisions, decide: decideAll };
+  }
+  const sizes = [Tables.Count * 4, program.buffer.byteLength, 4, 4, 4, 1, 1, 4].map((bytes, region) =>
+    region < 2 ? bytes : bytes * capacity,
+  );
+  const heap = new Heap(wasm.Memory, sizes);
+  const decideRows = instantiate(wasm, heap.memory)['decideRows'] as (...addresses: readonly number[]) => void;
+  placeProgram(heap, program, 1, 0);
+  const batch: FlowBatch = {
+    ...model,
+    src: new Uint32Array(heap.memory.buffer, heap.offsetOf(2), capacity),
+    dst: new Uint32Array(heap.memory.buffer, heap.offsetOf(3), capacity),
+    dstPort: heap.words(4, capacity),
+    family: heap.bytes(5, capacity),
+    protocol: heap.bytes(6, capacity),
+  };
+  const decisions = heap.words(7, capacity);
+  const [tables, , sources, destinations, ports, families, protocols, out] = sizes.map((_, region) =>
+    heap.offsetOf(region),
+  ) as unknown as readonly number[];
+  return {
+    batch,
+    decisions,
+    decide(count) {
+      decideRows(tables!, families!, protocols!, sources!, destinations!, ports!, out!, count);
+      for (let row = 0; row < count; row++)
+        if (decisions[row]! < 0) decisions[row] = decideRow(program, dictionary, batch, row);
+    },
+  };
+}
+
+/** The sections of a Program that IPv4 look-up reads. */
+export type Lookup4 = Pick<Program, 'root4' | 'mid4' | 'leaf4' | 'starts4' | 'values4'>;
+
+/** A finder with columns of `capacity` rows. */
+export function createBulkFinder(lookup: Lookup4, capacity: number): BulkFinder {
+  if (wasm === undefined) {
+    const addresses = new Uint32Array(capacity);
+    const endpoints = new Int32Array(capacity);
+    const find = (count: number): void => {
+      for (let row = 0; row < count; row++) endpoints[row] = findEndpoint4(lookup, addresses[row]!);
+    };
+    return { addresses, endpoints, find };
+  }
+  const sections: readonly (readonly [Tables, Int32Array | Uint16Array])[] = [
+    [Tables.Root4, lookup.root4],
+    [Tables.Mid4, lookup.mid4],
+    [Tables.Leaf4, lookup.leaf4],
+    [Tables.Starts4, lookup.starts4],
+    [Tables.Values4, lookup.values4],
+  ];
+  const first = 3;
+  const heap = new Heap(wasm.Memory, [
+    Tables.Count * 4,
+    capacity * 4,
+    capacity * 4,
+    ...sections.map(([, section]) => section.byteLength),
+  ]);
+  const find4 = instantiate(wasm, heap.memory)['find4'] as (...addresses: readonly number[]) => void;
+  const words = heap.words(0, Tables.Count);
+  sections.forEach(([word, section], index) => {
+    words[word] = section.length === 0 ? 0 : heap.offsetOf(first + index);
+    heap
+      .bytes(first + index, section.byteLength)
+      .set(new Uint8Array(section.buffer, section.byteOffset, section.byteLength));
+  });
+  const [tables, addresses, endpoints] = [0, 1, 2].map((region) => heap.offsetOf(region)) as [number, number, number];
+  return {
+    addresses: new Uint32Array(heap.memory.buffer, addresses, capacity),
+    endpoints: heap.words(2, capacity),
+    find: (count) => find4(tables, addresses, endpoints, count),
+  };
+}
+
+/** A tracker with columns of `capacity` rows. `options.limit` is for one packet after another: see `createTracker`. */
+export function createBulkTracker(options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number): BulkTracker {
+  return wasm === undefined ? new PlainTracking(options, capacity) : new WasmTracking(wasm, options, capacity);
+}
+
+class PlainTracking implements BulkTracker {
+  readonly tracker: Tracker;
+  readonly batch: FlowBatch;
+  readonly states: Uint8Array;
+
+  constructor(options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number) {
+    this.tracker = new TableTracker(options);
+    this.batch = createBatch(capacity);
+    this.states = new Uint8Array(capacity);
+  }
+
+  track(count: number): void {
+    for (let row = 0; row < count; row++) this.states[row] = this.tracker.track(this.batch, row);
+  }
+}
+
+/** Columns that the kernel reads, with their widths, in the order of their regions. */
+const TRACK_COLUMNS = [
+  ['src', Column.Src, 4],
+  ['dst', Column.Dst, 4],
+  ['srcPort', Column.SrcPort, 4],
+  ['dstPort', Column.DstPort, 4],
+  ['tcpFlags', Column.TcpFlags, 2],
+  ['family', Column.Family, 1],
+  ['protocol', Column.Protocol, 1],
+] as const;
+
+const enum TrackRegion {
+  State = 0,
+  Timers = 1,
+  Indices = 2,
+  Transitions = 3,
+  Ticks = 4,
+  States = 5,
+  /** `TRACK_COLUMNS` from here on. */
+  Columns = 6,
+  Table = 13,
+}
+
+/** Growth of the table moves the memory, so that the columns are views anew after each call that tracked. */
+class WasmTracking implements BulkTracker {
+  readonly tracker: TableTracker;
+  batch: FlowBatch;
+  states: Uint8Array;
+  private readonly heap: Heap;
+  private readonly run: (state: number, from: number, to: number) => number;
+  private readonly capacity: number;
+  private readonly clock = new Clock();
+  private readonly now = {
+    tick: 0,
+    setBack: 0,
+    advance(): number {
+      return this.tick;
+    },
+  };
+  private version = -1;
+
+  constructor(api: NonNullable<typeof wasm>, options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number) {
+    const sizes = [State.Count * 4, Timer.Count * 4, TCP_INDEX.length, TCP_TABLE.length, capacity * 4, capacity];
+    this.heap = new Heap(api.Memory, [...sizes, ...TRACK_COLUMNS.map(([, , bytes]) => bytes * capacity)]);
+    const { heap } = this;
+    this.capacity = capacity;
+    this.run = instantiate(api, heap.memory)['track'] as typeof this.run;
+    this.tracker = new TableTracker({
+      ...options,
+      clock: this.now,
+      storage: (length, old) => {
+        const kept = old?.slice();
+        const fresh = heap.takeLast(length);
+        return { old: kept ?? fresh, fresh };
+      },
+    });
+    heap.bytes(TrackRegion.Indices, TCP_INDEX.length).set(TCP_INDEX);
+    heap.bytes(TrackRegion.Transitions, TCP_TABLE.length).set(TCP_TABLE);
+    heap.words(TrackRegion.Timers, Timer.Count).set(this.tracker.timeouts);
+    this.batch = createBatch(capacity);
+    this.states = new Uint8Array(0);
+    this.view();
+  }
+
+  track(count: number): void {
+    this.view();
+    const { heap, tracker, clock, now } = this;
+    const { timeUs } = this.batch;
+    for (let from = 0; from < count;) {
+      // Rows up to where the clock is set back, which is once in 124 days.
+      let ticks = heap.words(TrackRegion.Ticks, this.capacity);
+      ticks[from] = clock.advance(timeUs[from]!);
+      const { setBack } = clock;
+      let to = from + 1;
+      for (; to < count; to++) {
+        ticks[to] = clock.advance(timeUs[to]!);
+        if (clock.setBack !== setBack) break;
+      }
+      now.setBack = setBack;
+      tracker.catchUp();
+      for (let row = from; row < to;) {
+        const state = heap.words(TrackRegion.State, State.Count);
+        state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;
+        tracker.writeState(state, State.Table);
+        row = this.run(heap.offsetOf(TrackRegion.State), row, to);
+        tracker.readState(state, State.Table);
+        if (row === to) break;
+        now.tick = ticks[row]!;
+        const found = tracker.track(this.batch, row);
+        this.view();
+        ticks = heap.words(TrackRegion.Ticks, this.capacity);
+        this.states[row++] = found;
+      }
+      from = to;
+    }
+  }
+
+  private view(): void {
+    const { heap, capacity } = this;
+    if (this.version === heap.version) return;
+    this.version = heap.version;
+    const state = heap.words(TrackRegion.State, State.Count);
+    const columns: Partial<Record<keyof FlowBatch, ArrayBufferView>> = {};
+    TRACK_COLUMNS.forEach(([name, column, bytes], index) => {
+      const offset = heap.offsetOf(TrackRegion.Columns + index);
+      state[State.Columns + column] = offset;
+      const View = { 1: Uint8Array, 2: Uint16Array, 4: name.endsWith('Port') ? Int32Array : Uint32Array }[bytes];
+      columns[name] = new View(heap.memory.buffer, offset, capacity);
+    });
+    this.batch = { ...this.batch, ...columns } as FlowBatch;
+    this.states = heap.bytes(TrackRegion.States, capacity);
+    state[State.Columns + Column.Tick] = heap.offsetOf(TrackRegion.Ticks);
+    state[State.RowPtr] = heap.offsetOf(TrackRegion.States);
+    state[State.TablePtr] = heap.offsetOf(TrackRegion.Table);
+    state[State.TimerPtr] = heap.offsetOf(TrackRegion.Timers);
+    state[State.IndexPtr] = heap.offsetOf(TrackRegion.Indices);
+    state[State.TcpPtr] = heap.offsetOf(TrackRegion.Transitions);
+  }
+}
+
+function decideRow(program: Program, { addresses }: Dictionary, batch: FlowBatch, row: number): number {
+  const family = batch.family[row]!;
+  if (family === 0) return -1;
+  const find = (word: number): number => {
+    if (family === 4) return findEndpoint4(program, word);
+    const [w0, w1, w2, w3] = addresses.get(word) as unknown as [number, number, number, number];
+    return findEndpoint6(program, w0, w1, w2, w3);
+  };
+  const { protocol, dstPort, icmp } = batch;
+  return decide(program, find(batch.src[row]!), find(batch.dst[row]!), protocol[row]!, dstPort[row]!, icmp[row]!);
+}

@@ -1,0 +1,82 @@
+/** Law: bulk work by WASM gives what one row after another gives in TypeScript. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { compile } from '../../src/compile/compile.ts';
+import { decide, findEndpoint4 } from '../../src/decide/decide.ts';
+import { addQuote, type FlowBatch, RecordKind } from '../../src/model/flow.ts';
+import { createBulkDecider, createBulkFinder, createBulkTracker } from '../../src/replay/bulk.ts';
+import { endpointOf } from '../../src/replay/place.ts';
+import { createTracker } from '../../src/track/tracker.ts';
+import { runs, seed } from '../law/seed.ts';
+import { arbitraryStream, batchStream } from './stream.ts';
+
+test(`a bulk decider decides, and a bulk finder finds, as one row after another (seed ${seed})`, () => {
+  let rows = 0;
+  const property = fc.property(arbitraryStream(200), (stream) => {
+    const { snapshot, policies, dialect } = stream.world;
+    const { batch, dictionary } = batchStream(stream);
+    const program = compile(snapshot, policies, dialect);
+    const { count, family, src, dst, protocol, dstPort, icmp } = batch;
+    const decider = createBulkDecider(program, dictionary, count);
+    copy(batch, decider.batch);
+    decider.decide(count);
+    const finder = createBulkFinder(program, count);
+    finder.addresses.set(src.subarray(0, count));
+    finder.find(count);
+    for (let row = 0; row < count; row++) {
+      assert.equal(finder.endpoints[row], findEndpoint4(program, src[row]!));
+      const ends = [src[row]!, dst[row]!].map((word) => endpointOf(program, dictionary, family[row]!, word));
+      const expected =
+        family[row] === 0 ? -1 : decide(program, ends[0]!, ends[1]!, protocol[row]!, dstPort[row]!, icmp[row]!);
+      assert.equal(decider.decisions[row], expected, `row ${row}`);
+    }
+    rows += count;
+  });
+  fc.assert(property, { seed, numRuns: runs(40), includeErrorInReport: true });
+  assert.ok(rows > 1000);
+});
+
+test(`a bulk tracker tracks as one packet after another (seed ${seed})`, () => {
+  const reached = [0, 0, 0, 0];
+  const property = fc.property(arbitraryStream(200), fc.boolean(), fc.nat(200), (stream, isTcpLoose, cut) => {
+    const { batch } = batchStream(stream);
+    const { count } = batch;
+    batch.kind.fill(RecordKind.Packet);
+    const tracker = createTracker({ isTcpLoose });
+    const bulk = createBulkTracker({ isTcpLoose }, count);
+    const found: number[] = [];
+    for (const [from, to] of [
+      [0, Math.min(cut, count)],
+      [Math.min(cut, count), count],
+    ] as const) {
+      copy(batch, bulk.batch, from, to);
+      bulk.track(to - from);
+      found.push(...bulk.states.subarray(0, to - from));
+    }
+    for (let row = 0; row < count; row++) {
+      const state = tracker.track(batch, row);
+      reached[state]!++;
+      assert.equal(found[row], state, `row ${row}`);
+    }
+    assert.equal(bulk.tracker.count, tracker.count);
+  });
+  fc.assert(property, { seed, numRuns: runs(40), includeErrorInReport: true });
+  assert.ok(
+    reached.every((count) => count >= 10),
+    `NEW, ESTABLISHED, RELATED, INVALID: ${reached.join(', ')}`,
+  );
+});
+
+/** Rows `from` up to `to` of one batch to the beginning of another, quotes as they are. */
+function copy(batch: FlowBatch, to: FlowBatch, from = 0, end = batch.count): void {
+  const columns = batch as unknown as Record<string, unknown>;
+  for (const [name, column] of Object.entries(to))
+    if (ArrayBuffer.isView(column)) (column as Uint8Array).set((columns[name] as Uint8Array).subarray(from, end));
+  while (to.quotes.count < batch.quotes.count) addQuote(to);
+  for (const [name, column] of Object.entries(to.quotes))
+    if (ArrayBuffer.isView(column)) {
+      const quotes = (batch.quotes as unknown as Record<string, Uint8Array>)[name]!;
+      (column as Uint8Array).set(quotes.subarray(0, batch.quotes.count));
+    }
+}
