@@ -16,7 +16,16 @@ export const ROOMS = {
     mutate: ['src/model/**/*.ts'],
     entries: [
       ['model/*.test.ts'],
-      ['manifest/*.test.ts', 'semantics/*.test.ts', 'compile/address.test.ts', 'law/canary.test.ts'],
+      [
+        'manifest/*.test.ts',
+        'semantics/*.test.ts',
+        'compile/address.test.ts',
+        'decide/*.test.ts',
+        'report/*.test.ts',
+        'replay/*.test.ts',
+        'trace/own.test.ts',
+        'law/canary.test.ts',
+      ],
     ],
   },
   decide: {

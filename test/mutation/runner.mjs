@@ -18,6 +18,8 @@ import {
   toMutantRunResult,
 } from '@stryker-mutator/api/test-runner';
 
+import { isSampled } from './sample.mjs';
+
 const FOLDER = 'test/mutant';
 
 class InProcessRunner {
@@ -56,7 +58,8 @@ class InProcessRunner {
   }
 
   async mutantRun({ activeMutant, testFilter, hitLimit }) {
-    if (!isSampled(activeMutant.id)) return { status: MutantRunStatus.Error, errorMessage: 'not in the sample' };
+    if (!isSampled(activeMutant.id, { sample: process.env.DROPCAST_SAMPLE, seed: process.env.DROPCAST_SEED }))
+      return { status: MutantRunStatus.Error, errorMessage: 'not in the sample' };
     const stryker = (globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {});
     stryker.activeMutant = activeMutant.id;
     stryker.hitCount = hitLimit === undefined ? undefined : 0;
@@ -107,15 +110,6 @@ class InProcessRunner {
   #timeOf(id) {
     return this.#timesMs.get(id) ?? 0;
   }
-}
-
-/** DROPCAST_SAMPLE (0 to 1): the share of mutants that are tried, the same ones for the same seed. Others count as errors, not in the score. */
-function isSampled(id) {
-  const share = Number(process.env.DROPCAST_SAMPLE ?? 1);
-  let hash = Number(id) ^ Number(process.env.DROPCAST_SEED ?? 1);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b);
-  return ((hash ^ (hash >>> 16)) >>> 0) / 0x1_0000_0000 < share;
 }
 
 /** The failure of a test, or undefined. */
