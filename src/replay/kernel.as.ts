@@ -8,7 +8,7 @@ import { Tables } from '../decide/table-layout.ts';
 import { decide, decideIn, findEndpoint4, findInTrie } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Meta, TableState, Timer, UdpMeta, Word } from '../track/entry.ts';
-import { ageUdp, bury, directionOf, find, insert, keySorted, reopens, stepTcp, TCP, UDP } from '../track/table.as.ts';
+import { ageUdp, bury, directionOf, find, insert, isSwapped, reopens, stepTcp, TCP, UDP } from '../track/table.as.ts';
 import { TcpIndex, TcpState } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
 import { Data, GroupKey, GroupSum } from './group.ts';
@@ -67,14 +67,17 @@ export function run(state: i32, from: i32, to: i32): i32 {
     const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
     const src = load<i32>(sources + row * 4);
     const dst = load<i32>(destinations + row * 4);
-    keySorted(src, dst, sourcePort, port);
-    let at = find(table, end, mask, tick, keyMeta);
+    const swapped = isSwapped(src, dst, sourcePort, port);
+    const first = select(dst, src, swapped);
+    const second = select(src, dst, swapped);
+    const ports = select((port << 16) | sourcePort, (sourcePort << 16) | port, swapped);
+    let at = find(table, end, mask, tick, first, second, ports, keyMeta);
     if (at > 0 && protocol == TCP && index == TcpIndex.Syn) {
       const meta = load<i32>(at, Word.Meta * 4);
-      if (reopens(transitions, meta, directionOf(meta))) {
+      if (reopens(transitions, meta, directionOf(meta, swapped))) {
         // The reference does the same first, so that it may take the row from here.
         bury(table, end, at, tableState);
-        at = find(table, end, mask, tick, keyMeta);
+        at = find(table, end, mask, tick, first, second, ports, keyMeta);
       }
     }
     let group: i32;
@@ -82,7 +85,7 @@ export function run(state: i32, from: i32, to: i32): i32 {
       const data = load<i32>(at, Word.Data * 4);
       if (data == 0) return staged;
       let meta = load<i32>(at, Word.Meta * 4);
-      const direction = directionOf(meta);
+      const direction = directionOf(meta, swapped);
       let timer: i32;
       if (protocol == TCP) {
         if (index == TcpIndex.Bad) return staged;
@@ -98,7 +101,7 @@ export function run(state: i32, from: i32, to: i32): i32 {
           timer = Timer.UdpStream;
         }
       }
-      if (direction != 0) meta |= Meta.SeenReply;
+      meta |= direction << 12;
       store<i32>(at, meta, Word.Meta * 4);
       store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
       group = (data >>> Data.GroupShift) - 1;
@@ -107,7 +110,22 @@ export function run(state: i32, from: i32, to: i32): i32 {
       if (!canOpen(state, row, protocol)) return staged;
       group = open(state, src, dst, sourcePort, port, protocol, family);
       if (group < 0) return staged;
-      if (!insert(tableState, ~at, tick, keyMeta, protocol, timers, (group + 1) << Data.GroupShift)) return staged;
+      if (
+        !insert(
+          tableState,
+          ~at,
+          tick,
+          first,
+          second,
+          ports,
+          swapped,
+          keyMeta,
+          protocol,
+          timers,
+          (group + 1) << Data.GroupShift,
+        )
+      )
+        return staged;
       const opened = sums + group * (GroupSum.Stride * 8);
       store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
       const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;
@@ -326,23 +344,28 @@ export function track(state: i32, from: i32, to: i32): i32 {
     } else if (protocol != UDP) return row;
     const tick = load<i32>(ticks + row * 4);
     const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
-    keySorted(load<i32>(sources + row * 4), load<i32>(destinations + row * 4), sourcePort, port);
-    let at = find(table, end, mask, tick, keyMeta);
+    const src = load<i32>(sources + row * 4);
+    const dst = load<i32>(destinations + row * 4);
+    const swapped = isSwapped(src, dst, sourcePort, port);
+    const first = select(dst, src, swapped);
+    const second = select(src, dst, swapped);
+    const ports = select((port << 16) | sourcePort, (sourcePort << 16) | port, swapped);
+    let at = find(table, end, mask, tick, first, second, ports, keyMeta);
     if (at > 0 && protocol == TCP && index == TcpIndex.Syn) {
       const meta = load<i32>(at, Word.Meta * 4);
-      if (reopens(transitions, meta, directionOf(meta))) {
+      if (reopens(transitions, meta, directionOf(meta, swapped))) {
         bury(table, end, at, tableState);
-        at = find(table, end, mask, tick, keyMeta);
+        at = find(table, end, mask, tick, first, second, ports, keyMeta);
       }
     }
     if (at < 0) {
       if (protocol == TCP && index != TcpIndex.Syn) return row;
-      if (!insert(tableState, ~at, tick, keyMeta, protocol, timers, 0)) return row;
+      if (!insert(tableState, ~at, tick, first, second, ports, swapped, keyMeta, protocol, timers, 0)) return row;
       store<u8>(out + row, TrackState.New);
       continue;
     }
     const old = load<i32>(at, Word.Meta * 4);
-    const direction = directionOf(old);
+    const direction = directionOf(old, swapped);
     let meta: i32;
     let timer: i32;
     if (protocol == TCP) {
@@ -358,7 +381,7 @@ export function track(state: i32, from: i32, to: i32): i32 {
         timer = Timer.UdpStream;
       }
     }
-    if (direction != 0) meta |= Meta.SeenReply;
+    meta |= direction << 12;
     store<i32>(at, meta, Word.Meta * 4);
     store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
     store<u8>(out + row, direction != 0 || (old & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New);

@@ -11,57 +11,55 @@ const STREAM_AGE: i32 = 200;
 export const TCP: i32 = 6;
 export const UDP: i32 = 17;
 
-/** The key in hand, as `tracker.ts` makes it. */
-export let first: i32 = 0;
-export let second: i32 = 0;
-export let ports: i32 = 0;
-export let swapped: i32 = 0;
-
-/** Makes the key of a packet with ports, both directions alike. */
-export function keySorted(src: i32, dst: i32, srcPort: i32, dstPort: i32): void {
-  if (src < dst || (src == dst && srcPort <= dstPort)) {
-    first = src;
-    second = dst;
-    ports = (srcPort << 16) | dstPort;
-    swapped = 0;
-  } else {
-    first = dst;
-    second = src;
-    ports = (dstPort << 16) | srcPort;
-    swapped = 1;
-  }
+/** True where a packet's key has its ends changed over, as `tracker.ts` orders them. */
+// @ts-ignore: decorator
+@inline
+export function isSwapped(src: i32, dst: i32, srcPort: i32, dstPort: i32): i32 {
+  return i32(src > dst) | (i32(src == dst) & i32(srcPort > dstPort));
 }
 
-/** Address of the entry of the key in hand, or, negative, the complement of the address at which to put it. */
-export function find(table: i32, end: i32, mask: i32, tick: i32, keyMeta: i32): i32 {
-  const a = first;
-  const b = second;
-  const p = ports;
-  let hash = (a ^ (p * 0x2c1b3c6d)) * 0x85ebca6b;
-  hash = ((hash ^ (hash >>> 15)) + b) * 0xc2b2ae35;
-  hash = ((hash ^ (hash >>> 13)) + keyMeta) * 0x27d4eb2f;
-  let at = table + ((hash ^ (hash >>> 15)) & mask) * (Word.Count * 4);
+/** Address of the entry of a key, or, negative, the complement of the address at which to put it. */
+// @ts-ignore: decorator
+@inline
+export function find(
+  table: i32,
+  end: i32,
+  mask: i32,
+  tick: i32,
+  first: i32,
+  second: i32,
+  ports: i32,
+  keyMeta: i32,
+): i32 {
+  let hash = first * 0x9e3779b1 + second * 0x85ebca6b + ports * 0xc2b2ae35 + keyMeta;
+  hash = (hash ^ (hash >>> 15)) * 0x2c1b3c6d;
+  let at = table + ((hash ^ (hash >>> 13)) & mask) * (Word.Count * 4);
   let free = 0;
   while (true) {
     const meta = load<i32>(at, Word.Meta * 4);
-    if (meta == 0) return free != 0 ? ~free : ~at;
+    if (meta == 0) {
+      at = free != 0 ? ~free : ~at;
+      break;
+    }
     if ((meta & Meta.Live) != 0 && load<i32>(at, Word.Expiry * 4) > tick) {
-      if (
-        load<i32>(at, Word.Ports * 4) == p &&
-        load<i32>(at, Word.First * 4) == a &&
-        load<i32>(at, Word.Second * 4) == b &&
-        (meta & Meta.KeyMask) == keyMeta
-      )
-        return at;
+      const difference =
+        (load<i32>(at, Word.Ports * 4) ^ ports) |
+        (load<i32>(at, Word.First * 4) ^ first) |
+        (load<i32>(at, Word.Second * 4) ^ second) |
+        ((meta & Meta.KeyMask) ^ keyMeta);
+      if (difference == 0) break;
     } else if (free == 0) free = at;
     at += Word.Count * 4;
     if (at == end) at = table;
   }
+  return at;
 }
 
-/** Which way a packet with the key in hand travels in its entry: 0 original, 1 reply. */
-export function directionOf(meta: i32): i32 {
-  return i32(((meta & Meta.Swapped) != 0 ? 1 : 0) != swapped);
+/** Which way a packet travels in its entry: 0 original, 1 reply. */
+// @ts-ignore: decorator
+@inline
+export function directionOf(meta: i32, swapped: i32): i32 {
+  return ((meta >>> 11) & 1) ^ swapped;
 }
 
 /** CT-17, CT-18: does a SYN end this entry, and open the next connection of the same ports? */
@@ -75,6 +73,8 @@ export function reopens(transitions: i32, meta: i32, direction: i32): bool {
 }
 
 /** The meta word of an entry after a packet that `tcp.ts` accepts or ignores; 0 where it does neither. */
+// @ts-ignore: decorator
+@inline
 export function stepTcp(transitions: i32, meta: i32, direction: i32, index: i32): i32 {
   const old = (meta & Meta.StateMask) >>> Meta.StateShift;
   const next: i32 = load<u8>(transitions + (direction * 5 + index) * 10 + old);
@@ -86,7 +86,7 @@ export function stepTcp(transitions: i32, meta: i32, direction: i32, index: i32)
   meta =
     (meta & ~(Meta.LastIndexMask | Meta.LastDirection | Meta.StateMask)) |
     (index << Meta.LastIndexShift) |
-    (direction != 0 ? Meta.LastDirection : 0) |
+    (direction << 21) |
     (next << Meta.StateShift);
   if (next == TcpState.FinWait && old != next) meta |= Meta.CloseInit;
   if ((meta & Meta.SeenReply) == 0) return index == TcpIndex.Rst ? 0 : meta;
@@ -109,8 +109,20 @@ export function bury(table: i32, end: i32, at: i32, state: i32): void {
   store<i32>(state, load<i32>(state, TableState.Count * 4) - 1, TableState.Count * 4);
 }
 
-/** Puts the key in hand at `at` for a SYN or a UDP packet; false where the table has to grow first. */
-export function insert(state: i32, at: i32, tick: i32, keyMeta: i32, protocol: i32, timers: i32, data: i32): bool {
+/** Puts a key at `at` for a SYN or a UDP packet; false where the table has to grow first. */
+export function insert(
+  state: i32,
+  at: i32,
+  tick: i32,
+  first: i32,
+  second: i32,
+  ports: i32,
+  swapped: i32,
+  keyMeta: i32,
+  protocol: i32,
+  timers: i32,
+  data: i32,
+): bool {
   const meta = load<i32>(at, Word.Meta * 4);
   if (meta == 0) {
     const used = load<i32>(state, TableState.Used * 4);

@@ -620,10 +620,11 @@ export class TableTracker implements Tracker {
   /** Offset of the entry of the key in hand, or the complement of the offset at which to put it. */
   private find(): number {
     const { words, mask, tick, first, second, ports, keyMeta } = this;
-    let hash = Math.imul(first ^ Math.imul(ports, 0x2c1b3c6d), 0x85ebca6b);
-    hash = Math.imul((hash ^ (hash >>> 15)) + second, 0xc2b2ae35);
-    hash = Math.imul((hash ^ (hash >>> 13)) + keyMeta, 0x27d4eb2f);
-    let at = ((hash ^ (hash >>> 15)) & mask) * Word.Count;
+    // The products do not wait for one another: this is the longest chain of a packet.
+    let hash =
+      (Math.imul(first, 0x9e3779b1) + Math.imul(second, 0x85ebca6b) + Math.imul(ports, 0xc2b2ae35) + keyMeta) | 0;
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+    let at = ((hash ^ (hash >>> 13)) & mask) * Word.Count;
     let free = -1;
     for (;;) {
       const meta = words[at + Word.Meta]!;
