@@ -97,8 +97,8 @@ export { DEFAULT_TIMEOUTS } from './track/state.ts';
 export type { Timeouts, TrackerOptions } from './track/state.ts';
 export { createTracker } from './track/tracker.ts';
 export type { Tracker } from './track/tracker.ts';
-export { createBulkDecider, createBulkFinder, createBulkTracker } from './replay/bulk.ts';
-export type { BulkDecider, BulkFinder, BulkTracker, Lookup4 } from './replay/bulk.ts';
+export { createBulkDecider, createBulkFinder, createBulkFinder6, createBulkTracker } from './replay/bulk.ts';
+export type { BulkDecider, BulkFinder, BulkTracker, Lookup4, Lookup6 } from './replay/bulk.ts';
 export { createReplay } from './replay/replay.ts';
 export type { Replay, ReplayOptions } from './replay/replay.ts';
 export type {

@@ -7,7 +7,7 @@ import { buildLookup6 } from '../../src/compile/search6.ts';
 import { buildLookup4 } from '../../src/compile/trie.ts';
 import type { Program } from '../../src/compile/program.ts';
 import { findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
-import { createBulkFinder } from '../../src/replay/bulk.ts';
+import { createBulkFinder, createBulkFinder6, type Lookup6 } from '../../src/replay/bulk.ts';
 import { createRandom, type Random } from '../../src/generate/random.ts';
 import { readColumn, writeColumn } from './column.ts';
 import { HASH_START, hashWords, type Job, type JobOptions, mixHash, type OpenJob } from './job.ts';
@@ -114,6 +114,29 @@ export const openWasm4: OpenJob = (folder, options) => {
 
 /** The engine's look-up of IPv6 in plain TypeScript. */
 export const openPlain6: OpenJob = (folder, options) => {
+  const { lookup, bytes } = readLookup6(folder);
+  const addresses = readColumn(folder, 'addresses6.u32');
+  const out = new Uint32Array(addresses.length / 4);
+  return lookUpJob(out, options, bytes, () => {
+    for (let row = 0; row < out.length; row++) {
+      const at = row * 4;
+      out[row] = findEndpoint6(lookup, addresses[at]!, addresses[at + 1]!, addresses[at + 2]!, addresses[at + 3]!);
+    }
+  });
+};
+
+/** The same by WASM, on columns in its memory. */
+export const openWasm6: OpenJob = (folder, options) => {
+  const { lookup, bytes } = readLookup6(folder);
+  const addresses = readColumn(folder, 'addresses6.u32');
+  const count = addresses.length / 4;
+  const finder = createBulkFinder6(lookup, count);
+  finder.addresses.set(addresses);
+  const { buffer, byteOffset } = finder.endpoints;
+  return lookUpJob(new Uint32Array(buffer, byteOffset, count), options, bytes, () => finder.find(count));
+};
+
+function readLookup6(folder: string): { readonly lookup: Lookup6; readonly bytes: number } {
   const hostValues = readColumn(folder, 'hostvalues6.u32');
   const lookup = buildLookup6(
     {
@@ -124,16 +147,8 @@ export const openPlain6: OpenJob = (folder, options) => {
   );
   const header = new Uint32Array(Header.Size);
   for (const [word, value] of lookup.scalars) header[word] = value;
-  const program = { ...lookup, header } as unknown as Program;
-  const addresses = readColumn(folder, 'addresses6.u32');
-  const out = new Uint32Array(addresses.length / 4);
-  return lookUpJob(out, options, bytesOf(lookup), () => {
-    for (let row = 0; row < out.length; row++) {
-      const at = row * 4;
-      out[row] = findEndpoint6(program, addresses[at]!, addresses[at + 1]!, addresses[at + 2]!, addresses[at + 3]!);
-    }
-  });
-};
+  return { lookup: { ...lookup, header }, bytes: bytesOf(lookup) };
+}
 
 function lookUpJob(out: Uint32Array, { sample }: JobOptions, bytes: number, run: () => void): Job {
   return {

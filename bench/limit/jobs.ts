@@ -5,7 +5,7 @@ import { openNaive, openOracle } from '../peers/decision.ts';
 import { openJsYaml, openOwnYaml, openYaml } from '../peers/manifest.ts';
 import { openObvious } from '../peers/obvious.ts';
 import { openDuckCsv, openDuckJson, openJsonLoop } from '../peers/trace.ts';
-import { openPlain4, openPlain6, openWasm4 } from './address.ts';
+import { openPlain4, openPlain6, openWasm4, openWasm6 } from './address.ts';
 import { openCompile } from './compilation.ts';
 import { openPlainConnections, openWasmConnections } from './connection.ts';
 import { openPlainDecision, openWasmDecision } from './decision.ts';
@@ -17,6 +17,7 @@ export const JOBS: Readonly<Record<string, OpenJob>> = {
   'plain ipv4': openPlain4,
   'wasm ipv4': openWasm4,
   'plain ipv6': openPlain6,
+  'wasm ipv6': openWasm6,
   'plain decision': openPlainDecision,
   'wasm decision': openWasmDecision,
   'plain connections': openPlainConnections,

@@ -128,6 +128,7 @@ function addressRow6(prefixes: number, addresses: number, sample: number): Row {
     contenders: [
       reference('C', data, 'lookup6.c', 20, addresses, ['SAMPLE']),
       loop('plain', data, 'plain ipv6', 20, addresses),
+      loop('wasm', data, 'wasm ipv6', 20, addresses),
       loop('BigInt', data, 'BigInt ipv6', 4, addresses),
       loop('BlockList', data, 'BlockList ipv6', 4, sample),
     ],

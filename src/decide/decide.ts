@@ -32,7 +32,13 @@ export function findEndpoint4(
 }
 
 /** The endpoint of an IPv6 address given as four words, signed or not. */
-export function findEndpoint6(program: Program, w0: number, w1: number, w2: number, w3: number): number {
+export function findEndpoint6(
+  program: Pick<Program, 'header' | 'root6' | 'starts6' | 'values6' | 'hosts6' | 'hostValues6'>,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+): number {
   const { hosts6, hostValues6 } = program;
   const mask = hostValues6.length - 1;
   let slot = hashAddress6(w0, w1, w2, w3) & mask;
@@ -189,7 +195,13 @@ function searchEndpoint4(program: Pick<Program, 'root4' | 'starts4' | 'values4'>
 }
 
 /** The last interval that does not begin beyond the address: all but the first begin with the prefix of root6. */
-function searchEndpoint6(program: Program, w0: number, w1: number, w2: number, w3: number): number {
+function searchEndpoint6(
+  program: Pick<Program, 'header' | 'root6' | 'starts6' | 'values6'>,
+  w0: number,
+  w1: number,
+  w2: number,
+  w3: number,
+): number {
   const { header, root6, starts6, values6 } = program;
   const prefix0 = header[Header.Prefix6Word0]!;
   const prefix1 = header[Header.Prefix6Word1]!;

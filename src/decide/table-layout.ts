@@ -20,5 +20,15 @@ export const enum Tables {
   CellBytes = 15,
   Starts4 = 16,
   Values4 = 17,
-  Count = 18,
+  /** IPv6; lengths are counts less 1. */
+  Hosts6 = 18,
+  HostValues6 = 19,
+  HostMask6 = 20,
+  Root6 = 21,
+  Starts6 = 22,
+  Values6 = 23,
+  LastValue6 = 24,
+  /** `Header.Prefix6Length` and those behind it, in their order. */
+  Prefix6 = 25,
+  Count = 32,
 }

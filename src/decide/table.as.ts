@@ -40,6 +40,63 @@ function searchEndpoint4(tables: i32, address: u32): i32 {
   return load<i32>(load<i32>(tables, Tables.Values4 * 4) + base * 4);
 }
 
+/** The endpoints of IPv6 addresses, four words each: exact hosts, else the last interval that does not begin beyond. */
+export function findEndpoints6(tables: i32, addresses: i32, endpoints: i32, count: i32): void {
+  const hosts = load<i32>(tables, Tables.Hosts6 * 4);
+  const hostValues = load<i32>(tables, Tables.HostValues6 * 4);
+  const mask = load<i32>(tables, Tables.HostMask6 * 4);
+  const values = load<i32>(tables, Tables.Values6 * 4);
+  const last = load<i32>(tables, Tables.LastValue6 * 4);
+  const length = load<i32>(tables, Tables.Prefix6 * 4);
+  const bits = load<i32>(tables, (Tables.Prefix6 + 1) * 4);
+  // A pair of words is loaded with its first one low; turned round, it is a number whose order is the addresses' order.
+  const prefix = rotl<u64>(load<u64>(tables + (Tables.Prefix6 + 2) * 4), 32);
+  const prefixMask = rotl<u64>(load<u64>(tables + (Tables.Prefix6 + 4) * 4), 32);
+  const root = load<i32>(tables, Tables.Root6 * 4);
+  const starts = load<i32>(tables, Tables.Starts6 * 4);
+  for (let row = 0; row < count; row++) {
+    const address = addresses + row * 16;
+    const pair0 = load<u64>(address);
+    const pair1 = load<u64>(address, 8);
+    let hash = (load<i32>(address) ^ 0x9e3779b9) * 0x85ebca6b;
+    hash = ((hash ^ (hash >>> 15)) + load<i32>(address, 4)) * 0xc2b2ae35;
+    hash = ((hash ^ (hash >>> 13)) + load<i32>(address, 8)) * 0x85ebca6b;
+    hash = ((hash ^ (hash >>> 15)) + load<i32>(address, 12)) * 0xc2b2ae35;
+    let slot = (hash ^ (hash >> 16)) & mask;
+    let value = load<i32>(hostValues + slot * 4);
+    while (value >= 0) {
+      const at = hosts + slot * 16;
+      if (((load<u64>(at) ^ pair0) | (load<u64>(at, 8) ^ pair1)) == 0) break;
+      slot = (slot + 1) & mask;
+      value = load<i32>(hostValues + slot * 4);
+    }
+    if (value < 0) {
+      const high = rotl<u64>(pair0, 32);
+      const low = rotl<u64>(pair1, 32);
+      const own = high & prefixMask;
+      if (own != prefix) value = load<i32>(values + (own < prefix ? 0 : last) * 4);
+      else {
+        const window = i32(((high << length) | (length == 0 ? 0 : low >>> (64 - length))) >>> (64 - bits));
+        const run = root + window * 4;
+        let base = load<i32>(run);
+        let rest = load<i32>(run, 4) - base + 1;
+        while (rest > 1) {
+          const half = rest >> 1;
+          const at = starts + (base + half) * 16;
+          // Every word of a start has its highest bit flipped.
+          const startHigh = rotl<u64>(load<u64>(at) ^ 0x8000000080000000, 32);
+          const startLow = rotl<u64>(load<u64>(at, 8) ^ 0x8000000080000000, 32);
+          const isBeyond = i32(startHigh > high) | (i32(startHigh == high) & i32(startLow > low));
+          base += half & (isBeyond - 1);
+          rest -= half;
+        }
+        value = load<i32>(values + base * 4);
+      }
+    }
+    store<i32>(endpoints + row * 4, value);
+  }
+}
+
 /** The packed decision of a flow between two endpoints below `EndpointKind.Node`. */
 export function decide(tables: i32, source: i32, destination: i32, portIndex: i32): i32 {
   return decideIn(

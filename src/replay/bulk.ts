@@ -3,6 +3,7 @@
  * kernel's memory: fill them, call, read. Results are those of `decide`, `findEndpoint4` and `Tracker.track`, which take
  * every row that is out of the ordinary, and all of them where there is no WebAssembly.
  */
+import { Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { Tables } from '../decide/table-layout.ts';
 import { decide, findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
@@ -15,7 +16,7 @@ import { TableTracker, type Tracker } from '../track/tracker.ts';
 import { Heap } from './heap.ts';
 import { Column, State } from './kernel-layout.ts';
 import { instantiate, placeProgram } from './kernel.ts';
-import { wasm } from './webassembly.ts';
+import { wasm, type WasmApi } from './webassembly.ts';
 
 /** Decides many flows of one Program. */
 export interface BulkDecider {
@@ -27,9 +28,9 @@ export interface BulkDecider {
   decide(count: number): void;
 }
 
-/** Finds the endpoints of many IPv4 addresses. */
+/** Finds the endpoints of many addresses of one family. */
 export interface BulkFinder {
-  /** [capacity] addresses in, [capacity] endpoints out. */
+  /** [capacity] addresses in (IPv6: [capacity x 4] words), [capacity] endpoints out. */
   readonly addresses: Uint32Array;
   readonly endpoints: Int32Array;
   /** Looks up rows 0 up to `count`. */
@@ -99,22 +100,74 @@ export function createBulkFinder(lookup: Lookup4, capacity: number): BulkFinder 
     };
     return { addresses, endpoints, find };
   }
-  const sections: readonly (readonly [Tables, Int32Array | Uint16Array])[] = [
+  const sections: Sections = [
     [Tables.Root4, lookup.root4],
     [Tables.Mid4, lookup.mid4],
     [Tables.Leaf4, lookup.leaf4],
     [Tables.Starts4, lookup.starts4],
     [Tables.Values4, lookup.values4],
   ];
+  return findInMemory(wasm, 'find4', sections, [], 1, capacity);
+}
+
+/** The sections of a Program that IPv6 look-up reads. */
+export type Lookup6 = Pick<Program, 'header' | 'root6' | 'starts6' | 'values6' | 'hosts6' | 'hostValues6'>;
+
+/** The same for IPv6. */
+export function createBulkFinder6(lookup: Lookup6, capacity: number): BulkFinder {
+  if (wasm === undefined) {
+    const addresses = new Uint32Array(capacity * 4);
+    const endpoints = new Int32Array(capacity);
+    const find = (count: number): void => {
+      for (let row = 0; row < count; row++) {
+        const [w0, w1, w2, w3] = addresses.subarray(row * 4, row * 4 + 4) as unknown as [
+          number,
+          number,
+          number,
+          number,
+        ];
+        endpoints[row] = findEndpoint6(lookup, w0, w1, w2, w3);
+      }
+    };
+    return { addresses, endpoints, find };
+  }
+  const { header, hostValues6, values6 } = lookup;
+  const sections: Sections = [
+    [Tables.Root6, lookup.root6],
+    [Tables.Starts6, lookup.starts6],
+    [Tables.Values6, values6],
+    [Tables.Hosts6, lookup.hosts6],
+    [Tables.HostValues6, hostValues6],
+  ];
+  const scalars = [
+    [Tables.HostMask6, hostValues6.length - 1],
+    [Tables.LastValue6, values6.length - 1],
+    ...[0, 1, 2, 3, 4, 5].map((word) => [Tables.Prefix6 + word, header[Header.Prefix6Length + word]!] as const),
+  ] as const;
+  return findInMemory(wasm, 'find6', sections, scalars, 4, capacity);
+}
+
+type Sections = readonly (readonly [Tables, Int32Array | Uint32Array | Uint16Array])[];
+
+/** A finder of so many words an address, over copies of the sections that it reads. */
+function findInMemory(
+  api: WasmApi,
+  name: 'find4' | 'find6',
+  sections: Sections,
+  scalars: readonly (readonly [number, number])[],
+  wordCount: number,
+  capacity: number,
+): BulkFinder {
   const first = 3;
-  const heap = new Heap(wasm.Memory, [
+  const heap = new Heap(api.Memory, [
     Tables.Count * 4,
-    capacity * 4,
+    capacity * 4 * wordCount,
     capacity * 4,
     ...sections.map(([, section]) => section.byteLength),
   ]);
-  const find4 = instantiate(wasm, heap.memory)['find4'] as (...addresses: readonly number[]) => void;
+  const run = instantiate(api, heap.memory)[name] as (...addresses: readonly number[]) => void;
   const words = heap.words(0, Tables.Count);
+  for (const [word, value] of scalars) words[word] = value;
   sections.forEach(([word, section], index) => {
     words[word] = section.length === 0 ? 0 : heap.offsetOf(first + index);
     heap
@@ -123,9 +176,9 @@ export function createBulkFinder(lookup: Lookup4, capacity: number): BulkFinder 
   });
   const [tables, addresses, endpoints] = [0, 1, 2].map((region) => heap.offsetOf(region)) as [number, number, number];
   return {
-    addresses: new Uint32Array(heap.memory.buffer, addresses, capacity),
+    addresses: new Uint32Array(heap.memory.buffer, addresses, capacity * wordCount),
     endpoints: heap.words(2, capacity),
-    find: (count) => find4(tables, addresses, endpoints, count),
+    find: (count) => run(tables, addresses, endpoints, count),
   };
 }
 
@@ -191,7 +244,7 @@ class WasmTracking implements BulkTracker {
   };
   private version = -1;
 
-  constructor(api: NonNullable<typeof wasm>, options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number) {
+  constructor(api: WasmApi, options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number) {
     const sizes = [State.Count * 4, Timer.Count * 4, TCP_INDEX.length, TCP_TABLE.length, capacity * 4, capacity];
     this.heap = new Heap(api.Memory, [...sizes, ...TRACK_COLUMNS.map(([, , bytes]) => bytes * capacity)]);
     const { heap } = this;

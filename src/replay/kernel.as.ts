@@ -5,7 +5,7 @@
  */
 import { Endpoint, EndpointKind, PortIndex } from '../compile/layout.ts';
 import { Tables } from '../decide/table-layout.ts';
-import { decide, decideIn, findEndpoint4, findInTrie } from '../decide/table.as.ts';
+import { decide, decideIn, findEndpoint4, findEndpoints6, findInTrie } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Meta, TableState, Timer, UdpMeta, Word } from '../track/entry.ts';
 import { ageUdp, bury, directionOf, find, insert, isSwapped, reopens, stepTcp, TCP, UDP } from '../track/table.as.ts';
@@ -403,6 +403,8 @@ export function find4(tables: i32, addresses: i32, endpoints: i32, count: i32): 
     store<i32>(endpoints + row * 4, findInTrie(root, mid, leaf, load<u32>(addresses + row * 4)));
   }
 }
+
+export { findEndpoints6 as find6 };
 
 /** Left by `decideRows` where the reference has to decide. */
 const UNDECIDED: i32 = -1;
