@@ -3,6 +3,7 @@ import { type Dialect, DEFAULT_DIALECT, DIALECT_CHOICES } from '../model/dialect
 import type { Diagnostic } from '../model/diagnostic.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Snapshot } from '../model/cluster.ts';
+import type { Timeline } from '../model/timeline.ts';
 import type { ManifestFile } from '../manifest/load.ts';
 import type { Redact } from '../report/name.ts';
 import { diagnosticCountsText, formatDiagnostic } from '../report/diagnostic.ts';
@@ -21,6 +22,8 @@ export interface ClusterOptions {
   readonly baseline?: readonly string[];
   readonly dialect: readonly string[];
   readonly redact?: true;
+  /** The cluster at other times. */
+  readonly snapshots?: readonly string[];
 }
 
 /** A cluster as read. */
@@ -31,6 +34,8 @@ export interface Cluster {
   readonly baseline: readonly Policy[] | undefined;
   readonly dialect: Dialect;
   readonly redact: Redact | undefined;
+  /** Of `--snapshots`; `snapshot` is then its first state. */
+  readonly timeline?: Timeline;
 }
 
 /** Diagnostics other than errors that a command prints before it refers to `check`. */
@@ -42,7 +47,15 @@ export async function readCluster(options: ClusterOptions, io: Io): Promise<Clus
   if (options.file.length === 0) throw new Refusal('no manifests: name a file, a folder or - with -f');
   const { loadManifests } = await import('../manifest/load.ts');
   const files = await readManifests(options.file, io);
-  const redact = options.redact ? createRedact(files.map(({ text }) => text)) : undefined;
+  const timed =
+    options.snapshots === undefined
+      ? undefined
+      : await import('./timeline.ts').then(async ({ readTimedFiles, timelineOf }) => ({
+          timelineOf,
+          files: await readTimedFiles(options.snapshots!, io),
+        }));
+  const texts = [...files, ...(timed?.files ?? []).flatMap((one) => one.files)].map(({ text }) => text);
+  const redact = options.redact ? createRedact(texts) : undefined;
   const { namespace, validate } = options;
   const candidate = loadManifests(files, { namespace, validate, remove: options.delete });
   const diagnostics = [...candidate.diagnostics];
@@ -60,9 +73,14 @@ export async function readCluster(options: ClusterOptions, io: Io): Promise<Clus
     );
     baseline = loaded.policies;
   }
+  const followed = timed?.timelineOf(candidate.snapshot, timed.files, { namespace, validate, remove: [] });
+  diagnostics.push(...(followed?.diagnostics ?? []));
   await printDiagnostics(diagnostics, io, redact);
   refuseErrors(diagnostics);
-  return { snapshot: candidate.snapshot, policies: candidate.policies, baseline, dialect, redact };
+  const { policies } = candidate;
+  if (followed === undefined) return { snapshot: candidate.snapshot, policies, baseline, dialect, redact };
+  const { timeline } = followed;
+  return { snapshot: timeline.snapshotAt(0), policies, baseline, dialect, redact, timeline };
 }
 
 /** Prints errors, all of them, and the first of the others. */

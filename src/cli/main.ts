@@ -103,6 +103,11 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--until <time>', 'records up to a time, as --since')
     .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
     .option(
+      '--snapshots <path>',
+      'the cluster at other times: snapshots with times in their names, watch events; repeatable',
+      collect,
+    )
+    .option(
       '--fail-on <condition>',
       `exit 1 on ${FAIL_CONDITIONS.join('|')}, several with commas (default: drop, with --baseline new-drop)`,
       parseFailOn,

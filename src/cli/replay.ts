@@ -34,7 +34,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     import('../model/flow.ts'),
     import('../report/replay.ts'),
   ]);
-  const { snapshot, policies, baseline, dialect, redact } = cluster;
+  const { snapshot, policies, baseline, dialect, redact, timeline } = cluster;
   const dictionary = createDictionary();
   const options = {
     program: compile(snapshot, policies, dialect),
@@ -43,10 +43,11 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     mode: modeOf(flags),
     ...(flags.conntrackMax !== undefined && { conntrackMax: flags.conntrackMax }),
     invalid: flags.invalid,
+    ...(timeline && { timeline }),
   };
-  // A full table gives up entries in an order that only one thread knows.
+  // A full table gives up entries in an order that only one thread knows; a changing cluster is followed by one.
   const crew =
-    flags.threads > 1 && flags.conntrackMax === undefined
+    flags.threads > 1 && flags.conntrackMax === undefined && timeline === undefined
       ? (await import('../replay/thread.ts')).replayOnThreads(options, flags.threads)
       : undefined;
   const replay = crew ?? createReplay(options);

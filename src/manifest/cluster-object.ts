@@ -7,6 +7,7 @@ import type { Position } from '../model/policy.ts';
 import type { PortProtocol } from '../model/port.ts';
 import { readAddress, readCidr } from './cidr.ts';
 import { type Maybe, type RawMeta, readLabels } from './meta.ts';
+import { startOf } from './moment.ts';
 import { type Problem, invalid, unsupported } from './problem.ts';
 import type { Path } from './source.ts';
 
@@ -123,6 +124,7 @@ export function readPod(
   own: { namespace: string; name: string; labels: Labels; workload: Workload; position: Position },
 ): Pod {
   const node = pod.spec?.nodeName ?? '';
+  const startedUs = startOf(pod);
   return {
     ...own,
     addresses: readAddresses([pod.status?.podIP, ...(pod.status?.podIPs ?? []).map((item) => item?.ip)]),
@@ -132,6 +134,7 @@ export function readPod(
     ports: readContainerPorts(pod.spec),
     count: 1,
     isStandIn: false,
+    ...(Number.isNaN(startedUs) ? {} : { startedUs }),
   };
 }
 

@@ -25,6 +25,7 @@ import type { CidrReading } from './cidr.ts';
 import { checkAgainst } from './decode.ts';
 import { explainJson, looksLikeJson, readJson } from './json-document.ts';
 import { type RawMeta, checkLabels, checkMeta, readLabels } from './meta.ts';
+import { momentOfEvent } from './moment.ts';
 import { findNearest } from './nearest.ts';
 import { type RawNetworkPolicy, checkNetworkPolicy, readNetworkPolicy } from './network-policy.ts';
 import { type Problem, invalid } from './problem.ts';
@@ -100,6 +101,72 @@ export function loadManifests(files: readonly ManifestFile[], options: LoadOptio
   const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== undefined);
   const snapshot = buildSnapshot(load, entries);
   return { snapshot, policies, diagnostics: sortDiagnostics(load.diagnostics, files), objects, skipped: load.skipped };
+}
+
+/** What a watch told of a pod. */
+export interface WatchEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  /** When it became so, microseconds since 1970; see `momentOfEvent`. */
+  readonly timeUs: number;
+  readonly pod: Pod;
+}
+
+/** Recorded watch events. */
+export interface LoadedWatch {
+  readonly events: readonly WatchEvent[];
+  readonly diagnostics: readonly Diagnostic[];
+  /** Kind, or type of event -> count of what was passed over: nothing but pods is followed. */
+  readonly skipped: ReadonlyMap<string, number>;
+}
+
+/**
+ * Reads what `kubectl get pods -A -w --output-watch-events -o json` prints, in the order of the text; undefined where the first document
+ * is no event.
+ */
+export function loadWatch(file: ManifestFile, options: LoadOptions): LoadedWatch | undefined {
+  const { documents, diagnostics: found } = readDocuments(file);
+  if (documents[0] === undefined || eventType(documents[0].value) === undefined) return undefined;
+  const diagnostics = [...found];
+  const skipped = new Map<string, number>();
+  const events: WatchEvent[] = [];
+  for (const document of documents) {
+    const load: Load = { options, diagnostics, entries: new Map(), skipped, generated: 0 };
+    const type = eventType(document.value);
+    if (type === undefined) {
+      report(load, { document, path: [], file }, [], 'value', {
+        severity: 'error',
+        code: 'not-an-object',
+        message: 'expected a watch event: an object with the members type and object',
+      });
+      continue;
+    }
+    if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') {
+      skipped.set(type, (skipped.get(type) ?? 0) + 1);
+      continue;
+    }
+    const { object, time } = document.value as { readonly object: unknown; readonly time?: unknown };
+    const unit: Unit = { document, path: ['object'], file };
+    takeValue(load, unit, object, undefined, 0);
+    const timeUs = momentOfEvent({ type, time, object });
+    for (const entry of load.entries.values()) {
+      if (entry.kind !== 'Pod') skipped.set(entry.kind, (skipped.get(entry.kind) ?? 0) + 1);
+      else if (Number.isNaN(timeUs))
+        report(load, unit, [], 'value', {
+          severity: 'error',
+          code: 'required-value',
+          message: 'the event has no time: neither a member "time" (RFC 3339 or seconds) nor one in its object',
+          object: `Pod ${entry.namespace}/${entry.name}`,
+        });
+      else events.push({ type, timeUs, pod: podOf(entry, new Map()) });
+    }
+  }
+  return { events, diagnostics, skipped };
+}
+
+/** The type of a watch event; undefined where a value is none. */
+function eventType(value: unknown): string | undefined {
+  if (!isRecord(value) || !isRecord((value as Record<string, unknown>)['object'])) return undefined;
+  return textField(value as Record<string, unknown>, 'type');
 }
 
 /** One object and where it stands in its document. */
@@ -493,18 +560,10 @@ function buildSnapshot(load: Load, entries: readonly Entry[]): Snapshot {
   const pods: Pod[] = [];
   const owners = new Set<string>();
   for (const entry of ofKind('Pod')) {
-    const workload = topOwner(entry, owned);
+    const pod = podOf(entry, owned);
+    const { workload } = pod;
     owners.add(objectKey(workload.kind, workload.namespace, workload.name));
-    const { namespace, name } = entry;
-    pods.push(
-      readPod(entry.raw as RawPod, {
-        namespace,
-        name,
-        labels: readLabels(entry.meta.labels),
-        workload,
-        position: placeOf(entry, []),
-      }),
-    );
+    pods.push(pod);
   }
   const livePods = settleAddresses(load, pods);
   noteTerminated(load, livePods);
@@ -521,6 +580,17 @@ function buildSnapshot(load: Load, entries: readonly Entry[]): Snapshot {
       .map((entry) => readEndpointSlice(entry.raw as RawEndpointSlice, own(entry)))
       .filter((slice) => slice !== undefined),
   };
+}
+
+function podOf(entry: Entry, owned: ReadonlyMap<string, Entry>): Pod {
+  const { namespace, name } = entry;
+  return readPod(entry.raw as RawPod, {
+    namespace,
+    name,
+    labels: readLabels(entry.meta.labels),
+    workload: topOwner(entry, owned),
+    position: placeOf(entry, []),
+  });
 }
 
 /** Workloads whose top owner has no Pod object. The top owner itself stands where it is in the input, else what it owns. */

@@ -45,6 +45,8 @@ export interface Pod {
   readonly count: number;
   /** True where no Pod object was in the input. */
   readonly isStandIn: boolean;
+  /** `status.startTime`, else `metadata.creationTimestamp`, microseconds since 1970; absent where neither is stated. */
+  readonly startedUs?: number;
   readonly position: Position;
 }
 

@@ -54,15 +54,18 @@ export function mergeParts(
     if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);
   }
   for (const { touched } of parts) touched.forEach((isTouched, pod) => (parties.touched[pod]! |= isTouched));
+  const judges = {
+    judge: createJudge(program, dictionary, placer),
+    baseline: options.baseline && createJudge(options.baseline, dictionary, placer),
+  };
   return summarize({
     options,
     groups,
     samples,
     contradictions,
     parties,
-    placer,
-    judge: createJudge(program, dictionary, placer),
-    baseline: options.baseline && createJudge(options.baseline, dictionary, placer),
+    judgesOf: () => judges,
+    states: new Set(),
     tracker: { peak: 0, refused: 0, evicted: 0 },
     counters: sumCounters(parts.map(({ counters }) => counters)),
     accounts,
@@ -132,6 +135,7 @@ function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {
     unplaced: { records: 0, bytes: 0 },
     disagreements: 0,
     oriented: new Float64Array(5),
+    early: 0,
   };
   const add = (to: { records: number; bytes: number }, more: { records: number; bytes: number }): void => {
     to.records += more.records;

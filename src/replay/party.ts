@@ -5,7 +5,7 @@
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import type { AddressText } from '../model/address.ts';
-import { formatWorkload } from '../model/cluster.ts';
+import { formatWorkload, type Pod } from '../model/cluster.ts';
 import type { GroupEndpoint } from './result.ts';
 
 /** A party as another table knows it too. */
@@ -34,14 +34,19 @@ export interface PartyTable {
   ofNamed(named: NamedParty): number;
   /** [pods] 1 where some connection touched the pod. */
   readonly touched: Uint8Array;
+  /** From now on indexes are those of another Program of the same cluster; parties stay who they are. */
+  enter(program: Program): void;
+  /** After an `enter`: did some connection touch the pod of this name? */
+  hasTouched(pod: Pick<Pod, 'namespace' | 'name'>): boolean;
 }
 
 /** A table for the pods, nodes and Services of a Program. */
 export function createParties(
-  program: Program,
+  first: Program,
   addressOf: (family: number, word: number) => AddressText | undefined,
 ): PartyTable {
-  const { snapshot } = program.source;
+  let program = first;
+  let { snapshot } = program.source;
   // Parties at addresses are many, and few of them are printed: the object is made when it is asked for.
   const parties: (GroupEndpoint | (() => GroupEndpoint))[] = [];
   /** Keys of `ids`, or family and address word where there is no text yet. */
@@ -51,6 +56,9 @@ export function createParties(
   const byAddress6 = new Map<number, number>();
   const partyOfPod = new Int32Array(snapshot.pods.length).fill(-1);
   const touched = new Uint8Array(snapshot.pods.length);
+  /** Of a cluster that changes: parties by pod, which keeps its identity while it stays as it is, and names of touched pods. */
+  const partyOfObject = new WeakMap<Pod, number>();
+  let touchedNames: Set<string> | undefined;
 
   const intern = (key: string, make: () => GroupEndpoint): number => {
     let id = ids.get(key);
@@ -67,7 +75,19 @@ export function createParties(
     return typeof known === 'function' ? (parties[party] = known()) : known;
   };
 
+  const ofChangingPod = (pod: Pod, touchedNames: Set<string>): number => {
+    let id = partyOfObject.get(pod);
+    if (id === undefined) {
+      const { workload } = pod;
+      touchedNames.add(podName(pod));
+      id = intern(`w${formatWorkload(workload)}`, () => ({ kind: 'workload', workload }));
+      partyOfObject.set(pod, id);
+    }
+    return id;
+  };
+
   const ofPod = (pod: number): number => {
+    if (touchedNames !== undefined) return ofChangingPod(snapshot.pods[pod]!, touchedNames);
     touched[pod] = 1;
     const known = partyOfPod[pod]!;
     if (known >= 0) return known;
@@ -76,7 +96,31 @@ export function createParties(
   };
 
   return {
-    touched,
+    get touched() {
+      return touched;
+    },
+    hasTouched(pod) {
+      return touchedNames?.has(podName(pod)) === true;
+    },
+    enter(next) {
+      if (touchedNames === undefined) {
+        touchedNames = new Set();
+        for (const [index, pod] of snapshot.pods.entries()) if (touched[index] === 1) touchedNames.add(podName(pod));
+        // An outside address stays one. Another may be somebody else's from now on: those go by who has them.
+        for (const [family, byAddress] of [
+          [4, byAddress4],
+          [6, byAddress6],
+        ] as const)
+          for (const [word, id] of byAddress) {
+            const party = get(id);
+            if (party.kind === 'outside') continue;
+            byAddress.delete(word);
+            ids.set(addressKey(party, family, word), id);
+          }
+      }
+      program = next;
+      ({ snapshot } = program.source);
+    },
     get,
     list: () =>
       keys.map((key, party) => ({ key: typeof key === 'string' ? key : `i${key[0]},${key[1]}`, party: get(party) })),
@@ -100,6 +144,10 @@ export function createParties(
       };
       if (family === 0) return intern(`a${kind},${object}`, make);
       const byAddress = family === 4 ? byAddress4 : byAddress6;
+      if (touchedNames !== undefined && kind !== EndpointKind.Outside) {
+        const party = make();
+        return intern(addressKey(party, family, word), () => party);
+      }
       let id = byAddress.get(word);
       if (id === undefined) {
         id = parties.push(make) - 1;
@@ -124,4 +172,19 @@ export function createParties(
       }));
     },
   };
+}
+
+/** What tells parties at one address of a changing cluster apart. */
+function addressKey(party: GroupEndpoint, family: number, word: number): string {
+  const name =
+    party.kind === 'service'
+      ? `${party.service.namespace}/${party.service.name}`
+      : party.kind === 'node'
+        ? party.name
+        : '';
+  return `i${family},${word},${party.kind},${name}`;
+}
+
+function podName({ namespace, name }: Pick<Pod, 'namespace' | 'name'>): string {
+  return `${namespace}/${name}`;
 }

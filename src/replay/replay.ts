@@ -21,6 +21,7 @@ import {
   TcpFlag,
 } from '../model/flow.ts';
 import type { Snapshot } from '../model/cluster.ts';
+import type { Timeline } from '../model/timeline.ts';
 import { formatProtocol, Protocol } from '../model/port.ts';
 import { pendingVerdict } from '../model/recorded-policy.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
@@ -39,6 +40,7 @@ import {
   OVERFLOW_GROUPS,
   PART_GROUP_LIMIT,
 } from './group.ts';
+import { createEras, type Era, type Eras } from './era.ts';
 import { createJudge, type Judge, type Question } from './judgement.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { type Guess, listens, orientByPorts } from './orient.ts';
@@ -67,6 +69,11 @@ export interface ReplayOptions {
   readonly groupLimit?: number;
   /** `plain`: every row goes through TypeScript, the reference. Else the WASM kernel takes what it can. */
   readonly kernel?: 'plain' | 'wasm';
+  /**
+   * The cluster over time: a connection is judged in the state of its opening's time. `program` and `baseline` are compiled of the first
+   * state. Such a replay is `plain`, and on one thread.
+   */
+  readonly timeline?: Timeline;
 }
 
 /** A replay under way. */
@@ -129,10 +136,18 @@ export interface ReplayCounters {
   disagreements: number;
   /** [OrientedBy] connections. */
   readonly oriented: Float64Array;
+  /** Records older than the first state of the timeline. */
+  early: number;
+}
+
+/** The judges of one state of the cluster. */
+export interface Judges {
+  readonly judge: Judge;
+  readonly baseline: Judge | undefined;
 }
 
 class Replaying implements Replay, PartReplay {
-  private readonly program: Program;
+  private program: Program;
   private readonly dictionary: Dictionary;
   private readonly options: ReplayOptions;
   /** Of the row that `groupOf` saw last: does its record contradict the snapshot? */
@@ -150,9 +165,17 @@ class Replaying implements Replay, PartReplay {
   rowsByKernel = 0;
   private readonly tracker: TableTracker;
   private readonly groups: GroupTable;
-  private readonly placer: Placer;
-  private readonly judge: Judge;
-  private readonly baseline: Judge | undefined;
+  private placer: Placer;
+  private judge: Judge;
+  private baseline: Judge | undefined;
+  private readonly eras: Eras | undefined;
+  private era: Era;
+  /** What belongs to an era, while it is kept. */
+  private readonly views = new WeakMap<Era, Judges & { placer: Placer; nodePorts: ReadonlyMap<string, number> }>();
+  /** Judges of the states of the cluster that samples were taken in, by state. */
+  private readonly judges = new Map<number, Judges>();
+  /** Numbers of the states that records fell into. */
+  private readonly states = new Set<number>();
   private readonly parties: PartyTable;
   private readonly samples: Sample[] = [];
   /** Verdict of the staged policies of a policy trace, by its id. */
@@ -164,7 +187,7 @@ class Replaying implements Replay, PartReplay {
   /** Connections without addresses: their ends and ports -> tracker data. */
   private readonly nameless = new Map<string, number>();
   /** `TCP/31000` -> the Service whose node port it is. */
-  private readonly nodePorts: ReadonlyMap<string, number>;
+  private nodePorts: ReadonlyMap<string, number>;
   private readonly counters: ReplayCounters = {
     rows: 0,
     invalid: new Map(),
@@ -172,6 +195,7 @@ class Replaying implements Replay, PartReplay {
     unplaced: { records: 0, bytes: 0 },
     disagreements: 0,
     oriented: new Float64Array(5),
+    early: 0,
   };
 
   constructor(options: ReplayOptions) {
@@ -181,10 +205,15 @@ class Replaying implements Replay, PartReplay {
     this.placer = createPlacer(options.program, options.dictionary);
     const { placer } = this;
     this.parties = createParties(options.program, (family, word) => placer.address(family, word));
+    this.era = { state: 0, program: options.program, baseline: options.baseline };
+    if (options.timeline !== undefined) {
+      this.eras = createEras(options.timeline, this.era);
+      this.parties.enter(options.program);
+    }
     const groupLimit = options.groupLimit ?? DEFAULT_GROUP_LIMIT;
-    const { program, baseline, mode, conntrackMax } = options;
+    const { program, baseline, mode, conntrackMax, timeline } = options;
     // A full table gives up entries by rules of its own, and without a table there is nothing to be quick about.
-    if (options.kernel !== 'plain' && mode !== 'stateless' && conntrackMax === undefined)
+    if (options.kernel !== 'plain' && mode !== 'stateless' && conntrackMax === undefined && timeline === undefined)
       this.kernel = createKernel({
         program,
         baseline,
@@ -204,6 +233,13 @@ class Replaying implements Replay, PartReplay {
     this.judge = createJudge(options.program, options.dictionary, this.placer);
     this.baseline = options.baseline && createJudge(options.baseline, options.dictionary, this.placer);
     this.nodePorts = indexNodePorts(options.program.source.snapshot);
+    this.judges.set(0, { judge: this.judge, baseline: this.baseline });
+    this.views.set(this.era, {
+      placer,
+      judge: this.judge,
+      baseline: this.baseline,
+      nodePorts: this.nodePorts,
+    });
   }
 
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
@@ -220,6 +256,7 @@ class Replaying implements Replay, PartReplay {
       }
     else
       for (let row = from; row < to; row++) {
+        if (this.eras !== undefined) this.enterEraOf(this.eras, batch.timeUs[row]!);
         now.tick = clock.advance(batch.timeUs[row]!);
         now.setBack = clock.setBack;
         this.order = order + row;
@@ -278,6 +315,31 @@ class Replaying implements Replay, PartReplay {
     kernel.drainOriented(this.counters.oriented);
   }
 
+  /** From now on the cluster is as it was at a time; connections that are open keep their verdict and their group. */
+  private enterEraOf(eras: Eras, timeUs: number): void {
+    const { options, dictionary } = this;
+    if (timeUs < options.timeline!.fromUs[0]!) this.counters.early++;
+    if (!eras.holds(this.era, timeUs)) {
+      const era = (this.era = eras.at(timeUs));
+      const { program, baseline } = era;
+      let view = this.views.get(era);
+      if (view === undefined) {
+        const placer = createPlacer(program, dictionary);
+        view = {
+          placer,
+          judge: createJudge(program, dictionary, placer),
+          baseline: baseline && createJudge(baseline, dictionary, placer),
+          nodePorts: indexNodePorts(program.source.snapshot),
+        };
+        this.views.set(era, view);
+      }
+      ({ placer: this.placer, judge: this.judge, baseline: this.baseline, nodePorts: this.nodePorts } = view);
+      this.program = program;
+      this.parties.enter(program);
+    }
+    this.states.add(this.era.state);
+  }
+
   private addRow(batch: FlowBatch, row: number, account: Source): void {
     if (this.options.mode === 'stateless') this.addStateless(batch, row, account);
     else if (batch.kind[row] === RecordKind.Aggregate)
@@ -288,16 +350,15 @@ class Replaying implements Replay, PartReplay {
   }
 
   finish(accounts: readonly TraceAccount[]): ReplayResult {
-    const { options, groups, samples, contradictions, parties, placer, judge, baseline, tracker, counters } = this;
+    const { options, groups, samples, contradictions, parties, judges, states, tracker, counters } = this;
     return summarize({
       options,
       groups,
       samples,
       contradictions,
       parties,
-      placer,
-      judge,
-      baseline,
+      judgesOf: (state) => judges.get(state)!,
+      states,
       tracker,
       counters,
       accounts,
@@ -550,13 +611,11 @@ class Replaying implements Replay, PartReplay {
     }
     if (group < 0) group = this.pool(source, destination, target.party);
     if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
-    if (groups.count > before)
-      this.samples[group] = {
-        question,
-        order: this.order,
-        file: account.file,
-        line: batch.line[row]!,
-      };
+    if (groups.count > before) {
+      const { state } = this.era;
+      this.samples[group] = { question, order: this.order, file: account.file, line: batch.line[row]!, state };
+      if (!this.judges.has(state)) this.judges.set(state, { judge: this.judge, baseline: this.baseline });
+    }
     return group;
   }
 

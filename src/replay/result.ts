@@ -130,6 +130,18 @@ export interface TrackingReport {
   readonly peak?: number;
 }
 
+/** A cluster over time, as the records met it. */
+export interface TimelineReport {
+  /** States in which policies saw it differently, and those of them that records fell into. */
+  readonly states: number;
+  readonly met: number;
+  /** When the first state with a time began, and the last one; microseconds since 1970. */
+  readonly firstUs: number;
+  readonly lastUs: number;
+  /** Records older than the first state, which stands for the time before it. */
+  readonly early: number;
+}
+
 /** Pods of a workload that no record touched. */
 export interface UntouchedWorkload {
   readonly workload: Workload;
@@ -170,6 +182,8 @@ export interface ReplayResult {
   readonly ungrouped: VerdictTallies;
   /** Connections whose recorded pod is not the snapshot's holder of the address. */
   readonly disagreements: number;
+  /** How the cluster changed over time; present where snapshots or events of several times were given. */
+  readonly timeline?: TimelineReport;
   readonly tracking: TrackingReport;
   readonly untouched: readonly UntouchedWorkload[];
   /** Pods that policies can govern, and how many of them some connection touched. */

@@ -1,6 +1,6 @@
 /** The end of a replay: sums and keys to the plain result. Explanations are made when they are asked for, not before. */
 import type { Explanation } from '../model/explanation.ts';
-import { formatWorkload } from '../model/cluster.ts';
+import { formatWorkload, type Pod } from '../model/cluster.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import { decisionEgress, decisionIngress, decisionMissing, decisionVerdict, Verdict } from '../model/verdict.ts';
 import { isGoverned } from '../compile/unit.ts';
@@ -8,10 +8,9 @@ import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
 import { GroupKey, GroupSum, type GroupTable, gravePair, OVERFLOW_GROUPS } from './group.ts';
-import type { Judge, Question } from './judgement.ts';
+import type { Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
-import type { Placer } from './place.ts';
-import type { ReplayCounters, ReplayOptions } from './replay.ts';
+import type { Judges, ReplayCounters, ReplayOptions } from './replay.ts';
 import type {
   Comparison,
   FlowGroup,
@@ -32,6 +31,8 @@ export interface Sample {
   readonly order: number;
   readonly file: string;
   readonly line: number;
+  /** State of the cluster that the question was put in; 0 where there is one. */
+  readonly state: number;
 }
 
 /** A policy trace whose staged policies see a group otherwise than the forecast, and the row that showed it. */
@@ -49,9 +50,10 @@ export interface SummaryInput {
   /** By group, the first one. */
   readonly contradictions: ReadonlyMap<number, Contradiction>;
   readonly parties: PartyTable;
-  readonly placer: Placer;
-  readonly judge: Judge;
-  readonly baseline: Judge | undefined;
+  /** The judges of a state that a sample was taken in. */
+  readonly judgesOf: (state: number) => Judges;
+  /** States of the timeline that records fell into. */
+  readonly states: ReadonlySet<number>;
   readonly tracker: Pick<Tracker, 'peak' | 'refused' | 'evicted'>;
   readonly counters: ReplayCounters;
   readonly accounts: readonly TraceAccount[];
@@ -109,6 +111,7 @@ export function summarize(input: SummaryInput): ReplayResult {
     groups: listGroups(input),
     ungrouped: overflow.verdicts(),
     disagreements: counters.disagreements,
+    ...timelineOf(input),
     tracking: {
       refused: tracker.refused,
       evicted: tracker.evicted,
@@ -238,6 +241,7 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
   const port = keys[at + GroupKey.Port]!;
   const via = (keys[at + GroupKey.Flags]! >> 1) - 1;
   const sample = samples[group]!;
+  const judges = input.judgesOf(sample.state);
   const firewall = gravePair(groups, group, GroupSum.FirewallAllow);
   const baseline = keys[at + GroupKey.Baseline]!;
   return {
@@ -248,9 +252,9 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
     icmp: keys[at + GroupKey.Icmp]!,
     ...(via >= 0 && { via: nameParty(parties.get(via)) }),
     isPartial: isPartialGroup(groups, group),
-    decision: makeDecision(keys[at + GroupKey.Decision]!, () => input.judge.explain(sample.question)),
-    ...(input.baseline !== undefined && {
-      baseline: makeDecision(baseline, () => input.baseline!.explain(sample.question)),
+    decision: makeDecision(keys[at + GroupKey.Decision]!, () => judges.judge.explain(sample.question)),
+    ...(judges.baseline !== undefined && {
+      baseline: makeDecision(baseline, () => judges.baseline!.explain(sample.question)),
     }),
     tally: {
       connections: sums[from + GroupSum.Connections]!,
@@ -267,6 +271,15 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
     },
     ...pendingOf(input, group),
     sample: { file: sample.file, line: sample.line },
+  };
+}
+
+function timelineOf({ options: { timeline }, states, counters }: SummaryInput): Pick<ReplayResult, 'timeline'> {
+  if (timeline === undefined) return {};
+  const { fromUs } = timeline;
+  const firstUs = fromUs.find((time) => time > -Infinity) ?? NaN;
+  return {
+    timeline: { states: fromUs.length, met: states.size, firstUs, lastUs: fromUs.at(-1)!, early: counters.early },
   };
 }
 
@@ -291,27 +304,39 @@ function makeDecision(packed: number, explain: () => Explanation | undefined): G
   };
 }
 
-function countPods({ options, parties }: SummaryInput): { total: number; touched: number } {
+/** The pods that policies govern, in any state that records fell into, and whether some connection touched each. */
+function listPods({ options, parties, states }: SummaryInput): { readonly pod: Pod; readonly isTouched: boolean }[] {
+  const { timeline, program } = options;
+  if (timeline === undefined || states.size === 0)
+    return program.source.snapshot.pods
+      .map((pod, index) => ({ pod, isTouched: parties.touched[index] === 1 }))
+      .filter(({ pod }) => isGoverned(pod));
+  const pods = new Map<string, Pod>();
+  for (const state of states)
+    for (const pod of timeline.snapshotAt(state).pods)
+      if (isGoverned(pod)) pods.set(`${pod.isStandIn ? pod.workload.kind : ''}/${pod.namespace}/${pod.name}`, pod);
+  return [...pods.values()].map((pod) => ({ pod, isTouched: parties.hasTouched(pod) }));
+}
+
+function countPods(input: SummaryInput): { total: number; touched: number } {
   let total = 0;
   let touched = 0;
-  options.program.source.snapshot.pods.forEach((pod, index) => {
-    if (!isGoverned(pod)) return;
+  for (const { pod, isTouched } of listPods(input)) {
     total += pod.count;
-    if (parties.touched[index] === 1) touched += pod.count;
-  });
+    if (isTouched) touched += pod.count;
+  }
   return { total, touched };
 }
 
 /** Pods that no connection touched, by workload. */
-function listUntouched({ options, parties }: SummaryInput): UntouchedWorkload[] {
-  const { pods } = options.program.source.snapshot;
+function listUntouched(input: SummaryInput): UntouchedWorkload[] {
   const counts = new Map<string, { workload: UntouchedWorkload['workload']; pods: number }>();
-  pods.forEach((pod, index) => {
-    if (!isGoverned(pod) || parties.touched[index] === 1) return;
+  for (const { pod, isTouched } of listPods(input)) {
+    if (isTouched) continue;
     const key = formatWorkload(pod.workload);
     const entry = counts.get(key) ?? { workload: pod.workload, pods: 0 };
     counts.set(key, { ...entry, pods: entry.pods + pod.count });
-  });
+  }
   return [...counts].sort(([a], [b]) => compareText(a, b)).map(([, entry]) => entry);
 }
 

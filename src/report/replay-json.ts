@@ -46,6 +46,13 @@ function summaryJson(result: ReplayResult, names: Names): object {
     pending: result.pending,
     oriented: result.oriented,
     disagreements: result.disagreements,
+    timeline: result.timeline && {
+      states: result.timeline.states,
+      met: result.timeline.met,
+      first: formatTime(result.timeline.firstUs),
+      last: formatTime(result.timeline.lastUs),
+      early: result.timeline.early,
+    },
     tracking: result.tracking,
     pods: result.pods,
     untouched: result.untouched.map(({ workload, pods }) => ({ ...workloadJson(workload, names), pods })),

@@ -11,7 +11,15 @@ import { type Item, type Unit, changeOf, endpointsText, foldGroups, sumTallies, 
 import { PAGE_WIDTH, type Style, alignColumns, hang } from './layout.ts';
 import type { Names } from './name.ts';
 import { missingTexts, policyText, positionText, ruleText, serviceText, viaText, workloadText } from './phrase.ts';
-import { formatBytes, formatCount, formatCounted, formatDuration, formatPercent, formatSpan } from './quantity.ts';
+import {
+  formatBytes,
+  formatCount,
+  formatCounted,
+  formatDuration,
+  formatPercent,
+  formatSpan,
+  formatTime,
+} from './quantity.ts';
 
 /** What the text output may know beside the result. */
 export interface ReplayTextOptions {
@@ -315,8 +323,17 @@ function apartLines(page: Page): string[] {
   if (result.disagreements > 0)
     rows.push([
       'disagree',
-      `${formatCounted(result.disagreements, 'connection')} whose recorded pod is not the one that holds the address in the input: is the snapshot from the time of the trace?`,
+      `${formatCounted(result.disagreements, 'connection')} whose recorded pod is not the one that holds the address in the input: ${result.timeline === undefined ? 'is the snapshot from the time of the trace?' : 'the record goes before what the snapshots say of its time'}`,
     ]);
+  if (result.timeline !== undefined) {
+    const { states, met, firstUs, lastUs, early } = result.timeline;
+    const between = states > 1 ? `, ${formatTime(firstUs) ?? '?'} to ${formatTime(lastUs) ?? '?'}` : '';
+    const old = early > 0 ? `; ${formatCounted(early, 'record')} older than the first, which stands for its past` : '';
+    rows.push([
+      'cluster',
+      `${formatCounted(states, 'state')}${between}, of which records met ${formatCount(met)}${old}`,
+    ]);
+  }
   const { tracking } = result;
   if (tracking.limit !== undefined)
     rows.push([
