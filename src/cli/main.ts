@@ -102,6 +102,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--since <time>', 'records from a time on: RFC 3339, 15m before the last one, or start+15m')
     .option('--until <time>', 'records up to a time, as --since')
     .option('--fields <names>', 'fields of AWS VPC flow logs without a header, as in their format string')
+    .option('--align-clocks', 'correct the times of traces whose clocks differ, by connections that several recorded')
     .option(
       '--snapshots <path>',
       'the cluster at other times: snapshots with times in their names, watch events; repeatable',

@@ -13,6 +13,7 @@ export interface ReplayFlags extends ClusterOptions {
   readonly fields?: string;
   readonly since?: string;
   readonly until?: string;
+  readonly alignClocks?: true;
   readonly output: ReplayFormat;
   readonly top: number;
   readonly failOn?: readonly FailCondition[];
@@ -60,6 +61,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
       ...(mapping && { mapping }),
       ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
       ...windowOf(flags),
+      ...(flags.alignClocks && { clocks: 'align' as const }),
     },
     io,
     (batch, account, from, to) => replay.add(batch, account, from, to),

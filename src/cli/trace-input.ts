@@ -6,6 +6,7 @@ import { createDictionary, type Dictionary, type FlowBatch } from '../model/flow
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
+import type { ClockOffset } from '../trace/clock-offset.ts';
 import type { RandomAccess } from '../trace/format.ts';
 import type { CsvField, CsvMapping } from '../trace/mapping.ts';
 import type { Bound, TimeWindow } from '../trace/window.ts';
@@ -26,6 +27,8 @@ export interface TraceOptions {
   readonly order?: 'given';
   /** For a reading before the one that was asked for. */
   readonly progress?: 'none';
+  /** `align`: times of files whose clocks differ are corrected; traces are read once more for it. */
+  readonly clocks?: 'align';
 }
 
 /** The bounds out of a command's flags. */
@@ -65,17 +68,27 @@ export async function readTraces(
   take: TakeRows,
 ): Promise<TraceReading> {
   checkPaths(paths, io);
-  const [{ readTrace }, { createAccount }, { concatenate, mergeByTime }] = await Promise.all([
+  const [
+    { readTrace },
+    { createAccount },
+    { concatenate, mergeByTime },
+    { ClockOffsets, describeOffset },
+    { FileSightings },
+  ] = await Promise.all([
     import('../trace/read.ts'),
     import('../trace/account.ts'),
     import('../trace/merge.ts'),
+    import('../trace/clock-offset.ts'),
+    import('../trace/file-sighting.ts'),
   ]);
+  const offsets = options.clocks === 'align' ? await findOffsets(paths, dictionary, options, io) : [];
   const window = await readWindow(paths, options, io);
   const interrupt = new AbortController();
   const forget = io.onInterrupt(() => interrupt.abort());
   const progress = createProgress(io, options.progress);
   const refusals: string[] = [];
-  const inputs = paths.map((path) => {
+  const inputs = paths.map((path, file) => {
+    const offset = offsets.find((one) => one.file === file);
     const account = createAccount(path);
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
     const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
@@ -87,19 +100,26 @@ export async function readTraces(
       account,
       ...(access && { randomAccess: access }),
       ...(window && { window }),
+      ...(offset && { clockOffsetUs: offset.offsetUs }),
     };
-    return { key: { account, size }, batches: readTrace(source, reading) };
+    return { key: { account, size, file }, batches: readTrace(source, reading) };
   });
+  const areMerged = options.order !== 'given' && inputs.length > 1;
+  const clocks = areMerged ? new ClockOffsets() : undefined;
+  const sightings = areMerged ? new FileSightings() : undefined;
   try {
     const rows = options.order === 'given' ? concatenate(inputs) : mergeByTime(inputs);
     for await (const merged of rows) {
-      const { account, size } = merged.key;
+      const { account, size, file } = merged.key;
       if ('error' in merged) {
         if ((merged.error as NodeJS.ErrnoException).code === undefined) throw merged.error;
         refusals.push(`${account.file}: ${systemMessage(merged.error)}`);
         continue;
       }
-      await take(merged.batch, account, merged.from, merged.to);
+      const { batch, from } = merged;
+      clocks?.observe(batch, from, merged.to, file);
+      const to = sightings?.keepNew(batch, from, merged.to, file, account) ?? merged.to;
+      if (to > from) await take(batch, account, from, to);
       progress.show(account, size);
     }
   } finally {
@@ -107,6 +127,12 @@ export async function readTraces(
     progress.clear();
   }
   const accounts = inputs.map(({ key }) => key.account);
+  const corrected = new Set(offsets.map(({ file }) => file));
+  for (const offset of offsets)
+    accounts[offset.file]!.limits.push(describeOffset(offset, paths[offset.reference]!, 'corrected'));
+  for (const offset of clocks?.estimate() ?? [])
+    if (!corrected.has(offset.file))
+      accounts[offset.file]!.limits.push(describeOffset(offset, paths[offset.reference]!, 'as it is'));
   for (const { file, diagnostics } of accounts)
     for (const { severity, message, hint } of diagnostics)
       if (severity === 'error') refusals.push(`${file}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
@@ -158,6 +184,27 @@ export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
     else throw new Refusal(`--map: no field is called "${key}"; there are ${CSV_FIELDS.join(', ')}, timeUnit`);
   }
   return { columns, ...(timeUnit && { timeUnit }), ...(kind && { kind }) };
+}
+
+/** How far the clocks of traces are apart, by reading them. */
+async function findOffsets(
+  paths: readonly string[],
+  dictionary: Dictionary,
+  { clocks: _clocks, since: _since, until: _until, ...options }: TraceOptions,
+  io: Io,
+): Promise<ClockOffset[]> {
+  if (paths.includes('-')) throw new Refusal('stdin (-) can be read once: --align-clocks reads traces twice');
+  const { ClockOffsets } = await import('../trace/clock-offset.ts');
+  const clocks = new ClockOffsets();
+  const files = new Map(paths.map((path, file) => [path, file]));
+  await readTraces(
+    paths,
+    dictionary,
+    { ...options, order: 'given', progress: 'none' },
+    io,
+    (batch, { file }, from, to) => clocks.observe(batch, from, to, files.get(file)!),
+  );
+  return clocks.estimate();
 }
 
 /** The window of `--since` and `--until`; traces are read once more where a bound is counted from their own ends. */

@@ -63,9 +63,13 @@ export interface ReadOptions {
   readonly randomAccess?: RandomAccess;
   /** Records outside are skipped as `outside-window`. */
   readonly window?: TimeWindow;
+  /** How far the clock of the input is ahead, microseconds: taken off its times, before the window looks at them. */
+  readonly clockOffsetUs?: number;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
 }
+
+type Times = Pick<ReadOptions, 'window' | 'clockOffsetUs'>;
 
 /** Every format that is known by name, readers and others, in the order in which they are asked. */
 export const FORMATS: readonly TraceFormat[] = [
@@ -162,8 +166,7 @@ async function* readInput(
       isPlainFile && options.randomAccess !== undefined ? options.randomAccess : await collect(stream, account);
     if (file === undefined) return;
     const context = { batch, dictionary, account, head, mapping, fields: options.fields };
-    for await (const _ of format.openFile(context, file))
-      yield* handOut(batch, ALL_READY, account, 'all', options.window);
+    for await (const _ of format.openFile(context, file)) yield* handOut(batch, ALL_READY, account, 'all', options);
     if (isPlainFile) account.bytes = file.byteLength;
     return;
   }
@@ -177,7 +180,7 @@ async function* readInput(
   noteFormat(account, format, member);
   const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
   const decoder = format.open({ batch, dictionary, account, head, mapping, fields: options.fields });
-  yield* pump(stream.read(), decoder, batch, account, options.window);
+  yield* pump(stream.read(), decoder, batch, account, options);
 }
 
 /** For rows that nobody holds back. */
@@ -264,7 +267,7 @@ async function* pump(
   decoder: TraceDecoder,
   batch: FlowBatch,
   account: TraceAccount,
-  window: TimeWindow | undefined,
+  times: Times,
 ): AsyncGenerator<FlowBatch> {
   /** The record that is cut by a chunk's end: `tail[0, tailLength)`, in a buffer that grows by doubling. */
   let tail = new Uint8Array(1 << 16);
@@ -282,7 +285,7 @@ async function* pump(
         for (;;) {
           done = decoder.decode(tail, done, length);
           if (batch.count < batch.capacity || hasStopped(decoder)) break;
-          yield* handOut(batch, decoder, account, 'full', window);
+          yield* handOut(batch, decoder, account, 'full', times);
         }
         if (done >= tailLength) {
           at += done - tailLength;
@@ -296,7 +299,7 @@ async function* pump(
       while (at < chunk.length && !hasStopped(decoder)) {
         at = decoder.decode(chunk, at, chunk.length);
         if (batch.count < batch.capacity) break;
-        yield* handOut(batch, decoder, account, 'full', window);
+        yield* handOut(batch, decoder, account, 'full', times);
       }
       if (hasStopped(decoder)) break;
       if (at < chunk.length) {
@@ -306,13 +309,13 @@ async function* pump(
         tailLength = rest;
       }
       // What is learnt later may change rows that wait: handed out by chunks, the result would depend on their size.
-      if (decoder.willHandOut === undefined) yield* handOut(batch, decoder, account, 'ready', window);
+      if (decoder.willHandOut === undefined) yield* handOut(batch, decoder, account, 'ready', times);
     }
     if (!hasStopped(decoder)) {
-      if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full', window);
+      if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full', times);
       decoder.finish(tail, 0, tailLength);
     }
-    yield* handOut(batch, decoder, account, 'all', window);
+    yield* handOut(batch, decoder, account, 'all', times);
   } finally {
     // Only where the consumer stopped early.
     if (batch.count > 0) increment(account.skipped, 'not-delivered', batch.count);
@@ -330,7 +333,7 @@ function* handOut(
   decoder: TraceDecoder,
   account: TraceAccount,
   extent: 'ready' | 'full' | 'all',
-  window: TimeWindow | undefined,
+  { window, clockOffsetUs = 0 }: Times,
 ): Generator<FlowBatch> {
   const held = batch.count;
   let count = decoder.countReady?.() ?? held;
@@ -338,6 +341,7 @@ function* handOut(
   if (extent === 'all') count = held;
   if (count === 0) return;
   decoder.willHandOut?.(count);
+  if (clockOffsetUs !== 0) for (let row = 0; row < count; row++) batch.timeUs[row]! -= clockOffsetUs;
   const kept = window === undefined ? count : keepWindow(batch, count, window);
   if (kept < count) increment(account.skipped, 'outside-window', count - kept);
   batch.count = kept;
