@@ -37,7 +37,8 @@ export const enum GroupSum {
   /** What staged policies would have done, as the trace records it. */
   PendingAllow = 10,
   PendingDeny = 11,
-  Stride = 12,
+  /** Two cache lines, so that the sums of a record lie in one. */
+  Stride = 16,
 }
 
 /** What the tracker keeps for us with each connection: (group + 1) << 6 | what was recorded; 0 = not judged yet. */

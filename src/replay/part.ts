@@ -17,7 +17,7 @@ import { type Contradiction, type Sample, summarize } from './summary.ts';
 
 /** Plain data: it can be posted to another thread. */
 export interface Part {
-  /** [groups x 8], [groups x 12], see `GroupTable`. */
+  /** [groups x 8], [groups x 16], see `GroupTable`. */
   readonly keys: Int32Array;
   readonly sums: Float64Array;
   /** By group. */
