@@ -30,7 +30,11 @@ export async function runCheck(flags: CheckFlags, io: Io): Promise<ExitCode> {
       ...(flags.redact && { redact: createRedact(files.map(({ text }) => text)) }),
     }),
   );
-  if (!loaded.diagnostics.some(({ severity }) => severity === 'error')) return ExitCode.Fine;
+  if (!loaded.diagnostics.some(({ severity }) => severity === 'error')) {
+    if (loaded.objects.size > 0) return ExitCode.Fine;
+    await io.stderr.write('dropcast: no object in the manifests: an empty check proves nothing\n');
+    return ExitCode.Refused;
+  }
   await io.stderr.write(`dropcast: the manifests are refused: ${diagnosticCountsText(loaded.diagnostics)}\n`);
   return ExitCode.Refused;
 }

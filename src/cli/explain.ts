@@ -1,4 +1,5 @@
 /** `dropcast explain`: one connection, or every packet of a scenario file, step by step. */
+import type { Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
 import { formatEndpoint, parseEndpoint } from '../model/endpoint.ts';
 import { UnknownName } from '../model/evaluator.ts';
@@ -11,6 +12,7 @@ import { type ClusterOptions, printDiagnostics, readCluster, readDialect, refuse
 import { ExitCode, Refusal } from './exit.ts';
 import { readText } from './input.ts';
 import { createRedact } from './pseudonym.ts';
+import { unknownNameText } from './suggestion.ts';
 import { type Io, colorOf } from './terminal.ts';
 
 /** Flags as parsed; see `dropcast explain --help`. */
@@ -20,14 +22,9 @@ export interface ExplainFlags extends ClusterOptions {
 
 /** Runs the command; one argument is a scenario file, three are source, destination and service. */
 export async function runExplain(args: readonly string[], flags: ExplainFlags, io: Io): Promise<ExitCode> {
-  if (args.length === 1) {
-    if (flags.file.length > 0)
-      throw new Refusal(
-        'explain takes SRC DST PROTO/PORT with -f, or a scenario file alone, which has its own cluster',
-      );
-    return explainScenario(args[0]!, flags, io);
-  }
-  if (args.length !== 3) throw new Refusal('explain takes SRC DST PROTO/PORT, or one scenario file');
+  if (args.length === 1 && flags.file.length === 0) return explainScenario(args[0]!, flags, io);
+  if (args.length !== 3)
+    throw new Refusal('explain takes SRC DST PROTO/PORT with -f, or a scenario file alone, which has its own cluster');
   const flow = readFlow(args as readonly [string, string, string], flags.namespace);
   const { snapshot, policies, dialect, redact } = await readCluster(flags, io);
   const [{ compile }, { explain }, { formatExplanation }] = await Promise.all([
@@ -35,7 +32,10 @@ export async function runExplain(args: readonly string[], flags: ExplainFlags, i
     import('../decide/explain.ts'),
     import('../report/explanation.ts'),
   ]);
-  const explanation = refuseUnknown(() => explain(compile(snapshot, policies, dialect), flow));
+  const explanation = refuseUnknown(
+    () => explain(compile(snapshot, policies, dialect), flow),
+    redact ? undefined : snapshot,
+  );
   await io.stdout.write(formatExplanation(explanation, { ...reportOptions(flags, io), ...(redact && { redact }) }));
   return ExitCode.Fine;
 }
@@ -186,11 +186,12 @@ function overrides(settings: readonly string[]): Partial<Dialect> {
   return Object.fromEntries(keys.map((key) => [key, dialect[key as keyof Dialect]]));
 }
 
-function refuseUnknown<Value>(call: () => Value): Value {
+/** `known` has the names to suggest; none are where names are secret. */
+function refuseUnknown<Value>(call: () => Value, known?: Snapshot): Value {
   try {
     return call();
   } catch (error) {
-    if (error instanceof UnknownName) throw new Refusal(`${error.message} [unknown-name]`);
+    if (error instanceof UnknownName) throw new Refusal(`${unknownNameText(error, known)} [unknown-name]`);
     throw error;
   }
 }

@@ -26,13 +26,21 @@ export async function readManifests(
       files.push({ path: name, text, group, ...(options.take === undefined ? {} : { take: options.take }) });
     };
     if (path === '-') {
-      add('-', await readStdin(io));
+      const text = await readStdin(io);
+      // What a pipe was to bring did not come: without it, a gate would pass.
+      if (text.trim() === '') problems.push('-: stdin is empty: no manifests came');
+      else add('-', text);
       continue;
     }
     try {
       const found = listManifests(path, io.cwd, new Set());
       if (found.length === 0) problems.push(`${path}: the folder holds no ${MANIFEST_ENDINGS.join(', ')} files`);
-      for (const name of found) add(name, readFileSync(resolve(io.cwd, name), 'utf8'));
+      for (const name of found) {
+        const text = readFileSync(resolve(io.cwd, name), 'utf8');
+        if (isBinary(text))
+          problems.push(`${name}: is binary, not YAML or JSON; -f is for manifests, traces have no option`);
+        else add(name, text);
+      }
     } catch (error) {
       problems.push(`${path}: ${systemMessage(error)} [unreadable-file]`);
     }
@@ -44,11 +52,14 @@ export async function readManifests(
 /** One text file, named in the refusal where it cannot be read; `-` is stdin. */
 export async function readText(path: string, io: Io): Promise<string> {
   if (path === '-') return readStdin(io);
+  let text: string;
   try {
-    return readFileSync(resolve(io.cwd, path), 'utf8');
+    text = readFileSync(resolve(io.cwd, path), 'utf8');
   } catch (error) {
     throw new Refusal(`${path}: ${systemMessage(error)} [unreadable-file]`);
   }
+  if (isBinary(text)) throw new Refusal(`${path}: is binary, not text`);
+  return text;
 }
 
 /** A system error in words; others as they are. */
@@ -64,6 +75,11 @@ export function systemMessage(error: unknown): string {
     default:
       return message;
   }
+}
+
+/** As git tells it: a NUL near the beginning. */
+function isBinary(text: string): boolean {
+  return text.slice(0, 8000).includes('\0');
 }
 
 function listManifests(path: string, cwd: string, seen: Set<string>): string[] {

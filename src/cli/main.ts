@@ -147,7 +147,7 @@ function explainCommand(io: Io, end: (code: ExitCode) => void): Command {
     .summary('one connection, step by step')
     .description('Explain the verdict on one connection, both sides, or on every packet of a scenario file.')
     .usage('[options] -f PATH SRC DST PROTO/PORT\n       dropcast explain [options] SCENARIO-FILE')
-    .argument('<args...>', 'source, destination and service, or a scenario file');
+    .argument('[args...]', 'source, destination and service, or a scenario file');
   addClusterOptions(command);
   return command
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
@@ -189,12 +189,14 @@ function testCommand(io: Io, end: (code: ExitCode) => void): Command {
 function checkCommand(io: Io, end: (code: ExitCode) => void): Command {
   const command = new Command('check')
     .summary('validate manifests and print every diagnostic')
-    .description('Validate manifests as the API server does, and print everything that was found.');
+    .description('Validate manifests as the API server does, and print everything that was found.')
+    .argument('[none...]', 'nothing: manifests are named with -f');
   addClusterOptions(command);
   return command
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .addHelpText('after', examples(['dropcast check -f policies/', 'helm template chart | dropcast check -f -']))
-    .action(async (flags) => {
+    .action(async (none: string[], flags) => {
+      if (none.length > 0) command.error(`error: manifests are named with -f: dropcast check -f ${none[0]}`);
       const { runCheck } = await import('./check.ts');
       end(await runCheck({ ...NOTHING_NAMED, ...flags }, io));
     });

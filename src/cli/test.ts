@@ -5,6 +5,7 @@ import type { ExpectationResult } from '../report/expectation.ts';
 import { type ClusterOptions, printDiagnostics, readCluster } from './cluster.ts';
 import { ExitCode, Refusal } from './exit.ts';
 import { readText } from './input.ts';
+import { unknownNameText } from './suggestion.ts';
 import { type Io, colorOf } from './terminal.ts';
 
 /** Flags as parsed; see `dropcast test --help`. */
@@ -73,7 +74,8 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
         return { error: 'dropcast contradicts itself here (judge and explain differ): please report this row' };
       return { explanation };
     } catch (error) {
-      if (error instanceof UnknownName) return { error: `${error.message} [unknown-name]` };
+      if (error instanceof UnknownName)
+        return { error: `${unknownNameText(error, redact ? undefined : snapshot)} [unknown-name]` };
       throw error;
     }
   }

@@ -64,15 +64,17 @@ export function podsNamed(
   const members = owned.get(exact ?? key);
   if (members !== undefined) return members;
   const text = ref.kind === 'workload' ? `${ref.namespace}/${ref.workloadKind}/${ref.name}` : key;
-  throw new UnknownName(over.has(exact ?? key) ? `${text} has terminated` : `no pod or workload is called ${text}`);
+  if (over.has(exact ?? key)) throw new UnknownName(`${text} has terminated`);
+  throw new UnknownName(`no pod or workload is called ${text}`, ref);
 }
 
 /** A Service by name. Throws `UnknownName`. */
-export function serviceNamed(program: Program, ref: { readonly namespace: string; readonly name: string }): Service {
+export function serviceNamed(program: Program, ref: Extract<EndpointRef, { kind: 'service' }>): Service {
   const service = program.source.snapshot.services.find(
     ({ namespace, name }) => namespace === ref.namespace && name === ref.name,
   );
-  if (service === undefined) throw new UnknownName(`no Service is called ${ref.name} in namespace ${ref.namespace}`);
+  if (service === undefined)
+    throw new UnknownName(`no Service is called ${ref.name} in namespace ${ref.namespace}`, ref);
   return service;
 }
 

@@ -60,6 +60,10 @@ export function readExpectations(
     return { rows, diagnostics };
   }
   const names = header.fields.map((field) => field.trim().toLowerCase());
+  if (!COLUMNS.some((column) => names.includes(column))) {
+    refuse(header, `expected a header with the columns ${COLUMNS.join(', ')}, found none of them`);
+    return { rows, diagnostics };
+  }
   const indexes = {} as Record<Column, number>;
   for (const column of COLUMNS) {
     indexes[column] = names.indexOf(column);

@@ -1,7 +1,7 @@
 /** The contract of everything that answers "what happens to this flow": oracle, compiled engine, foreign programs. */
 import type { Snapshot } from './cluster.ts';
 import type { Dialect } from './dialect.ts';
-import type { Decision, Flow, Packet } from './flow.ts';
+import type { Decision, EndpointRef, Flow, Packet } from './flow.ts';
 import type { Policy } from './policy.ts';
 
 /** One world to judge flows in. */
@@ -28,4 +28,11 @@ export interface Evaluator {
 /** A flow names a pod, workload or Service that the snapshot does not hold. */
 export class UnknownName extends Error {
   override readonly name = 'UnknownName';
+  /** The end of the flow that is unknown, for who can suggest another; undefined where its form is wrong. */
+  readonly end: EndpointRef | undefined;
+
+  constructor(message: string, end?: EndpointRef) {
+    super(message);
+    this.end = end;
+  }
 }

@@ -75,8 +75,7 @@ export async function recogniseTrace(
       continue;
     }
     if (found === undefined) {
-      if (stream.head.length === 0 && maps.length === 0)
-        report('the input is empty', `dropcast reads ${readableNames(formats)}`);
+      if (stream.head.length === 0 && maps.length === 0) report('the input is empty', '');
       else if (stream.head.length > 0) report('no known trace format begins like this', describeUnknown(head, formats));
       // An empty answer of a log store is no error.
       else report(`there is no record in it (${account.containers.join(', ')})`, '', 'warning');
@@ -186,6 +185,8 @@ function voteByLine(head: Head, formats: readonly TraceFormat[]): Vote[] {
 function describeUnknown(head: Head, formats: readonly TraceFormat[]): string {
   const override = `dropcast reads ${readableNames(formats)}; --format NAME overrides recognition, --map names the columns of any table`;
   const { json, lines } = head;
+  const isManifest = json === undefined ? lines.some((line) => line.startsWith('apiVersion: ')) : hasKind(json);
+  if (isManifest) return 'it looks like a Kubernetes manifest, which -f reads';
   const near = json === undefined ? undefined : nearestByKeys(json.all);
   if (near !== undefined)
     return `nearest is ${near.format}: its JSON has ${near.has.slice(0, 6).join(', ')}, but not ${near.lacks.slice(0, 6).join(', ')}; ${override}`;
@@ -194,4 +195,8 @@ function describeUnknown(head: Head, formats: readonly TraceFormat[]): string {
   if (nearest === undefined || lines.length === 0) return override;
   const odd = lines.findIndex((line) => !knowsLine(nearest.format, line));
   return `nearest is ${nearest.format.name}: ${nearest.count} of the first ${lines.length} lines are such records, but line ${head.rawLines.indexOf(lines[odd]!) + 1} is not; ${override}`;
+}
+
+function hasKind({ top }: JsonKeys): boolean {
+  return top.has('apiVersion') && top.has('kind');
 }

@@ -24,6 +24,9 @@ export interface Result {
   readonly batches: number;
 }
 
+/** Rows of a batch where a test does not ask: the usual size is made for large files, and its columns cost more than small ones do. */
+const BATCH_CAPACITY = 256;
+
 /** Reads a whole input, pushed in chunks of `chunkSize`. */
 export async function readAll(
   bytes: Uint8Array,
@@ -34,7 +37,13 @@ export async function readAll(
   const rows: Row[] = [];
   let batches = 0;
   const source = chunksOf(bytes, options.chunkSize ?? 65_536);
-  for await (const batch of readTrace(source, { ...options, file: 'test', dictionary, account })) {
+  for await (const batch of readTrace(source, {
+    batchCapacity: BATCH_CAPACITY,
+    ...options,
+    file: 'test',
+    dictionary,
+    account,
+  })) {
     batches++;
     for (let row = 0; row < batch.count; row++) rows.push(toRow(batch, row, dictionary));
   }
