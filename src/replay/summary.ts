@@ -8,7 +8,7 @@ import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
 import { GroupKey, GroupSum, type GroupTable, gravePair, OVERFLOW_GROUPS } from './group.ts';
-import type { Question } from './judgement.ts';
+import type { Judge, Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
 import type { Judges, ReplayCounters, ReplayOptions } from './replay.ts';
 import type {
@@ -217,45 +217,60 @@ function addCompared(
 
 /** Most connections first within a verdict, denials before the rest; then by name, so that equal results print alike. */
 function listGroups(input: SummaryInput): FlowGroup[] {
-  const { groups } = input;
-  const { sums } = groups;
+  const { groups, parties } = input;
+  const { keys, sums } = groups;
+  const names: string[] = [];
+  const nameOf = (group: number, word: GroupKey): string => {
+    const party = keys[group * GroupKey.Stride + word]!;
+    return (names[party] ??= `${nameParty(parties.get(party))}>`);
+  };
+  const compareNames = (a: number, b: number, word: GroupKey): number =>
+    keys[a * GroupKey.Stride + word] === keys[b * GroupKey.Stride + word]
+      ? 0
+      : compareText(nameOf(a, word), nameOf(b, word));
   const order = Array.from({ length: groups.count - OVERFLOW_GROUPS }, (_, index) => index + OVERFLOW_GROUPS);
-  const sum = (group: number, field: GroupSum): number => sums[group * GroupSum.Stride + field]!;
-  const listed = order.map((group) => ({ group, value: makeGroup(input, group), name: '' }));
-  const nameOf = (item: { name: string; readonly value: FlowGroup }): string => (item.name ||= groupName(item.value));
-  listed.sort(
-    (a, b) =>
-      a.value.decision.verdict - b.value.decision.verdict ||
-      sum(b.group, GroupSum.Connections) - sum(a.group, GroupSum.Connections) ||
-      sum(b.group, GroupSum.Records) - sum(a.group, GroupSum.Records) ||
-      compareText(nameOf(a), nameOf(b)),
-  );
-  return listed.map(({ value }) => value);
+  order.sort((a, b) => {
+    const own = a * GroupSum.Stride;
+    const other = b * GroupSum.Stride;
+    return (
+      verdictAt(groups, a, GroupKey.Decision) - verdictAt(groups, b, GroupKey.Decision) ||
+      sums[other + GroupSum.Connections]! - sums[own + GroupSum.Connections]! ||
+      sums[other + GroupSum.Records]! - sums[own + GroupSum.Records]! ||
+      compareNames(a, b, GroupKey.Source) ||
+      compareNames(a, b, GroupKey.Destination) ||
+      compareText(portName(input, a), portName(input, b))
+    );
+  });
+  return order.map((group) => makeGroup(input, group));
 }
 
+/** What tells groups of the same ends apart, as text. */
+function portName(input: SummaryInput, group: number): string {
+  const { keys } = input.groups;
+  const at = group * GroupKey.Stride;
+  const { protocol, port } = portOf(keys[at + GroupKey.Port]!);
+  return `${protocol},${port},${keys[at + GroupKey.Icmp]!}>${viaOf(input, group) ?? ''}`;
+}
+
+/** Groups may be many: their objects are written out whole, as spreading into them costs ten times their memory. */
 function makeGroup(input: SummaryInput, group: number): FlowGroup {
   const { groups, parties, samples } = input;
   const { keys, sums } = groups;
   const at = group * GroupKey.Stride;
   const from = group * GroupSum.Stride;
-  const port = keys[at + GroupKey.Port]!;
-  const via = (keys[at + GroupKey.Flags]! >> 1) - 1;
-  const sample = samples[group]!;
-  const judges = input.judgesOf(sample.state);
+  const { protocol, port } = portOf(keys[at + GroupKey.Port]!);
+  const { question, file, line, state } = samples[group]!;
+  const judges = input.judgesOf(state);
+  const recorded = gravePair(groups, group, GroupSum.RecordedAllow);
   const firewall = gravePair(groups, group, GroupSum.FirewallAllow);
-  const baseline = keys[at + GroupKey.Baseline]!;
-  return {
+  const made: { -readonly [K in keyof FlowGroup]: FlowGroup[K] } = {
     source: parties.get(keys[at + GroupKey.Source]!),
     destination: parties.get(keys[at + GroupKey.Destination]!),
-    protocol: port >>> 17,
-    port: (port & 0x1ffff) - 1,
+    protocol,
+    port,
     icmp: keys[at + GroupKey.Icmp]!,
-    ...(via >= 0 && { via: nameParty(parties.get(via)) }),
     isPartial: isPartialGroup(groups, group),
-    decision: makeDecision(keys[at + GroupKey.Decision]!, () => judges.judge.explain(sample.question)),
-    ...(judges.baseline !== undefined && {
-      baseline: makeDecision(baseline, () => judges.baseline!.explain(sample.question)),
-    }),
+    decision: makeDecision(keys[at + GroupKey.Decision]!, judges.judge, question),
     tally: {
       connections: sums[from + GroupSum.Connections]!,
       records: sums[from + GroupSum.Records]!,
@@ -264,14 +279,21 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
     firstUs: sums[from + GroupSum.FirstUs]!,
     lastUs: sums[from + GroupSum.LastUs]!,
     recorded: {
-      ...gravePair(groups, group, GroupSum.RecordedAllow),
+      allow: recorded.allow,
+      deny: recorded.deny,
       other: sums[from + GroupSum.RecordedOther]!,
       firewallAllow: firewall.allow,
       firewallDeny: firewall.deny,
     },
-    ...pendingOf(input, group),
-    sample: { file: sample.file, line: sample.line },
+    sample: { file, line },
   };
+  const via = viaOf(input, group);
+  if (via !== undefined) made.via = via;
+  if (judges.baseline !== undefined)
+    made.baseline = makeDecision(keys[at + GroupKey.Baseline]!, judges.baseline, question);
+  const pending = pendingOf(input, group);
+  if (pending !== undefined) made.pending = pending;
+  return made;
 }
 
 function timelineOf({ options: { timeline }, states, counters }: SummaryInput): Pick<ReplayResult, 'timeline'> {
@@ -283,15 +305,26 @@ function timelineOf({ options: { timeline }, states, counters }: SummaryInput): 
   };
 }
 
-function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): Pick<FlowGroup, 'pending'> {
-  const { allow, deny } = gravePair(groups, group, GroupSum.PendingAllow);
-  if (allow + deny === 0) return {};
-  const found = contradictions.get(group);
-  const contradiction = found && options.dictionary.policyTraces[found.trace]!.pending;
-  return { pending: { allow, deny, ...(contradiction !== undefined && { contradiction }) } };
+/** A key's `GroupKey.Port`, taken apart. */
+function portOf(packed: number): { readonly protocol: number; readonly port: number } {
+  return { protocol: packed >>> 17, port: (packed & 0x1ffff) - 1 };
 }
 
-function makeDecision(packed: number, explain: () => Explanation | undefined): GroupDecision {
+/** Name of the Service that was asked for. */
+function viaOf({ groups, parties }: SummaryInput, group: number): string | undefined {
+  const via = (groups.keys[group * GroupKey.Stride + GroupKey.Flags]! >> 1) - 1;
+  return via < 0 ? undefined : nameParty(parties.get(via));
+}
+
+function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): FlowGroup['pending'] {
+  const { allow, deny } = gravePair(groups, group, GroupSum.PendingAllow);
+  if (allow + deny === 0) return undefined;
+  const found = contradictions.get(group);
+  const contradiction = found && options.dictionary.policyTraces[found.trace]!.pending;
+  return { allow, deny, ...(contradiction !== undefined && { contradiction }) };
+}
+
+function makeDecision(packed: number, judge: Judge, question: Question): GroupDecision {
   let known: { readonly value: Explanation | undefined } | undefined;
   return {
     verdict: decisionVerdict(packed),
@@ -299,7 +332,7 @@ function makeDecision(packed: number, explain: () => Explanation | undefined): G
     ingress: decisionIngress(packed),
     missing: decisionMissing(packed),
     get explanation() {
-      return (known ??= { value: explain() }).value;
+      return (known ??= { value: judge.explain(question) }).value;
     },
   };
 }
@@ -353,10 +386,6 @@ function nameParty(party: GroupEndpoint): string {
     default:
       return party.address ?? 'other outside addresses';
   }
-}
-
-function groupName(group: FlowGroup): string {
-  return `${nameParty(group.source)}>${nameParty(group.destination)}>${group.protocol},${group.port},${group.icmp}>${group.via ?? ''}`;
 }
 
 function isPartialGroup({ keys }: GroupTable, group: number): boolean {

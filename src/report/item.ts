@@ -45,16 +45,30 @@ export function changeOf(group: FlowGroup): Change | undefined {
   return after === Verdict.Deny ? 'newly-dropped' : 'newly-allowed';
 }
 
-/** Folds groups into items, the largest first. */
+/**
+ * Folds groups into items, the largest first. Groups are explained only where others agree with them in everything cheaper:
+ * an explanation costs more than a thousand look-ups.
+ */
 export function foldGroups(groups: readonly FlowGroup[], unit: Unit): Item[] {
-  const items = new Map<string, FlowGroup[]>();
+  const numberOf = createNumbering();
+  const alike = new Map<string, Bucket>();
   for (const [index, group] of groups.entries()) {
-    const key = foldKey(group, index < EXPLAINED_GROUPS ? 'explained' : 'plain');
-    const members = items.get(key);
-    if (members === undefined) items.set(key, [group]);
-    else members.push(group);
+    const key = foldKey(group, numberOf);
+    let bucket = alike.get(key);
+    if (bucket === undefined) alike.set(key, (bucket = { explained: [], plain: [] }));
+    bucket[index < EXPLAINED_GROUPS ? 'explained' : 'plain'].push(index);
   }
-  return [...items.values()].map(toItem).sort((a, b) => unit.count(b.tally) - unit.count(a.tally));
+  return [...alike.values()]
+    .flatMap(({ explained, plain }) => [...splitByCause(explained, groups), plain])
+    .filter((members) => members.length > 0)
+    .sort(([a], [b]) => a! - b!)
+    .map((members) =>
+      toItem(
+        members.map((index) => groups[index]!),
+        numberOf,
+      ),
+    )
+    .sort((a, b) => unit.count(b.tally) - unit.count(a.tally));
 }
 
 /** The sum of some tallies. */
@@ -83,59 +97,99 @@ export function endpointsText(endpoints: readonly GroupEndpoint[], names: Names)
   return `${count} ${kind} (${shown.filter((text) => text !== '').join(', ')}${rest})`;
 }
 
-function toItem(groups: FlowGroup[]): Item {
-  const times = groups.filter((group) => !Number.isNaN(group.firstUs));
-  return {
-    group: groups[0]!,
-    sources: uniqueEndpoints(groups.map((group) => group.source)),
-    destinations: uniqueEndpoints(groups.map((group) => group.destination)),
-    tally: sumTallies(groups.map((group) => group.tally)),
-    firstUs: times.reduce((least, group) => Math.min(least, group.firstUs), times.length > 0 ? Infinity : NaN),
-    lastUs: times.reduce((most, group) => Math.max(most, group.lastUs), times.length > 0 ? -Infinity : NaN),
-  };
+/** Indices of groups that agree in everything but an outside address and perhaps the rules behind their decisions. */
+interface Bucket {
+  readonly explained: number[];
+  /** Groups beyond those that are explained, which are folded by their reasons alone. */
+  readonly plain: number[];
 }
 
 /** Explaining costs more than grouping: groups beyond these, smallest last, are folded by their reasons alone. */
 const EXPLAINED_GROUPS = 2_000;
 
+/** The number of an endpoint, the same for equal ones. */
+type Numbering = (endpoint: GroupEndpoint) => number;
+
+/** Endpoints are mostly shared objects, so that few are looked into. */
+function createNumbering(): Numbering {
+  const known = new Map<GroupEndpoint, number>();
+  const byContent = new Map<string, number>();
+  return (endpoint) => {
+    let number = known.get(endpoint);
+    if (number === undefined) {
+      const content = JSON.stringify(endpoint);
+      number = byContent.get(content) ?? byContent.size;
+      byContent.set(content, number);
+      known.set(endpoint, number);
+    }
+    return number;
+  };
+}
+
 /** Either side may be folded, never both: what stays must still say where to look. */
-function foldKey(group: FlowGroup, depth: 'explained' | 'plain'): string {
-  const source = endpointKey(group.source);
-  const folded = isFoldable(group.source);
-  const sides = folded
-    ? [group.source.kind, endpointKey(group.destination)]
-    : [source, isFoldable(group.destination) ? group.destination.kind : endpointKey(group.destination)];
-  return JSON.stringify([
-    ...sides,
-    group.protocol,
-    group.port,
-    group.icmp,
-    group.via,
-    group.isPartial,
-    decisionKey(group.decision, depth),
-    group.baseline && decisionKey(group.baseline, depth),
-  ]);
+function foldKey(group: FlowGroup, numberOf: Numbering): string {
+  const { source, destination, protocol, port, icmp, via, isPartial, decision, baseline } = group;
+  const isSourceFolded = isFoldable(source);
+  const from = isSourceFolded ? source.kind : numberOf(source);
+  const to = !isSourceFolded && isFoldable(destination) ? destination.kind : numberOf(destination);
+  const before = baseline === undefined ? '' : decisionKey(baseline);
+  const asked = via === undefined ? '' : `>${via}`;
+  return `${from},${to},${protocol},${port},${icmp},${isPartial},${decisionKey(decision)},${before}${asked}`;
 }
 
 function isFoldable(endpoint: GroupEndpoint): boolean {
   return endpoint.kind === 'outside' || endpoint.kind === 'unknown-pod';
 }
 
-function endpointKey(endpoint: GroupEndpoint): string {
-  return JSON.stringify(endpoint);
+function decisionKey({ verdict, egress, ingress, missing }: GroupDecision): string {
+  return `${verdict}.${egress}.${ingress}.${missing}`;
 }
 
-function uniqueEndpoints(endpoints: readonly GroupEndpoint[]): GroupEndpoint[] {
-  return [...new Map(endpoints.map((endpoint) => [endpointKey(endpoint), endpoint])).values()];
-}
-
-function decisionKey(decision: GroupDecision, depth: 'explained' | 'plain'): string {
-  const parts: unknown[] = [decision.verdict, decision.egress, decision.ingress, decision.missing];
-  if (depth === 'plain') return JSON.stringify(parts);
-  for (const direction of ['egress', 'ingress'] as const) {
-    const side = decision.explanation?.[direction];
-    for (const reference of [side?.decidedBy, side?.nearest])
-      parts.push(reference?.policy.namespace, reference?.policy.name, reference?.rule.index);
+/** Apart what other rules decided, or came nearest. */
+function splitByCause(members: readonly number[], groups: readonly FlowGroup[]): readonly (readonly number[])[] {
+  if (members.length < 2) return [members];
+  const split = new Map<string, number[]>();
+  for (const index of members) {
+    const { decision, baseline } = groups[index]!;
+    const key = JSON.stringify([causeKey(decision), baseline && causeKey(baseline)]);
+    const same = split.get(key);
+    if (same === undefined) split.set(key, [index]);
+    else same.push(index);
   }
-  return JSON.stringify(parts);
+  return [...split.values()];
+}
+
+function causeKey({ explanation }: GroupDecision): unknown[] {
+  return [explanation?.egress, explanation?.ingress].flatMap((side) =>
+    [side?.decidedBy, side?.nearest].map(
+      (reference) => reference && [reference.policy.namespace, reference.policy.name, reference.rule.index],
+    ),
+  );
+}
+
+function toItem(groups: readonly FlowGroup[], numberOf: Numbering): Item {
+  const [group] = groups as readonly [FlowGroup];
+  if (groups.length === 1) {
+    const { source, destination, tally, firstUs, lastUs } = group;
+    return { group, sources: [source], destinations: [destination], tally, firstUs, lastUs };
+  }
+  const times = groups.filter(({ firstUs }) => !Number.isNaN(firstUs));
+  return {
+    group,
+    sources: uniqueEndpoints(
+      groups.map(({ source }) => source),
+      numberOf,
+    ),
+    destinations: uniqueEndpoints(
+      groups.map(({ destination }) => destination),
+      numberOf,
+    ),
+    tally: sumTallies(groups.map(({ tally }) => tally)),
+    firstUs: times.reduce((least, { firstUs }) => Math.min(least, firstUs), times.length > 0 ? Infinity : NaN),
+    lastUs: times.reduce((most, { lastUs }) => Math.max(most, lastUs), times.length > 0 ? -Infinity : NaN),
+  };
+}
+
+function uniqueEndpoints(endpoints: readonly GroupEndpoint[], numberOf: Numbering): readonly GroupEndpoint[] {
+  return [...new Map(endpoints.map((endpoint) => [numberOf(endpoint), endpoint])).values()];
 }
