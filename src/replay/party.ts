@@ -95,6 +95,34 @@ export function createParties(
     return (partyOfPod[pod] = intern(`w${formatWorkload(workload)}`, () => ({ kind: 'workload', workload })));
   };
 
+  /** Not the way of pods: closures are made here. */
+  const ofPlace = (kind: EndpointKind, object: number, family: number, word: number): number => {
+    const make = (): GroupEndpoint => {
+      const text = addressOf(family, word);
+      const place = text === undefined ? {} : { address: text };
+      if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', ...place };
+      if (kind === EndpointKind.Service) {
+        const { namespace, name } = snapshot.services[object]!;
+        return { kind: 'service', service: { namespace, name }, ...place };
+      }
+      if (text === undefined) return { kind: 'described', name: 'outside' };
+      return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', address: text };
+    };
+    if (family === 0) return intern(`a${kind},${object}`, make);
+    const byAddress = family === 4 ? byAddress4 : byAddress6;
+    if (touchedNames !== undefined && kind !== EndpointKind.Outside) {
+      const party = make();
+      return intern(addressKey(party, family, word), () => party);
+    }
+    let id = byAddress.get(word);
+    if (id === undefined) {
+      id = parties.push(make) - 1;
+      keys.push([family, word]);
+      byAddress.set(word, id);
+    }
+    return id;
+  };
+
   return {
     get touched() {
       return touched;
@@ -131,30 +159,7 @@ export function createParties(
       const kind = program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask;
       const object = program.endpoints[at + Endpoint.Object]!;
       if (kind === EndpointKind.Pod) return ofPod(object);
-      const make = (): GroupEndpoint => {
-        const text = addressOf(family, word);
-        const place = text === undefined ? {} : { address: text };
-        if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', ...place };
-        if (kind === EndpointKind.Service) {
-          const { namespace, name } = snapshot.services[object]!;
-          return { kind: 'service', service: { namespace, name }, ...place };
-        }
-        if (text === undefined) return { kind: 'described', name: 'outside' };
-        return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', address: text };
-      };
-      if (family === 0) return intern(`a${kind},${object}`, make);
-      const byAddress = family === 4 ? byAddress4 : byAddress6;
-      if (touchedNames !== undefined && kind !== EndpointKind.Outside) {
-        const party = make();
-        return intern(addressKey(party, family, word), () => party);
-      }
-      let id = byAddress.get(word);
-      if (id === undefined) {
-        id = parties.push(make) - 1;
-        keys.push([family, word]);
-        byAddress.set(word, id);
-      }
-      return id;
+      return ofPlace(kind, object, family, word);
     },
     ofPods: (pods) => pods.map(ofPod)[0]!,
     ofService(index, address) {

@@ -53,6 +53,8 @@ export function endpointOf(program: Program, dictionary: Dictionary, family: num
 export function createPlacer(program: Program, dictionary: Dictionary): Placer {
   const { snapshot } = program.source;
   const named = new Map<number, readonly number[] | undefined>();
+  /** [endpoint of the dictionary] the place that it had last. */
+  const places: { readonly family: number; readonly word: number; readonly place: Place }[] = [];
 
   return {
     isDisputed(place) {
@@ -69,16 +71,12 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
       const fact = dictionary.endpoints[endpoint];
       if (endpoint === 0 || fact === undefined)
         return family === 0 ? { kind: 'nobody' } : { kind: 'address', family, word };
-      if (family === 0) return placeByName(fact, endpoint);
-      if (fact.kind !== 'pod' || fact.namespace === undefined) return { kind: 'address', family, word };
-      const at = endpointOf(program, dictionary, family, word) * Endpoint.Stride;
-      if ((program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask) === EndpointKind.Pod) {
-        const pod = snapshot.pods[program.endpoints[at + Endpoint.Object]!]!;
-        if (pod.namespace === fact.namespace && (fact.name === undefined || fact.name === pod.name))
-          return { kind: 'address', family, word };
-      }
-      const pods = podsOf(fact, endpoint);
-      return pods === undefined ? { kind: 'described', fact, family, word } : { kind: 'pods', pods, family, word };
+      // A name mostly comes with one address, again and again.
+      const known = places[endpoint];
+      if (known !== undefined && known.family === family && known.word === word) return known.place;
+      const place = placeOfFact(fact, family, word, endpoint);
+      places[endpoint] = { family, word, place };
+      return place;
     },
     facts(inProgram, place) {
       switch (place.kind) {
@@ -113,6 +111,19 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
       }
     },
   };
+
+  function placeOfFact(fact: EndpointFact, family: number, word: number, endpoint: number): Place {
+    if (family === 0) return placeByName(fact, endpoint);
+    if (fact.kind !== 'pod' || fact.namespace === undefined) return { kind: 'address', family, word };
+    const at = endpointOf(program, dictionary, family, word) * Endpoint.Stride;
+    if ((program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask) === EndpointKind.Pod) {
+      const pod = snapshot.pods[program.endpoints[at + Endpoint.Object]!]!;
+      if (pod.namespace === fact.namespace && (fact.name === undefined || fact.name === pod.name))
+        return { kind: 'address', family, word };
+    }
+    const pods = podsOf(fact, endpoint);
+    return pods === undefined ? { kind: 'described', fact, family, word } : { kind: 'pods', pods, family, word };
+  }
 
   function placeByName(fact: EndpointFact, endpoint: number): Place {
     switch (fact.kind) {

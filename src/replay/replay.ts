@@ -29,7 +29,7 @@ import type { TraceAccount } from '../trace/account.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
 import { Clock, type TickSource } from '../track/clock.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../track/state.ts';
-import { TableTracker } from '../track/tracker.ts';
+import { type Orienter, TableTracker } from '../track/tracker.ts';
 import {
   Data,
   DEFAULT_GROUP_LIMIT,
@@ -182,6 +182,8 @@ class Replaying implements Replay, PartReplay {
   private readonly pendingVerdicts: RecordedVerdict[] = [];
   /** Group -> the first policy trace whose staged policies see it otherwise than the forecast. */
   private readonly contradictions = new Map<number, Contradiction>();
+  /** Asked for the first record of a connection alone: a guess costs more than all that a further one needs. */
+  private readonly orienter: Orienter = { orient: (batch, row) => this.orientRecord(batch, row).orientation };
   /** Number of the row in hand among all rows of the replay. */
   private order = 0;
   /** Connections without addresses: their ends and ports -> tracker data. */
@@ -409,16 +411,12 @@ class Replaying implements Replay, PartReplay {
   private addRecord(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     if (isUntracked(batch, row)) return this.addUntracked(batch, row, account);
-    const guess = this.orientRecord(batch, row);
-    if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0) return this.openAlone(batch, row, account, guess);
-    // The tracker is told the guess; the caller's batch stays as it was.
-    const stated = batch.orientation[row]!;
-    batch.orientation[row] = guess.orientation;
-    tracker.associate(batch, row);
-    batch.orientation[row] = stated;
+    if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0)
+      return this.openAlone(batch, row, account, this.orientRecord(batch, row));
+    tracker.associate(batch, row, this.orienter);
     if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
       return this.addTo(tracker.entry, batch, row);
-    this.open(batch, row, account, guess);
+    this.open(batch, row, account, this.orientRecord(batch, row));
   }
 
   /** A record that cannot be told from others of its ends: connections of its own. */
@@ -594,9 +592,10 @@ class Replaying implements Replay, PartReplay {
     const decision = forced ?? this.judge.judge(question);
     const baseline = this.baseline === undefined ? -1 : (forced ?? this.baseline.judge(question));
     const target = this.targetOf(question);
-    const via = target.via >= 0 ? target.via : this.viaOf(batch, row, orientation);
+    const party = target === undefined ? -1 : target.party;
+    const via = target === undefined ? this.viaOf(batch, row, orientation) : target.via;
     const { key } = groups;
-    key[GroupKey.Port] = (question.protocol << 17) | (target.port + 1);
+    key[GroupKey.Port] = (question.protocol << 17) | ((target ?? question).port + 1);
     key[GroupKey.Icmp] = question.icmp;
     key[GroupKey.Decision] = decision;
     key[GroupKey.Baseline] = baseline;
@@ -604,12 +603,12 @@ class Replaying implements Replay, PartReplay {
     const before = groups.count;
     let group = -1;
     // An outside address is named only where a group may be made for it: there may be more of them than memory.
-    if (!groups.isFull || (this.isKnown(source) && (target.party >= 0 || this.isKnown(destination)))) {
+    if (!groups.isFull || (this.isKnown(source) && (party >= 0 || this.isKnown(destination)))) {
       key[GroupKey.Source] = this.partyOf(source);
-      key[GroupKey.Destination] = target.party >= 0 ? target.party : this.partyOf(destination);
+      key[GroupKey.Destination] = party >= 0 ? party : this.partyOf(destination);
       group = groups.intern();
     }
-    if (group < 0) group = this.pool(source, destination, target.party);
+    if (group < 0) group = this.pool(source, destination, party);
     if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
     if (groups.count > before) {
       const { state } = this.era;
@@ -660,15 +659,18 @@ class Replaying implements Replay, PartReplay {
   }
 
   /** Where a translated connection arrives: the backends' workload and port where they share one, and the Service. */
-  private targetOf({ destination, protocol, port }: Question): { party: number; port: number; via: number } {
+  private targetOf({
+    destination,
+    protocol,
+    port,
+  }: Question): { party: number; port: number; via: number } | undefined {
     const { program, dictionary } = this;
-    const none = { party: -1, port, via: -1 };
-    if (destination.kind !== 'address') return none;
+    if (destination.kind !== 'address') return undefined;
     const endpoint = endpointOf(program, dictionary, destination.family, destination.word);
     if ((program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) < EndpointKind.Node)
-      return none;
+      return undefined;
     const slot = findService(program, endpoint, protocol, port);
-    if (slot < 0) return none;
+    if (slot < 0) return undefined;
     const { serviceSlots, backends } = program;
     const start = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.Start]! * 2;
     const count = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.CountPlusOne]! - 1;
@@ -682,7 +684,7 @@ class Replaying implements Replay, PartReplay {
       const backendPort = backends[start + index * 2 + 1]!;
       sharedPort = sharedPort === -2 || sharedPort === backendPort ? backendPort : -1;
     }
-    if (shared < 0 || sharedPort < 0) return none;
+    if (shared < 0 || sharedPort < 0) return undefined;
     return { party: shared, port: sharedPort, via };
   }
 

@@ -23,6 +23,11 @@ import { SctpState, isSctpBundle, isSctpClosing, stepSctp } from './sctp.ts';
 import { TCP_INDEX, isTcpClosing, openTcp, setLast, stepTcp } from './tcp.ts';
 import { TcpIndex, TcpState } from './tcp-state.ts';
 
+/** Says who opened a connection of which only records are seen. */
+export interface Orienter {
+  orient(batch: FlowBatch, row: number): Orientation;
+}
+
 /** Tracks one stream of records. The fields speak of the last call and are valid until the next. */
 export interface Tracker {
   /**
@@ -33,9 +38,9 @@ export interface Tracker {
   track(batch: FlowBatch, row: number): TrackState;
   /**
    * Finds the connection of a record that is no packet (OneWay, Connection, Decision), in either direction, or opens it
-   * with the row's orientation. Never Invalid.
+   * with the row's orientation, or with that which `orienter` gives it. Never Invalid.
    */
-  associate(batch: FlowBatch, row: number): TrackState;
+  associate(batch: FlowBatch, row: number, orienter?: Orienter): TrackState;
   /**
    * Takes over a connection that was open before the trace began, after `track` found the packet INVALID for want of
    * one. `direction` says which way this packet travels. Where the connection is known already, or the packet can
@@ -206,7 +211,7 @@ export class TableTracker implements Tracker {
     return this.trackSimple(protocol);
   }
 
-  associate(batch: FlowBatch, row: number): TrackState {
+  associate(batch: FlowBatch, row: number, orienter?: Orienter): TrackState {
     this.begin(batch.timeUs[row]!);
     if (batch.family[row] === 0) return TrackState.New; // CT-09
     const protocol = batch.protocol[row]!;
@@ -226,8 +231,8 @@ export class TableTracker implements Tracker {
     }
     let state: TrackState = TrackState.Established;
     if (at < 0) {
-      const stated =
-        batch.orientation[row] === Orientation.Reply ? ConnectionDirection.Reply : ConnectionDirection.Original;
+      const orientation = orienter === undefined ? batch.orientation[row] : orienter.orient(batch, row);
+      const stated = orientation === Orientation.Reply ? ConnectionDirection.Reply : ConnectionDirection.Original;
       at = this.insert(~at, this.travels(batch, row, stated));
       if (at < 0) return TrackState.New;
       state = TrackState.New;
