@@ -34,6 +34,7 @@ import type { Flow } from '../../../src/model/flow.ts';
 import { DEFAULT_DIALECT } from '../../../src/model/dialect.ts';
 import type { ReplayMode } from '../../../src/replay/result.ts';
 import { isBalanced } from '../../../src/trace/account.ts';
+import type { CsvMapping } from '../../../src/trace/mapping.ts';
 import { readMappingFile } from '../../../src/trace/mapping-file.ts';
 import * as build from '../../trace/build.ts';
 import { readScenarioFiles } from '../../semantics/scenario-file.ts';
@@ -243,14 +244,15 @@ fd00::1,db.default,UDP,53,undecidable,x
 // Traces.
 
 /** For the format that only a mapping explains. */
-const MAPPED = {
-  text: `${JSON.stringify({ at: 1_700_000_000, from: { ip: '10.0.0.1', pod: ['a', 'web-0'] }, to: ['10.0.0.2', '80'], l4: 'tcp' })}\n{"other":1}\n`,
+export const MAPPED: { readonly text: string; readonly mapping: CsvMapping } = {
+  text: `${JSON.stringify({ at: 1_700_000_000, from: { ip: '10.0.0.1', pod: ['a', 'a/web-0'] }, to: ['10.0.0.2', '80'], l4: 'tcp' })}\n{"other":1}\n`,
   mapping: {
     columns: { time: 'at', src: 'from.ip', srcPod: 'from.pod[1]', dst: 'to[0]', dstPort: 'to[1]', protocol: 'l4' },
   },
-} as const;
+};
 
-type TraceSeeds = ReadonlyMap<string, readonly Uint8Array[]>;
+/** Format -> seeds. */
+export type TraceSeeds = ReadonlyMap<string, readonly Uint8Array[]>;
 
 function traceReaders(seeds: TraceSeeds): ByteReader[] {
   const program = createProgram();
@@ -363,7 +365,8 @@ function createProgram(): Program {
 }
 
 /** Inputs by the format that takes them: what test/trace has as texts and files, and the samples beside the project where they are. */
-async function readTraceSeeds(): Promise<TraceSeeds> {
+/** Format -> inputs that it understands; samples from outside come on top. */
+export async function readTraceSeeds(): Promise<TraceSeeds> {
   const inputs: Uint8Array[] = [...captures()];
   const folder = `${ROOT}test/trace`;
   for (const name of readdirSync(folder)) {
