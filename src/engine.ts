@@ -110,6 +110,8 @@ export type {
   RecordedComparison,
   ReplayMode,
   ReplayResult,
+  RuleCount,
+  RuleUsage,
   Tally,
   TrackingReport,
   UntouchedWorkload,

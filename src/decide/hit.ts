@@ -6,7 +6,7 @@
 import { Endpoint, EndpointKind, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
-import type { SideExplanation } from '../model/explanation.ts';
+import type { Explanation, SideExplanation } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService } from './decide.ts';
@@ -17,6 +17,8 @@ import { type Facts, factsOfEndpoint } from './fact.ts';
 export interface RuleHit {
   /** Index into `program.source.policies`. */
   readonly policy: number;
+  /** Number among all rules of the Program, see `listRules`. */
+  readonly ordinal: number;
   readonly direction: Direction;
   /** Index into the policy's `ingress` or `egress`. */
   readonly rule: number;
@@ -48,6 +50,18 @@ export function rulesOf(
   return rulesOfSides(index, source, destination, { protocol, port, icmp }, decision);
 }
 
+/** Every rule of a Program by its ordinal: by policy in order of evaluation, the rules of egress before those of ingress. */
+export function listRules(program: Program): readonly RuleHit[] {
+  return indexOf(program).rules;
+}
+
+/** The rules that an explained flow was decided by, of every backend where there are some: `rulesOf` for flows with names. */
+export function rulesOfExplanation(program: Program, { egress, ingress, via }: Explanation): readonly RuleHit[] {
+  const index = indexOf(program);
+  const sides = via === undefined ? [egress, ingress] : via.backends.flatMap((own) => [own.egress, own.ingress]);
+  return [...new Set(sides.flatMap((side) => (isByRule(side.reason) ? decidersOf(index, side) : [])))];
+}
+
 /** The flow as explain takes it. */
 interface FlowPort {
   readonly protocol: number;
@@ -58,8 +72,12 @@ interface FlowPort {
 interface HitIndex {
   readonly program: Program;
   readonly ordinals: ReadonlyMap<Policy, number>;
-  /** By policy, direction and rule. */
-  readonly hits: Map<string, RuleHit>;
+  /** By ordinal. */
+  readonly rules: readonly RuleHit[];
+  /** [policies] ordinal of the first rule. */
+  readonly starts: readonly number[];
+  /** By source and slot of the service table. */
+  readonly services: Map<number, readonly RuleHit[]>;
   /** By direction, row, column and port class. */
   readonly sides: Map<string, readonly RuleHit[]>;
   readonly facts: Map<number, Facts>;
@@ -71,14 +89,49 @@ const indexes = new WeakMap<Program, HitIndex>();
 function indexOf(program: Program): HitIndex {
   let index = indexes.get(program);
   if (index === undefined) {
-    const ordinals = new Map(program.source.policies.map((policy, at) => [policy, at]));
-    index = { program, ordinals, hits: new Map(), sides: new Map(), facts: new Map(), addresses: undefined };
+    const { policies } = program.source;
+    index = {
+      program,
+      ordinals: new Map(policies.map((policy, at) => [policy, at])),
+      ...numberRules(policies),
+      services: new Map(),
+      sides: new Map(),
+      facts: new Map(),
+      addresses: undefined,
+    };
     indexes.set(program, index);
   }
   return index;
 }
 
+function numberRules(policies: readonly Policy[]): Pick<HitIndex, 'rules' | 'starts'> {
+  const rules: RuleHit[] = [];
+  const starts = policies.map((owner, policy) => {
+    const start = rules.length;
+    for (const direction of ['egress', 'ingress'] as const)
+      owner[direction].forEach(({ position }, rule) =>
+        rules.push({ policy, ordinal: rules.length, direction, rule, position }),
+      );
+    return start;
+  });
+  return { rules, starts };
+}
+
+/** Answers about Services that are kept before they are thrown away: as many as pairs of ends. */
+const SERVICE_LIMIT = 100_000;
+
 function rulesOfBackends(index: HitIndex, source: number, slot: number, protocol: number): readonly RuleHit[] {
+  const { services, program } = index;
+  const key = source * (program.serviceSlots.length / ServiceSlot.Stride) + slot;
+  let rules = services.get(key);
+  if (rules === undefined) {
+    if (services.size >= SERVICE_LIMIT) services.clear();
+    services.set(key, (rules = listBackendRules(index, source, slot, protocol)));
+  }
+  return rules;
+}
+
+function listBackendRules(index: HitIndex, source: number, slot: number, protocol: number): readonly RuleHit[] {
   const { serviceSlots, backends } = index.program;
   const at = slot * ServiceSlot.Stride;
   const start = serviceSlots[at + ServiceSlot.Start]! * 2;
@@ -151,11 +204,8 @@ function decidersOf(index: HitIndex, { direction, decidedBy, policies }: SideExp
 
 function hitOf(index: HitIndex, direction: Direction, owner: Policy, rule: Rule): RuleHit {
   const policy = index.ordinals.get(owner)!;
-  const at = owner[direction].indexOf(rule);
-  const key = `${policy},${direction},${at}`;
-  let hit = index.hits.get(key);
-  if (hit === undefined) index.hits.set(key, (hit = { policy, direction, rule: at, position: rule.position }));
-  return hit;
+  const start = index.starts[policy]! + (direction === 'egress' ? 0 : owner.egress.length);
+  return index.rules[start + owner[direction].indexOf(rule)]!;
 }
 
 function factsOf(index: HitIndex, endpoint: number): Facts {

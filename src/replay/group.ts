@@ -18,7 +18,10 @@ export const enum GroupKey {
   Baseline = 5,
   /** Party of the Service that was asked for + 1, << 1 | partial. */
   Flags = 6,
-  Stride = 8,
+  /** What the rules that decide follow from, see `RuleSets`: connections of one group are decided by the same rules. */
+  SourceClass = 7,
+  DestinationClass = 8,
+  Stride = 9,
 }
 
 /** Sums of a group. */
@@ -67,7 +70,7 @@ export function overflowGroup(partial: number, baseline: Verdict, candidate: Ver
 
 /** The arrays of a group table. */
 export interface GroupArrays {
-  /** [groups x 8], see `GroupKey`. */
+  /** [groups x 9], see `GroupKey`. */
   readonly keys: Int32Array;
   /** [groups x 8], see `GroupSum`. */
   readonly sums: Float64Array;
@@ -166,6 +169,19 @@ export class GroupTable {
       slots[slot] = group;
     }
   }
+}
+
+/** Adds the sums of one group to another's. */
+export function addSums(sums: Float64Array, target: number, more: Float64Array, group: number): void {
+  const to = target * GroupSum.Stride;
+  const from = group * GroupSum.Stride;
+  for (let sum = 0; sum < GroupSum.Stride; sum++)
+    if (sum !== GroupSum.FirstUs && sum !== GroupSum.LastUs) sums[to + sum]! += more[from + sum]!;
+  const first = more[from + GroupSum.FirstUs]!;
+  const last = more[from + GroupSum.LastUs]!;
+  // NaN compares false: what has no time changes nothing, and the first time is always taken.
+  if (first === first && !(sums[to + GroupSum.FirstUs]! <= first)) sums[to + GroupSum.FirstUs] = first;
+  if (last === last && !(sums[to + GroupSum.LastUs]! >= last)) sums[to + GroupSum.LastUs] = last;
 }
 
 /**

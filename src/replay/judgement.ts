@@ -5,6 +5,7 @@
 import type { Program } from '../compile/program.ts';
 import { agree, decide, undecidable } from '../decide/decide.ts';
 import { combineExplanations, explainFacts, explainService } from '../decide/explain.ts';
+import { type RuleHit, rulesOf, rulesOfExplanation } from '../decide/hit.ts';
 import { decideService } from '../decide/judge.ts';
 import { familyOf } from '../model/address.ts';
 import type { Explanation, SideExplanation } from '../model/explanation.ts';
@@ -26,7 +27,15 @@ export interface Question {
 export interface Judge {
   /** The packed decision. Both places must be somebody. */
   judge(question: Question): number;
+  /** The rules that decide, of every alternative where there are several. Quick for the question that was judged last. */
+  rulesOf(question: Question): readonly RuleHit[];
   explain(question: Question): Explanation | undefined;
+}
+
+/** A slow answer. */
+interface Judgement {
+  readonly decision: number;
+  readonly rules: readonly RuleHit[];
 }
 
 /** Slow answers kept before they are thrown away: names repeat, hostile ones need not. */
@@ -34,7 +43,22 @@ const MEMO_LIMIT = 100_000;
 
 /** A judge of one Program. */
 export function createJudge(program: Program, dictionary: Dictionary, placer: Placer): Judge {
-  const memo = new Map<string, number>();
+  const memo = new Map<string, Judgement>();
+  let last: { readonly question: Question; readonly judgement: Judgement } | undefined;
+
+  const judgeNamed = (question: Question): Judgement => {
+    if (last?.question === question) return last.judgement;
+    const { source, destination, protocol, port, icmp } = question;
+    const key = `${placeKey(source)}>${placeKey(destination)}>${protocol},${port},${icmp}`;
+    let judgement = memo.get(key);
+    if (judgement === undefined) {
+      judgement = judgeSlowly(question);
+      if (memo.size >= MEMO_LIMIT) memo.clear();
+      memo.set(key, judgement);
+    }
+    last = { question, judgement };
+    return judgement;
+  };
 
   return {
     judge(question) {
@@ -44,14 +68,14 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
         const to = endpointOf(program, dictionary, destination.family, destination.word);
         return decide(program, from, to, protocol, port, icmp);
       }
-      const key = `${placeKey(source)}>${placeKey(destination)}>${protocol},${port},${icmp}`;
-      let decision = memo.get(key);
-      if (decision === undefined) {
-        decision = judgeSlowly(question);
-        if (memo.size >= MEMO_LIMIT) memo.clear();
-        memo.set(key, decision);
-      }
-      return decision;
+      return judgeNamed(question).decision;
+    },
+    rulesOf(question) {
+      const { source, destination, protocol, port, icmp } = question;
+      if (source.kind !== 'address' || destination.kind !== 'address') return judgeNamed(question).rules;
+      const from = endpointOf(program, dictionary, source.family, source.word);
+      const to = endpointOf(program, dictionary, destination.family, destination.word);
+      return rulesOf(program, from, to, protocol, port, icmp);
     },
     explain(question) {
       const explanations = explainAll(question);
@@ -61,7 +85,15 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
     },
   };
 
-  function judgeSlowly(question: Question): number {
+  function judgeSlowly(question: Question): Judgement {
+    const explanations = explainAll(question).map((each) => soften(each, question));
+    return {
+      decision: decideSlowly(question, explanations),
+      rules: [...new Set(explanations.flatMap((each) => rulesOfExplanation(program, each)))],
+    };
+  }
+
+  function decideSlowly(question: Question, explanations: readonly Explanation[]): number {
     const { source, destination, protocol, port, icmp } = question;
     if (destination.kind === 'service' && source.kind === 'address') {
       const family = source.family as 4 | 6;
@@ -76,7 +108,7 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
         icmp,
       );
     }
-    const decisions = explainAll(question).map((each) => packExplanation(soften(each, question)));
+    const decisions = explanations.map(packExplanation);
     return decisions.length === 0
       ? undecidable(MissingFact.TranslatedAddress)
       : decisions.reduce((first, next) => agree(first, next, MissingFact.SomePods));

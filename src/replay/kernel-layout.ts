@@ -72,7 +72,9 @@ export const enum State {
   OrientedPtr = 48,
   /** [rows to take] their places in the columns. */
   RowPtr = 49,
-  Count = 50,
+  /** [endpoints] class, as keys of groups have it. */
+  ClassPtr = 50,
+  Count = 51,
 }
 
 /** A judged opening, in words: the next one of the same ends and port is of the same group. */

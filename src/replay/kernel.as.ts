@@ -189,8 +189,11 @@ function open(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protoc
   if (other != 0) baseline = decide(other, findEndpoint4(other, src), findEndpoint4(other, dst), portIndex);
   if (load<i32>(state, State.IsPacketMode * 4) != 0 && (decision & 3) == 0) return -1;
   const key = (protocol << MemoKey.PortShift) | (port + 1);
+  const classes = load<i32>(state, State.ClassPtr * 4);
+  const sourceClass = load<i32>(classes + source * 4);
+  const destinationClass = load<i32>(classes + destination * 4);
   if (from >= 0 && to >= 0) {
-    const group = findGroup(state, from, to, key, decision, baseline);
+    const group = findGroup(state, from, to, key, decision, baseline, sourceClass, destinationClass);
     if (group >= 0) return group;
   }
   if (load<i32>(state, State.IsFull * 4) == 0) return -1;
@@ -202,6 +205,8 @@ function open(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protoc
     key,
     decision,
     baseline,
+    sourceClass,
+    destinationClass,
   );
 }
 
@@ -271,7 +276,16 @@ function partyOf(state: i32, endpoint: i32, kind: i32, address: u32): i32 {
 }
 
 /** `GroupTable.intern` for a group that is there. */
-function findGroup(state: i32, from: i32, to: i32, port: i32, decision: i32, baseline: i32): i32 {
+function findGroup(
+  state: i32,
+  from: i32,
+  to: i32,
+  port: i32,
+  decision: i32,
+  baseline: i32,
+  sourceClass: i32,
+  destinationClass: i32,
+): i32 {
   let hash: i32 = 0x9e3779b9;
   hash = mix(hash, from);
   hash = mix(hash, to);
@@ -280,7 +294,8 @@ function findGroup(state: i32, from: i32, to: i32, port: i32, decision: i32, bas
   hash = mix(hash, decision);
   hash = mix(hash, baseline);
   hash = mix(hash, 0);
-  hash = mix(hash, 0);
+  hash = mix(hash, sourceClass);
+  hash = mix(hash, destinationClass);
   const mask = load<i32>(state, State.GroupSlotMask * 4);
   const slots = load<i32>(state, State.GroupSlotPtr * 4);
   const keys = load<i32>(state, State.GroupKeyPtr * 4);
@@ -296,7 +311,9 @@ function findGroup(state: i32, from: i32, to: i32, port: i32, decision: i32, bas
       load<i32>(at, GroupKey.Icmp * 4) == -1 &&
       load<i32>(at, GroupKey.Decision * 4) == decision &&
       load<i32>(at, GroupKey.Baseline * 4) == baseline &&
-      load<i32>(at, GroupKey.Flags * 4) == 0
+      load<i32>(at, GroupKey.Flags * 4) == 0 &&
+      load<i32>(at, GroupKey.SourceClass * 4) == sourceClass &&
+      load<i32>(at, GroupKey.DestinationClass * 4) == destinationClass
     )
       return group;
     slot = (slot + 1) & mask;

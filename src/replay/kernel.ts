@@ -14,6 +14,7 @@ import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import type { TableTracker } from '../track/tracker.ts';
 import { GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.ts';
 import { Heap } from './heap.ts';
+import { classesOf } from './hit.ts';
 import { KERNEL_CODE } from './kernel-code.ts';
 import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
 import type { ReplayMode } from './result.ts';
@@ -76,6 +77,7 @@ const enum Region {
   Candidate,
   Baseline,
   Parties,
+  Classes,
   Addresses,
   Listen,
   GroupKeys,
@@ -145,6 +147,7 @@ export class Kernel {
       [Region.Candidate]: program.buffer.byteLength,
       [Region.Baseline]: baseline?.buffer.byteLength ?? 0,
       [Region.Parties]: (program.endpoints.length / Endpoint.Stride) * 4,
+      [Region.Classes]: (program.endpoints.length / Endpoint.Stride) * 4,
       [Region.Addresses]: groups * 4 * 8,
       [Region.Listen]: listenSize * 8,
       [Region.GroupKeys]: groups * GroupKey.Stride * 4,
@@ -166,6 +169,8 @@ export class Kernel {
     placeProgram(heap, program, Region.Candidate, Region.CandidateTables);
     if (baseline !== undefined) placeProgram(heap, baseline, Region.Baseline, Region.BaselineTables);
     this.parties.fill(-1);
+    const classes = classesOf(program);
+    heap.words(Region.Classes, classes.length).set(classes);
     const slots = heap.words(Region.Listen, listenSize * 2);
     for (const [endpoint, port] of listeners) {
       let slot = (Math.imul(endpoint, 0x85ebca6b) ^ Math.imul(port, 0xc2b2ae35)) & this.listenMask;
@@ -332,6 +337,7 @@ export class Kernel {
       [State.GroupSumPtr, Region.GroupSums],
       [State.GroupSlotPtr, Region.GroupSlots],
       [State.PartyPtr, Region.Parties],
+      [State.ClassPtr, Region.Classes],
       [State.AddressPtr, Region.Addresses],
       [State.ListenPtr, Region.Listen],
       [State.CandidatePtr, Region.CandidateTables],

@@ -7,7 +7,8 @@
 import { Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import type { InvalidCause } from '../track/state.ts';
-import { DEFAULT_GROUP_LIMIT, GroupKey, GroupSum, GroupTable, overflowGroup, OVERFLOW_GROUPS } from './group.ts';
+import { addSums, DEFAULT_GROUP_LIMIT, GroupKey, GroupTable, overflowGroup, OVERFLOW_GROUPS } from './group.ts';
+import { RuleSets } from './hit.ts';
 import { createJudge } from './judgement.ts';
 import { createParties, type NamedParty, type PartyTable } from './party.ts';
 import { createPlacer } from './place.ts';
@@ -17,7 +18,7 @@ import { type Contradiction, type Sample, summarize } from './summary.ts';
 
 /** Plain data: it can be posted to another thread. */
 export interface Part {
-  /** [groups x 8], [groups x 16], see `GroupTable`. */
+  /** [groups x 9], [groups x 16], see `GroupTable`. */
   readonly keys: Int32Array;
   readonly sums: Float64Array;
   /** By group. */
@@ -25,6 +26,8 @@ export interface Part {
   readonly contradictions: ReadonlyMap<number, Contradiction>;
   /** By number, as in the keys. */
   readonly parties: readonly NamedParty[];
+  /** By number, as in the keys: ordinals of rules. */
+  readonly ruleSets: readonly (readonly number[])[];
   /** [pods] 1 where some connection touched the pod. */
   readonly touched: Uint8Array;
   readonly counters: ReplayCounters;
@@ -43,9 +46,10 @@ export function mergeParts(
   const groups = new GroupTable(options.groupLimit ?? DEFAULT_GROUP_LIMIT);
   const samples: Sample[] = [];
   const contradictions = new Map<number, Contradiction>();
+  const ruleSets = new RuleSets();
   for (const { part, group } of inOrder(parts)) {
     const before = groups.count;
-    const target = internGroup(groups, parties, part, group);
+    const target = internGroup(groups, parties, ruleSets, part, group);
     const sample = part.samples[group];
     if (groups.count > before && sample !== undefined) samples[target] = sample;
     addSums(groups.sums, target, part.sums, group);
@@ -64,6 +68,7 @@ export function mergeParts(
     samples,
     contradictions,
     parties,
+    ruleSets,
     judgesOf: () => judges,
     states: new Set(),
     tracker: { peak: 0, refused: 0, evicted: 0 },
@@ -86,7 +91,7 @@ function inOrder(parts: readonly Part[]): { readonly part: Part; readonly group:
 }
 
 /** The group of the result: as it is, pooled, or summed by verdict, by the rules of `Replaying.groupOf`. */
-function internGroup(groups: GroupTable, parties: PartyTable, part: Part, group: number): number {
+function internGroup(groups: GroupTable, parties: PartyTable, ruleSets: RuleSets, part: Part, group: number): number {
   if (group < OVERFLOW_GROUPS) return group;
   const { key } = groups;
   const at = group * GroupKey.Stride;
@@ -97,6 +102,8 @@ function internGroup(groups: GroupTable, parties: PartyTable, part: Part, group:
   if (via >= 0) key[GroupKey.Flags] = ((parties.ofNamed(part.parties[via]!) + 1) << 1) | (key[GroupKey.Flags]! & 1);
   key[GroupKey.Source] = parties.ofNamed(source);
   key[GroupKey.Destination] = parties.ofNamed(destination);
+  const set = ~key[GroupKey.SourceClass]!;
+  if (set >= 0) key[GroupKey.SourceClass] = ~ruleSets.intern(part.ruleSets[set]!);
   const apart = groups.intern();
   if (apart >= 0) return apart;
   if (isStranger(source)) key[GroupKey.Source] = parties.ofOthers();
@@ -113,18 +120,6 @@ function internGroup(groups: GroupTable, parties: PartyTable, part: Part, group:
 
 function isStranger({ party }: NamedParty): boolean {
   return party.kind === 'outside' && party.address !== undefined;
-}
-
-function addSums(sums: Float64Array, target: number, more: Float64Array, group: number): void {
-  const to = target * GroupSum.Stride;
-  const from = group * GroupSum.Stride;
-  for (let sum = 0; sum < GroupSum.Stride; sum++)
-    if (sum !== GroupSum.FirstUs && sum !== GroupSum.LastUs) sums[to + sum]! += more[from + sum]!;
-  const first = more[from + GroupSum.FirstUs]!;
-  const last = more[from + GroupSum.LastUs]!;
-  // NaN compares false: what has no time changes nothing, and the first time is always taken.
-  if (first === first && !(sums[to + GroupSum.FirstUs]! <= first)) sums[to + GroupSum.FirstUs] = first;
-  if (last === last && !(sums[to + GroupSum.LastUs]! >= last)) sums[to + GroupSum.LastUs] = last;
 }
 
 function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {

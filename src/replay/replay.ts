@@ -41,6 +41,7 @@ import {
   PART_GROUP_LIMIT,
 } from './group.ts';
 import { createEras, type Era, type Eras } from './era.ts';
+import { keyRules, RuleSets } from './hit.ts';
 import { createJudge, type Judge, type Question } from './judgement.ts';
 import { createKernel, type Kernel } from './kernel.ts';
 import { type Guess, listens, orientByPorts } from './orient.ts';
@@ -178,6 +179,7 @@ class Replaying implements Replay, PartReplay {
   private readonly states = new Set<number>();
   private readonly parties: PartyTable;
   private readonly samples: Sample[] = [];
+  private readonly ruleSets = new RuleSets();
   /** Verdict of the staged policies of a policy trace, by its id. */
   private readonly pendingVerdicts: RecordedVerdict[] = [];
   /** Group -> the first policy trace whose staged policies see it otherwise than the forecast. */
@@ -290,13 +292,14 @@ class Replaying implements Replay, PartReplay {
   }
 
   part(): Part {
-    const { groups, samples, contradictions, parties, counters, rowsByKernel } = this;
+    const { groups, samples, contradictions, parties, ruleSets, counters, rowsByKernel } = this;
     return {
       keys: groups.keys.slice(0, groups.count * GroupKey.Stride),
       sums: groups.sums.slice(0, groups.count * GroupSum.Stride),
       samples,
       contradictions,
       parties: parties.list(),
+      ruleSets: ruleSets.list,
       touched: parties.touched,
       counters,
       rowsByKernel,
@@ -352,13 +355,14 @@ class Replaying implements Replay, PartReplay {
   }
 
   finish(accounts: readonly TraceAccount[]): ReplayResult {
-    const { options, groups, samples, contradictions, parties, judges, states, tracker, counters } = this;
+    const { options, groups, samples, contradictions, parties, ruleSets, judges, states, tracker, counters } = this;
     return summarize({
       options,
       groups,
       samples,
       contradictions,
       parties,
+      ruleSets,
       judgesOf: (state) => judges.get(state)!,
       states,
       tracker,
@@ -600,6 +604,13 @@ class Replaying implements Replay, PartReplay {
     key[GroupKey.Decision] = decision;
     key[GroupKey.Baseline] = baseline;
     key[GroupKey.Flags] = ((via + 1) << 1) | partial;
+    if (forced === undefined) {
+      const ends = this.eras === undefined ? 'by-class' : 'by-rule';
+      keyRules(key, question, ends, this.program, this.dictionary, this.judge, this.ruleSets);
+    } else {
+      key[GroupKey.SourceClass] = ~RuleSets.None;
+      key[GroupKey.DestinationClass] = 0;
+    }
     const before = groups.count;
     let group = -1;
     // An outside address is named only where a group may be made for it: there may be more of them than memory.

@@ -2,6 +2,7 @@
 import type { AddressText } from '../model/address.ts';
 import type { Explanation } from '../model/explanation.ts';
 import type { Service, Workload } from '../model/cluster.ts';
+import type { Direction, Policy, Rule } from '../model/policy.ts';
 import type { PolicyHit } from '../model/recorded-policy.ts';
 import type { Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
@@ -148,6 +149,26 @@ export interface UntouchedWorkload {
   readonly pods: number;
 }
 
+/** How much of a replay one rule decided on its side of the connections. */
+export interface RuleCount {
+  readonly policy: Policy;
+  readonly direction: Direction;
+  readonly rule: Rule;
+  readonly tally: Tally;
+}
+
+/**
+ * Hits of the rules of the candidate set, partial connections among them. Every NetworkPolicy rule that certainly admits a
+ * connection counts it, as their order means nothing; of a tier the one rule that decided does. Where a connection may have
+ * gone to several backends or pods, it counts for the rules of each.
+ */
+export interface RuleUsage {
+  /** Every rule of every policy, in order of evaluation; of a policy the rules of egress first. */
+  readonly rules: readonly RuleCount[];
+  /** Connections beyond the group limit: their rules are not known, so a rule without hits may have been used by them. */
+  readonly uncounted: Tally;
+}
+
 /** The whole result. */
 export interface ReplayResult {
   readonly mode: ReplayMode;
@@ -186,6 +207,7 @@ export interface ReplayResult {
   readonly timeline?: TimelineReport;
   readonly tracking: TrackingReport;
   readonly untouched: readonly UntouchedWorkload[];
+  readonly ruleUsage: RuleUsage;
   /** Pods that policies can govern, and how many of them some connection touched. */
   readonly pods: { readonly total: number; readonly touched: number };
   /** False where a source lost records, or was malformed. */

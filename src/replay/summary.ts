@@ -8,6 +8,7 @@ import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
 import { GroupKey, GroupSum, type GroupTable, gravePair, OVERFLOW_GROUPS } from './group.ts';
+import { countRules, foldClasses, type RuleSets } from './hit.ts';
 import type { Judge, Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
 import type { Judges, ReplayCounters, ReplayOptions } from './replay.ts';
@@ -50,6 +51,7 @@ export interface SummaryInput {
   /** By group, the first one. */
   readonly contradictions: ReadonlyMap<number, Contradiction>;
   readonly parties: PartyTable;
+  readonly ruleSets: RuleSets;
   /** The judges of a state that a sample was taken in. */
   readonly judgesOf: (state: number) => Judges;
   /** States of the timeline that records fell into. */
@@ -60,7 +62,8 @@ export interface SummaryInput {
 }
 
 /** Makes the result. */
-export function summarize(input: SummaryInput): ReplayResult {
+export function summarize(split: SummaryInput): ReplayResult {
+  const input = { ...split, ...foldClasses(split) };
   const { options, groups, counters, accounts, tracker } = input;
   const isCompared = options.baseline !== undefined;
   const totals = new Sums();
@@ -118,6 +121,7 @@ export function summarize(input: SummaryInput): ReplayResult {
       ...(options.conntrackMax !== undefined && { limit: options.conntrackMax, peak: tracker.peak }),
     },
     untouched: listUntouched(input),
+    ruleUsage: countRules(split.groups, split.samples, options.program, split.judgesOf, split.ruleSets),
     pods: countPods(input),
     isComplete: accounts.every(
       (account) =>

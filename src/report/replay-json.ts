@@ -21,14 +21,16 @@ export const SCHEMA_VERSION = '1.0';
 /** The whole result as one indented document. */
 export function replayJson(result: ReplayResult, names: Names): string {
   const groups = result.groups.map((group) => groupJson(group, names));
-  return `${jsonText({ schemaVersion: SCHEMA_VERSION, type: 'replay', ...summaryJson(result, names), groups }, 'indented')}\n`;
+  const rules = rulesJson(result, names);
+  return `${jsonText({ schemaVersion: SCHEMA_VERSION, type: 'replay', ...summaryJson(result, names), rules, groups }, 'indented')}\n`;
 }
 
-/** A `replay` line with everything but the groups, then a `group` line for each. */
+/** A `replay` line with everything but groups and rules, then a `group` line for each, then a `rule` line for each. */
 export function replayNdjson(result: ReplayResult, names: Names): string {
   const groups = result.groups.map((group) => jsonText({ type: 'group', ...groupJson(group, names) }, 'line'));
   const summary = jsonText({ schemaVersion: SCHEMA_VERSION, type: 'replay', ...summaryJson(result, names) }, 'line');
-  return `${[summary, ...groups].join('\n')}\n`;
+  const rules = rulesJson(result, names).map((rule) => jsonText({ type: 'rule', ...rule }, 'line'));
+  return `${[summary, ...groups, ...rules].join('\n')}\n`;
 }
 
 function summaryJson(result: ReplayResult, names: Names): object {
@@ -57,6 +59,7 @@ function summaryJson(result: ReplayResult, names: Names): object {
     pods: result.pods,
     untouched: result.untouched.map(({ workload, pods }) => ({ ...workloadJson(workload, names), pods })),
     ungrouped: result.ungrouped,
+    rulesUncounted: result.ruleUsage.uncounted,
     accounting: { ...balance, addsUp: addsUp === 'yes' },
     accounts: result.accounts.map((account) => ({
       file: names.show('file', account.file),
@@ -78,6 +81,14 @@ function summaryJson(result: ReplayResult, names: Names): object {
       diagnostics: account.diagnostics.map((diagnostic) => diagnosticJson(diagnostic, names)),
     })),
   };
+}
+
+/** Every rule, whether some connection used it or none did. */
+function rulesJson({ ruleUsage }: ReplayResult, names: Names): object[] {
+  return ruleUsage.rules.map(({ policy, direction, rule, tally }) => ({
+    ...referenceJson(direction, { policy, rule }, names),
+    ...tally,
+  }));
 }
 
 function groupJson(group: FlowGroup, names: Names): object {

@@ -4,6 +4,7 @@ import { REASONS, VERDICT_NAMES, Verdict, missingFactNames } from '../model/verd
 import { balanceOf } from './account-text.ts';
 import { decidingSides, splitBackendsText } from './cause.ts';
 import { csvCell, markdownCell } from './escape.ts';
+import { markdownRules } from './hit-text.ts';
 import { type Item, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
 import { alignColumns } from './layout.ts';
 import { missesPods } from './replay-text.ts';
@@ -138,6 +139,7 @@ export function replayMarkdown(result: ReplayResult, names: Names, top: number):
       top,
     ),
   );
+  if (miss === undefined) lines.push(...markdownRules(result, names, top));
   const { read, malformed, lost } = balanceOf(result);
   lines.push(
     '',

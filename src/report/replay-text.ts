@@ -7,6 +7,7 @@ import type { PolicyHit } from '../model/recorded-policy.ts';
 import { REASONS, Verdict } from '../model/verdict.ts';
 import { accountLines, completenessLine } from './account-text.ts';
 import { type SideCause, decidingSides, splitBackendsText } from './cause.ts';
+import { ruleLines } from './hit-text.ts';
 import { type Item, type Unit, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
 import { PAGE_WIDTH, type Style, alignColumns, hang } from './layout.ts';
 import type { Names } from './name.ts';
@@ -51,6 +52,7 @@ export function replayTextLines(result: ReplayResult, options: ReplayTextOptions
     partialLines(page),
     recordedLines(page),
     pendingLines(page),
+    missesPods(result) === undefined ? ruleLines(result, options.names, options.style, options.top) : [],
     apartLines(page),
     blindLines(page),
     [...accountLines(result, options.names, options.style), '', completenessLine(result, options.style)],

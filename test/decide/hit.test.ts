@@ -87,6 +87,6 @@ function shownOnSide(program: Program, { direction, reason, policies, decidedBy 
   return list.map(formatHit);
 }
 
-function formatHit({ policy, direction, rule }: RuleHit): string {
+function formatHit({ policy, direction, rule }: Pick<RuleHit, 'policy' | 'direction' | 'rule'>): string {
   return `${direction} ${policy}[${rule}]`;
 }

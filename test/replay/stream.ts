@@ -1,6 +1,6 @@
 /** Random streams of records over random worlds, mean enough for a replay: few ends, many openings, everything a row may say. */
 import * as fc from 'fast-check';
-import { arbitraryWorld, edgeAddresses, edgePorts } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryWorld, edgeAddresses, edgePorts, type WorldOptions } from '../../src/fuzz/arbitrary.ts';
 import { type AddressText, parseAddress } from '../../src/model/address.ts';
 import {
   addQuote,
@@ -70,8 +70,8 @@ export interface Stream {
 }
 
 /** Streams of up to `length` records. */
-export function arbitraryStream(length: number): fc.Arbitrary<Stream> {
-  return arbitraryWorld({ tiers: 'networkpolicy', dialect: 'any' }).chain((world) =>
+export function arbitraryStream(length: number, tiers: WorldOptions['tiers'] = 'networkpolicy'): fc.Arbitrary<Stream> {
+  return arbitraryWorld({ tiers, dialect: 'any' }).chain((world) =>
     fc.array(arbitraryDraft, { minLength: 1, maxLength: length, size: 'max' }).map((drafts) => ({ world, drafts })),
   );
 }

@@ -16,6 +16,8 @@ export function summaryOf(result: ReplayResult): Record<string, unknown> {
     pods,
     invalid: [...invalid],
     oriented: Object.values(result.oriented),
+    rules: result.ruleUsage.rules.map(({ tally }) => tally),
+    uncounted: result.ruleUsage.uncounted,
     ungrouped: Object.values(result.ungrouped),
     groups: result.groups.map(({ decision, baseline, ...group }) => ({
       ...group,

@@ -93,6 +93,8 @@ const backend = pod('app1', 'backend', 'backend', '10.244.1.6');
 const backendRule = rule(0, 21, ['role', 'web'], 5678);
 const backendPolicy = policy('backend-policy', 12, 'backend', [backendRule]);
 
+const dbPolicy = policy('db-policy', 31, 'db', [rule(0, 40, ['role', 'backend'], 3306)]);
+
 const egressFree: SideExplanation = {
   direction: 'egress',
   subject: frontend,
@@ -278,6 +280,13 @@ export function result(change: Partial<ReplayResult> = {}): ReplayResult {
     disagreements: 2,
     tracking: { refused: 0, evicted: 0 },
     untouched: [{ workload: workload('ops', 'cron'), pods: 2 }],
+    ruleUsage: {
+      rules: [
+        { policy: backendPolicy, direction: 'ingress', rule: backendRule, tally: tally(0) },
+        { policy: dbPolicy, direction: 'ingress', rule: dbPolicy.ingress[0]!, tally: tally(150) },
+      ],
+      uncounted: tally(0),
+    },
     pods: { total: 9, touched: 7 },
     isComplete: false,
     ...change,

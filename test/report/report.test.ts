@@ -84,6 +84,44 @@ describe('report: replay in text', () => {
     assert.ok(text.includes('and 3 connections beyond the group limit'), text);
   });
 
+  it('ranks rules by use, lists those without any, and says what the counts leave out', () => {
+    const [first, second] = result().ruleUsage.rules;
+    const used = [3, 1, 2].map((hits, index) => ({
+      ...second!,
+      rule: { ...second!.rule, index, position: { ...second!.rule.position, line: 100 + index } },
+      tally: tally(hits),
+    }));
+    const many = result({ ruleUsage: { rules: [first!, first!, first!, ...used], uncounted: tally(4) } });
+    const lines = formatReplay(many, { ...TEXT, top: 2 }).split('\n');
+    const start = lines.indexOf('Of 6 rules 3 were never used');
+    assert.deepEqual(lines.slice(start + 1, lines.indexOf('', start)), [
+      '  connections  most used rules',
+      '            3  app1/db-policy ingress[0] (policies.yaml:100)',
+      '            2  app1/db-policy ingress[2] (policies.yaml:102)',
+      '    and 1 more rule',
+      '  never used',
+      '    app1/backend-policy ingress[0] (policies.yaml:21)',
+      '    app1/backend-policy ingress[0] (policies.yaml:21)',
+      '    and 1 more rule',
+      '  4 connections beyond the group limit are not counted: a rule without hits may have been used by',
+      '  them.',
+    ]);
+    const markdown = formatReplay(many, { ...TEXT, format: 'md', top: 2 });
+    assert.ok(markdown.includes('### Of 6 rules 3 were never used'));
+    assert.ok(markdown.includes('and 2 more rules.'));
+  });
+
+  it('keeps quiet about rules where there are none, and where the trace meets no pod', () => {
+    const none = result({ ruleUsage: { rules: [], uncounted: tally(0) } });
+    assert.doesNotMatch(formatReplay(none, TEXT), /never used|most used/);
+    const miss = result({
+      totals: { allow: tally(5), deny: tally(0), undecidable: tally(0) },
+      partial: { allow: tally(0), deny: tally(0), undecidable: tally(0) },
+      pods: { total: 9, touched: 0 },
+    });
+    assert.doesNotMatch(formatReplay(miss, TEXT), /never used|most used/);
+  });
+
   it('says that nothing would be dropped', () => {
     const none = { totals: { ...result().totals, deny: tally(0) }, groups: [] };
     assert.ok(formatReplay(result(none), TEXT).includes('Nothing would be dropped.'));

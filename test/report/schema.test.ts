@@ -58,7 +58,7 @@ describe('report: json follows docs/schema', () => {
         const lines = formatReplay(make(), { format: 'ndjson', color: 'never', ...options })
           .trimEnd()
           .split('\n');
-        assert.equal(lines.length, 1 + make().groups.length);
+        assert.equal(lines.length, 1 + make().groups.length + make().ruleUsage.rules.length);
         const validate = compileSchema('replay-line');
         for (const line of lines) check(validate, JSON.parse(line));
       }
@@ -70,6 +70,7 @@ describe('report: json follows docs/schema', () => {
       schemaVersion: string;
       totals: { deny: { connections: number } };
       groups: { connections: number; first: string }[];
+      rules: { policy: { name: string }; line: number; connections: number }[];
       accounting: { addsUp: boolean; rows: number };
     };
     assert.equal(document.schemaVersion, SCHEMA_VERSION);
@@ -77,6 +78,13 @@ describe('report: json follows docs/schema', () => {
     assert.deepEqual(
       document.groups.map(({ connections }) => connections),
       [48, 2, 1, 1, 1, 12, 150],
+    );
+    assert.deepEqual(
+      document.rules.map(({ policy, line, connections }) => [policy.name, line, connections]),
+      [
+        ['backend-policy', 21, 0],
+        ['db-policy', 40, 150],
+      ],
     );
     assert.equal(document.groups[0]!.first, '2026-08-01T10:00:03.000000Z');
     assert.deepEqual([document.accounting.addsUp, document.accounting.rows], [true, 3800]);

@@ -1,0 +1,198 @@
+/**
+ * Hits of rules over a whole replay. Groups are kept apart where the rules that decide may differ: their keys carry the
+ * classes of both ends, or the set of rules where a Service or a name stands between. So one connection of a group answers
+ * for all of it, rules are asked for once a group when the replay ends, and a record costs nothing. For the report, groups
+ * that differ in nothing else are put together again.
+ */
+import { Endpoint, EndpointKind } from '../compile/layout.ts';
+import type { Program } from '../compile/program.ts';
+import { findService } from '../decide/decide.ts';
+import { listRules, type RuleHit } from '../decide/hit.ts';
+import type { Dictionary } from '../model/flow.ts';
+import { addSums, GroupKey, GroupSum, GroupTable, OVERFLOW_GROUPS } from './group.ts';
+import type { Judge, Question } from './judgement.ts';
+import { endpointOf } from './place.ts';
+import type { RuleUsage } from './result.ts';
+import type { Contradiction, Sample } from './summary.ts';
+
+/** Sets of rules by number: what a key holds, as ~number, in place of the class of the source. */
+export class RuleSets {
+  /** The number of the empty set. */
+  static readonly None = 0;
+  /** [number] ordinals of rules. */
+  readonly list: (readonly number[])[] = [[]];
+  private readonly numbers = new Map<string, number>([['', RuleSets.None]]);
+  private readonly known = new WeakMap<readonly RuleHit[], number>();
+
+  /** The number of a set of rules that is asked for again and again as the same list. */
+  numberOf(hits: readonly RuleHit[]): number {
+    let number = this.known.get(hits);
+    if (number === undefined) this.known.set(hits, (number = this.intern(hits.map(({ ordinal }) => ordinal))));
+    return number;
+  }
+
+  intern(rules: readonly number[]): number {
+    const sorted = [...rules].sort((a, b) => a - b);
+    const key = sorted.join();
+    let number = this.numbers.get(key);
+    if (number === undefined) this.numbers.set(key, (number = this.list.push(sorted) - 1));
+    return number;
+  }
+}
+
+/**
+ * Writes the words of a group's key that tell connections of different rules apart. Over time the same endpoint may be another
+ * class: with a timeline the rules themselves are the key, whose ordinals are those of the policies in every state.
+ */
+export function keyRules(
+  key: Int32Array,
+  question: Question,
+  ends: 'by-class' | 'by-rule',
+  program: Program,
+  dictionary: Dictionary,
+  judge: Judge,
+  ruleSets: RuleSets,
+): void {
+  const { source, destination, protocol, port } = question;
+  if (ends === 'by-class' && source.kind === 'address' && destination.kind === 'address') {
+    const to = endpointOf(program, dictionary, destination.family, destination.word);
+    const kind = program.endpoints[to * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    if (kind < EndpointKind.Node || (kind === EndpointKind.Node && findService(program, to, protocol, port) < 0)) {
+      const classes = classesOf(program);
+      key[GroupKey.SourceClass] = classes[endpointOf(program, dictionary, source.family, source.word)]!;
+      key[GroupKey.DestinationClass] = classes[to]!;
+      return;
+    }
+  }
+  key[GroupKey.SourceClass] = ~ruleSets.numberOf(judge.rulesOf(question));
+  key[GroupKey.DestinationClass] = 0;
+}
+
+const classes = new WeakMap<Program, Int32Array>();
+
+/** [endpoints] a number that is equal where all rows and columns are: policies cannot tell such endpoints apart. */
+export function classesOf(program: Program): Int32Array {
+  let found = classes.get(program);
+  if (found === undefined) classes.set(program, (found = classify(program.endpoints)));
+  return found;
+}
+
+/** What the replay counts for each rule of the Program. */
+export function countRules(
+  groups: GroupTable,
+  samples: readonly Sample[],
+  program: Program,
+  judgesOf: (state: number) => { readonly judge: Judge },
+  ruleSets: RuleSets,
+): RuleUsage {
+  const rules = listRules(program);
+  const counts = new Float64Array(rules.length * 3);
+  const { sums, keys } = groups;
+  const add = (cells: Float64Array, ordinal: number, group: number): void => {
+    const from = group * GroupSum.Stride;
+    cells[ordinal * 3]! += sums[from + GroupSum.Connections]!;
+    cells[ordinal * 3 + 1]! += sums[from + GroupSum.Records]!;
+    cells[ordinal * 3 + 2]! += sums[from + GroupSum.Bytes]!;
+  };
+  const uncounted = new Float64Array(3);
+  for (let group = 0; group < OVERFLOW_GROUPS; group++) add(uncounted, 0, group);
+  for (let group = OVERFLOW_GROUPS; group < groups.count; group++) {
+    const set = ~keys[group * GroupKey.Stride + GroupKey.SourceClass]!;
+    if (set >= 0) for (const ordinal of ruleSets.list[set]!) add(counts, ordinal, group);
+    else {
+      const { question, state } = samples[group]!;
+      for (const { ordinal } of judgesOf(state).judge.rulesOf(question)) add(counts, ordinal, group);
+    }
+  }
+  const tallyAt = (cells: Float64Array, at: number): RuleUsage['uncounted'] => ({
+    connections: cells[at * 3]!,
+    records: cells[at * 3 + 1]!,
+    bytes: cells[at * 3 + 2]!,
+  });
+  const { policies } = program.source;
+  return {
+    rules: rules.map(({ policy, direction, rule, ordinal }) => ({
+      policy: policies[policy]!,
+      direction,
+      rule: policies[policy]![direction][rule]!,
+      tally: tallyAt(counts, ordinal),
+    })),
+    uncounted: tallyAt(uncounted, 0),
+  };
+}
+
+/** Groups as they are shown, with what belongs to them. */
+export interface ShownGroups {
+  readonly groups: GroupTable;
+  readonly samples: readonly Sample[];
+  readonly contradictions: ReadonlyMap<number, Contradiction>;
+}
+
+/** The groups without the words of their keys that only the rules tell apart; the first row of several stands for them. */
+export function foldClasses(split: ShownGroups): ShownGroups {
+  const groups = new GroupTable(split.groups.count);
+  const samples: Sample[] = [];
+  const contradictions = new Map<number, Contradiction>();
+  const { keys, sums, count } = split.groups;
+  for (let group = 0; group < count; group++) {
+    let target = group;
+    if (group >= OVERFLOW_GROUPS) {
+      const { key } = groups;
+      for (let word = 0; word < GroupKey.SourceClass; word++) key[word] = keys[group * GroupKey.Stride + word]!;
+      const before = groups.count;
+      target = groups.intern();
+      if (groups.count > before) samples[target] = split.samples[group]!;
+    }
+    addSums(groups.sums, target, sums, group);
+    const found = split.contradictions.get(group);
+    const known = contradictions.get(target);
+    if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);
+  }
+  return { groups, samples, contradictions };
+}
+
+function classify(endpoints: Int32Array): Int32Array {
+  const count = endpoints.length / Endpoint.Stride;
+  const found = new Int32Array(count);
+  let size = 1024;
+  while (size < count * 2) size *= 2;
+  const mask = size - 1;
+  /** Open addressing: the first endpoint of a class, -1 = free. */
+  const firsts = new Int32Array(size).fill(-1);
+  let next = 0;
+  for (let endpoint = 0; endpoint < count; endpoint++) {
+    const at = endpoint * Endpoint.Stride;
+    let hash = 0x9e3779b9;
+    for (let field = 0; field < 4; field++) {
+      hash = Math.imul(hash ^ endpoints[at + fieldAt(field)]!, 0x85ebca6b);
+      hash ^= hash >>> 15;
+    }
+    let slot = hash & mask;
+    while (firsts[slot]! >= 0 && !agrees(endpoints, firsts[slot]! * Endpoint.Stride, at)) slot = (slot + 1) & mask;
+    if (firsts[slot]! >= 0) found[endpoint] = found[firsts[slot]!]!;
+    else {
+      firsts[slot] = endpoint;
+      found[endpoint] = next++;
+    }
+  }
+  return found;
+}
+
+function agrees(endpoints: Int32Array, first: number, second: number): boolean {
+  for (let field = 0; field < 4; field++)
+    if (endpoints[first + fieldAt(field)] !== endpoints[second + fieldAt(field)]) return false;
+  return true;
+}
+
+function fieldAt(field: number): Endpoint {
+  switch (field) {
+    case 0:
+      return Endpoint.EgressRow;
+    case 1:
+      return Endpoint.EgressColumn;
+    case 2:
+      return Endpoint.IngressRow;
+    default:
+      return Endpoint.IngressColumn;
+  }
+}
