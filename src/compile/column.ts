@@ -7,9 +7,10 @@ import type { Peer, Policy, Rule } from '../model/policy.ts';
 import { MissingFact } from '../model/verdict.ts';
 import { type Block, type BlockClasses, classifyBlocks } from './block.ts';
 import { Layout } from './layout.ts';
+import { ColumnSets } from './column-set.ts';
 import { append } from './multimap.ts';
 import { createPartition, type Partition } from './partition.ts';
-import { matchesSelector, type NamedPorts, podSetKey, selectorKey, type UnitIndex } from './unit.ts';
+import { matchesSelector, type NamedPorts, type UnitIndex } from './unit.ts';
 import type { Node } from '../model/cluster.ts';
 
 /** Who a selector is asked about: a unit, or one of the elements that no unit stands for. */
@@ -25,17 +26,14 @@ export interface Elements {
   readonly count: number;
 }
 
-/** A set of columns: triples of page, bits of its first 32 columns, bits of its last 32; pages ascend, no triple is empty. */
-export type PageBits = Int32Array;
-
 /**
  * Columns that a rule's peers match: the union of `yes` for certain, those of `maybe` for want of facts perhaps, unless they are
- * in `yes` too. The parts are shared between rules, so that a block that every other policy names is kept once.
+ * in `yes` too. Sets are shared between rules, by their numbers in `FinishedColumns.sets`.
  */
 export interface PeerColumns {
   /** Undefined: every column. */
-  readonly yes: readonly PageBits[] | undefined;
-  readonly maybe: readonly { readonly missing: MissingFact; readonly pages: PageBits }[];
+  readonly yes: readonly number[] | undefined;
+  readonly maybe: readonly { readonly missing: MissingFact; readonly set: number }[];
 }
 
 /** The columns of one direction. */
@@ -58,8 +56,9 @@ export interface FinishedColumns {
   readonly count: number;
   /** [numbers that `column` gave] final number. */
   readonly finalOf: Int32Array;
-  /** Every column. */
-  readonly all: PageBits;
+  readonly sets: ColumnSets;
+  /** The set of every column. */
+  readonly all: number;
   /** The columns that a rule's peers match. */
   match(rule: Rule): PeerColumns;
   /** Columns by the named ports of their pods; `ports` undefined: unknown pods. Together they are every column in use. */
@@ -77,55 +76,6 @@ export function numberElements(unitCount: number, nodeCount: number): Elements {
     namelessNode: unitCount + 3 + nodeCount,
     count: unitCount + 4 + nodeCount,
   };
-}
-
-/** The columns of `pages` that are also in `bits`, two words a page. */
-export function intersectPages(pages: PageBits, bits: Uint32Array): PageBits {
-  const kept = new Int32Array(pages.length);
-  let used = 0;
-  for (let at = 0; at < pages.length; at += 3) {
-    const low = pages[at + 1]! & bits[pages[at]! * 2]!;
-    const high = pages[at + 2]! & bits[pages[at]! * 2 + 1]!;
-    if ((low | high) === 0) continue;
-    kept[used++] = pages[at]!;
-    kept[used++] = low;
-    kept[used++] = high;
-  }
-  return kept.slice(0, used);
-}
-
-/** The columns of `pages` that are not in `others`; `pages` itself where they share none. */
-function subtractPages(pages: PageBits, others: PageBits): PageBits {
-  let left: PageBits | undefined;
-  let other = 0;
-  for (let at = 0; at < pages.length; at += 3) {
-    while (other < others.length && others[other]! < pages[at]!) other += 3;
-    if (other === others.length) break;
-    if (others[other] !== pages[at]) continue;
-    if (((pages[at + 1]! & others[other + 1]!) | (pages[at + 2]! & others[other + 2]!)) === 0) continue;
-    left ??= Int32Array.from(pages);
-    left[at + 1]! &= ~others[other + 1]!;
-    left[at + 2]! &= ~others[other + 2]!;
-  }
-  return left === undefined ? pages : dropEmpty(left);
-}
-
-function dropEmpty(pages: PageBits): PageBits {
-  let used = 0;
-  for (let at = 0; at < pages.length; at += 3) {
-    if ((pages[at + 1]! | pages[at + 2]!) === 0) continue;
-    pages.copyWithin(used, at, at + 3);
-    used += 3;
-  }
-  return pages.slice(0, used);
-}
-
-/** The pages of a bitset of two words a page. */
-function pagesOfBits(bits: Uint32Array): PageBits {
-  const pages: number[] = [];
-  for (let page = 0; page * 2 < bits.length; page++)
-    if ((bits[page * 2]! | bits[page * 2 + 1]!) !== 0) pages.push(page, bits[page * 2]!, bits[page * 2 + 1]!);
-  return Int32Array.from(pages);
 }
 
 /** What one rule asks of its peers: numbers of selections, and of one set of blocks. */
@@ -146,7 +96,7 @@ export function buildColumns(
   const elements = numberElements(index.units.length, nodes.length);
   const partition = createPartition(initialClasses(elements, nodes.length));
   const selections: { readonly kind: 'pods' | 'nodes'; readonly members: Int32Array }[] = [];
-  const selectionIds = new Map<string, number>();
+  const selectionIds = new Map<number, number>();
   const sets: (readonly Block[])[] = [];
   const setIds = new Map<string, number>();
   const questionOf = new WeakMap<Rule, Question>();
@@ -234,7 +184,12 @@ export function buildColumns(
     return id;
   }
 
-  function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>, key: string): Int32Array {
+  /** The identity of what a peer selects: pod sets from 0 up, nodes below. */
+  function selectionKey(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): number {
+    return peer.kind === 'pods' ? index.setNumber(peer) : -1 - index.selectorNumber(peer.selector);
+  }
+
+  function elementsOf(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>, key: number): Int32Array {
     if (peer.kind === 'pods') return index.select(peer, key); // NP-11, NP-12, NP-13
     // TI-06
     return Int32Array.from(
@@ -270,18 +225,19 @@ export function buildColumns(
     const words = Math.ceil(count / Layout.PageSize) * 2;
     const scratch = new Uint32Array(words);
     const stamps = new Int32Array(partition.count).fill(-1);
-    const ofSelection: (PageBits | undefined)[] = [];
-    const ofSet: (PageBits | undefined)[] = [];
+    const sets = new ColumnSets();
+    const ofSelection: (number | undefined)[] = [];
+    const ofBlocks: (number | undefined)[] = [];
     const every: PeerColumns = { yes: undefined, maybe: [] };
-    const ofClass = (lists: readonly number[][], id: number): PageBits => pagesOf((bits) => addBits(bits, lists[id]));
+    const ofClass = (lists: readonly number[][], id: number): number => setOf((bits) => addBits(bits, lists[id]));
     const unknownPods = ofClass(bySelectorClass, partition.classOf[elements.unknownPod]!);
     const namelessNodes = ofClass(bySelectorClass, partition.classOf[elements.namelessNode]!);
     const withoutAddress = ofClass(byAddressClass, noAddress);
-    const all = pagesOf((bits) => {
+    const all = setOf((bits) => {
       for (let column = 0; column < count; column++) bits[column >>> 5]! |= 1 << (column & 31);
     });
 
-    return { count, finalOf, all, match, portGroups: groupByPorts() };
+    return { count, finalOf, sets, all, match, portGroups: groupByPorts() };
 
     function match(rule: Rule): PeerColumns {
       if (rule.peers === undefined) return every; // NP-08
@@ -290,33 +246,36 @@ export function buildColumns(
 
     /** NP-10, KL-02: one peer that matches is enough; one that cannot be asked for want of a fact is a possible match, with it. */
     function answer({ selections: chosen, addresses, hasDomains }: Question): PeerColumns {
-      const yes = chosen.map((id) => (ofSelection[id] ??= pagesOfSelection(id)));
-      const maybe: { missing: MissingFact; pages: PageBits }[] = [];
+      const yes = chosen.map((id) => (ofSelection[id] ??= setOfSelection(id)));
+      const maybe: { missing: MissingFact; set: number }[] = [];
       if (chosen.some((id) => selections[id]!.kind === 'pods'))
-        maybe.push({ missing: MissingFact.UnknownPod, pages: unknownPods }); // EP-07
+        maybe.push({ missing: MissingFact.UnknownPod, set: unknownPods }); // EP-07
       if (chosen.some((id) => selections[id]!.kind === 'nodes'))
-        maybe.push({ missing: MissingFact.NoAddress, pages: namelessNodes });
+        maybe.push({ missing: MissingFact.NoAddress, set: namelessNodes });
       if (addresses >= 0) {
         // NP-20, NP-21: a class lies in these blocks or not, whatever other blocks except.
         yes.push(
-          (ofSet[addresses] ??= pagesOf((bits) => {
+          (ofBlocks[addresses] ??= setOf((bits) => {
             const own = classes.classesOfSet[addresses]!;
             for (let at = 0; at < own.length; at++) addBits(bits, byAddressClass[own[at]!]);
           })),
         );
-        maybe.push({ missing: MissingFact.NoAddress, pages: withoutAddress }); // EP-11
+        maybe.push({ missing: MissingFact.NoAddress, set: withoutAddress }); // EP-11
       }
-      if (hasDomains) maybe.push({ missing: MissingFact.DomainName, pages: all }); // TI-07
+      if (hasDomains) maybe.push({ missing: MissingFact.DomainName, set: all }); // TI-07
       // What matches for certain is not open, whatever else is missing.
       return {
         yes,
-        maybe: maybe.map(({ missing, pages }) => ({ missing, pages: yes.reduce(subtractPages, pages) })),
+        maybe: maybe.map(({ missing, set }) => ({
+          missing,
+          set: yes.reduce((left, own) => sets.subtract(left, own), set),
+        })),
       };
     }
 
-    function pagesOfSelection(id: number): PageBits {
+    function setOfSelection(id: number): number {
       const { members } = selections[id]!;
-      return pagesOf((bits) => {
+      return setOf((bits) => {
         for (let at = 0; at < members.length; at++) {
           const selectorClass = partition.classOf[members[at]!]!;
           if (stamps[selectorClass] === id) continue;
@@ -326,10 +285,10 @@ export function buildColumns(
       });
     }
 
-    function pagesOf(fill: (bits: Uint32Array) => void): PageBits {
+    function setOf(fill: (bits: Uint32Array) => void): number {
       scratch.fill(0);
       fill(scratch);
-      return pagesOfBits(scratch);
+      return sets.add(scratch);
     }
 
     /** Selector classes in the order of their columns: by namespace, those together of which namespace selectors say the same. */
@@ -394,9 +353,4 @@ function setKey(blocks: readonly Block[]): string {
 
 function blockKey(block: Block): string {
   return block.except.length === 0 ? block.cidr : `${block.cidr}!${[...block.except].sort().join()}`;
-}
-
-function selectionKey(peer: Extract<Peer, { kind: 'pods' | 'nodes' }>): string {
-  // Keys of pod sets begin with = or ~.
-  return peer.kind === 'pods' ? podSetKey(peer) : `n${selectorKey(peer.selector)}`;
 }

@@ -4,7 +4,7 @@
  */
 import type { Snapshot } from '../model/cluster.ts';
 import { DEFAULT_DIALECT, type Dialect } from '../model/dialect.ts';
-import type { Direction, Policy, Tier } from '../model/policy.ts';
+import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
 import { buildColumns, type FinishedColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
 import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
@@ -13,7 +13,7 @@ import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from '.
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
 import { createTableBuilder, isGoverning, type Subject, type TableBuilder } from './table.ts';
-import { collectQuestions, indexUnits, podSetKey, type UnitIndex } from './unit.ts';
+import { collectQuestions, indexUnits, type UnitIndex } from './unit.ts';
 import { VectorStore } from './vector.ts';
 
 /** Compiles a cluster and its policies. Throws a RangeError where a number does not fit its width; see `layout.ts`. */
@@ -150,7 +150,7 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
 
 /** Cells as narrow as their numbers allow; both tables have the same width, `Header.CellBytes`. */
 function narrowCells(pages: Uint32Array, vectorCount: number): Uint16Array | Uint32Array {
-  return vectorCount <= 65_536 ? Uint16Array.from(pages) : pages;
+  return vectorCount <= 65_536 ? new Uint16Array(pages) : pages;
 }
 
 /** TI-01: admin tier by priority, NetworkPolicies as given, baseline tier by priority. */
@@ -160,15 +160,22 @@ function orderPolicies(policies: readonly Policy[]): Policy[] {
 }
 
 /** Every numeric range of the rules, and every number that a name may stand for. */
-function* collectRanges(policies: readonly Policy[], index?: UnitIndex): Generator<PortRange> {
-  for (const policy of policies)
-    for (const rule of [...policy.ingress, ...policy.egress])
-      for (const port of rule.ports ?? []) if (port.kind !== 'named') yield rangeOfMatch(port);
+function collectRanges(policies: readonly Policy[], index?: UnitIndex): PortRange[] {
+  const ranges: PortRange[] = [];
+  const addRules = (rules: readonly Rule[]): void => {
+    for (const { ports } of rules)
+      if (ports !== undefined) for (const port of ports) if (port.kind !== 'named') ranges.push(rangeOfMatch(port));
+  };
+  for (const { ingress, egress } of policies) {
+    addRules(ingress);
+    addRules(egress);
+  }
   for (const ports of index?.portGroups ?? [])
     for (const [key, numbers] of ports) {
       const protocol = PROTOCOL_ORDINAL[key.slice(0, key.indexOf('/')) as keyof typeof PROTOCOL_ORDINAL];
-      for (const port of numbers) yield { protocol, first: port, last: port };
+      for (const port of numbers) ranges.push({ protocol, first: port, last: port });
     }
+  return ranges;
 }
 
 /** NP-02, NP-03: which policies govern each unit in a direction; units that agree share a row. */
@@ -183,7 +190,7 @@ function assignRows(
     // DI-09
     const endsBoth = dialect.networkPolicyScope === 'per-pod' && policy.tier === 'networkpolicy';
     if (!endsBoth && !isGoverning(policy, direction)) return;
-    for (const unit of index.select(policy.subject, podSetKey(policy.subject))) governing[unit]!.push(ordinal);
+    for (const unit of index.select(policy.subject, index.setNumber(policy.subject))) governing[unit]!.push(ordinal);
   });
   const needsPorts = policies.map(
     (policy) =>

@@ -1,18 +1,21 @@
 /** Pages of 64 words, each content kept once; the hash only finds candidates, equality is checked on the words. */
 import { Layout } from './layout.ts';
+import { grow } from './list.ts';
 
 /** Interns pages; page numbers count from 0 in order of arrival. */
 export class PageStore {
   private words = new Uint32Array(64 * Layout.PageSize);
   private slots = new Int32Array(256).fill(-1);
+  private hashes = new Int32Array(256);
   private count = 0;
 
   /** The number of the page that holds `source[offset, offset + 64)`. */
   intern(source: Uint32Array, offset: number): number {
     const mask = this.slots.length - 1;
-    let slot = hashPage(source, offset) & mask;
+    const hash = hashPage(source, offset);
+    let slot = hash & mask;
     for (let page = this.slots[slot]!; page >= 0; page = this.slots[slot]!) {
-      if (this.holds(page, source, offset)) return page;
+      if (this.hashes[page] === hash && this.holds(page, source, offset)) return page;
       slot = (slot + 1) & mask;
     }
     const page = this.count++;
@@ -22,6 +25,7 @@ export class PageStore {
       this.words = grown;
     }
     this.words.set(source.subarray(offset, offset + Layout.PageSize), page * Layout.PageSize);
+    this.hashes[page] = hash;
     this.slots[slot] = page;
     if (this.count * 2 > this.slots.length) this.rehash();
     return page;
@@ -32,9 +36,9 @@ export class PageStore {
     return this.count;
   }
 
-  /** All pages, one after another. */
+  /** All pages, one after another; a view, valid until the next `intern`. */
   data(): Uint32Array {
-    return this.words.slice(0, this.count * Layout.PageSize);
+    return this.words.subarray(0, this.count * Layout.PageSize);
   }
 
   private holds(page: number, source: Uint32Array, offset: number): boolean {
@@ -49,11 +53,12 @@ export class PageStore {
     const slots = new Int32Array(this.slots.length * 2).fill(-1);
     const mask = slots.length - 1;
     for (let page = 0; page < this.count; page++) {
-      let slot = hashPage(this.words, page * Layout.PageSize) & mask;
+      let slot = this.hashes[page]! & mask;
       while (slots[slot]! >= 0) slot = (slot + 1) & mask;
       slots[slot] = page;
     }
     this.slots = slots;
+    this.hashes = grow(this.hashes, slots.length);
   }
 }
 

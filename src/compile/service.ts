@@ -34,9 +34,13 @@ export interface ServiceEntry {
 export interface ServiceIndex {
   /** SV-02, SV-03: backends of one Service port. */
   backends(service: Service, port: ServicePort, family: FlowFamily): readonly Backend[];
+  /** Are a Service's backends others for other families? Those that a selector takes are not. */
+  dependsOnFamily(service: Service): boolean;
   /** SV-07: the pods of a headless Service; the port is left to the caller and given as -1. */
   members(service: Service, family: FlowFamily): readonly Backend[];
 }
+
+const FAMILIES = [4, 6] as const;
 
 /** Indexes the Services of a snapshot. */
 export function indexServices(snapshot: Snapshot): ServiceIndex {
@@ -87,21 +91,27 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
   const select = ({ namespace, selector }: Service): readonly Member[] => {
     if (selector === undefined || selector.size === 0) return [];
     const wanted = [...selector];
-    const pods = podsByNamespace.get(namespace) ?? [];
-    return pods
-      .filter((index) => {
-        const { labels } = snapshot.pods[index]!;
-        return wanted.every(([key, value]) => labels.get(key) === value);
-      })
-      .map((pod) => ({ pod }));
+    const members: Member[] = [];
+    for (const pod of podsByNamespace.get(namespace) ?? []) {
+      const { labels } = snapshot.pods[pod]!;
+      if (wanted.every(([key, value]) => labels.get(key) === value)) members.push({ pod });
+    }
+    return members;
   };
 
   return {
-    backends: (service, port, family) =>
-      list(service, family).flatMap(({ ports, ...place }) => {
-        const number = ports === undefined ? targetPortOf(port, snapshot.pods[place.pod!]!) : slicePortOf(port, ports);
-        return number === undefined ? [] : [{ ...place, port: number }];
-      }),
+    backends(service, port, family) {
+      const members = list(service, family);
+      const backends: Backend[] = [];
+      for (let at = 0; at < members.length; at++) {
+        const { pod, address, ports } = members[at]!;
+        const number = ports === undefined ? targetPortOf(port, snapshot.pods[pod!]!) : slicePortOf(port, ports);
+        if (number === undefined) continue;
+        backends.push(pod === undefined ? { address: address!, port: number } : { pod, port: number });
+      }
+      return backends;
+    },
+    dependsOnFamily: ({ namespace, name }) => slices.has(`${namespace}/${name}`),
     members: (service, family) =>
       list(service, family).map(({ pod, address }) => ({
         ...(pod === undefined ? { address: address! } : { pod }),
@@ -119,20 +129,25 @@ export function listServices(
   const index = indexServices(snapshot);
   const entries: ServiceEntry[] = [];
   snapshot.services.forEach((service, at) => {
-    const addresses = [...service.clusterAddresses, ...service.externalAddresses];
-    for (const port of service.ports)
-      for (const family of [undefined, 4, 6] as const) {
-        const { protocol } = port;
-        const backends = index.backends(service, port, family);
-        const byName =
-          (family === 4 ? ServiceTarget.ByName4 : family === 6 ? ServiceTarget.ByName6 : ServiceTarget.ByName) + at;
-        const targets = [byName, ...addresses.filter((address) => familyOf(address) === family).map(endpointOf)];
-        entries.push({ targets, family, protocol, port: port.port, backends });
-        if (port.nodePort !== undefined && family !== undefined) {
-          const anyNode = family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6;
-          entries.push({ targets: [anyNode], family, protocol, port: port.nodePort, backends });
-        }
+    const targets: Readonly<Record<4 | 6, number[]>> = {
+      4: [ServiceTarget.ByName4 + at],
+      6: [ServiceTarget.ByName6 + at],
+    };
+    for (const list of [service.clusterAddresses, service.externalAddresses])
+      for (const address of list) targets[familyOf(address)].push(endpointOf(address));
+    const isPerFamily = index.dependsOnFamily(service);
+    for (const port of service.ports) {
+      const { protocol } = port;
+      const backends = index.backends(service, port, undefined);
+      entries.push({ targets: [ServiceTarget.ByName + at], family: undefined, protocol, port: port.port, backends });
+      for (const family of FAMILIES) {
+        const own = isPerFamily ? index.backends(service, port, family) : backends;
+        entries.push({ targets: targets[family], family, protocol, port: port.port, backends: own });
+        if (port.nodePort === undefined) continue;
+        const anyNode = family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6;
+        entries.push({ targets: [anyNode], family, protocol, port: port.nodePort, backends: own });
       }
+    }
   });
   if (dialect.hostPort === 'translate') entries.push(...listHostPorts(snapshot, endpointOf)); // DI-06
   return entries;

@@ -7,7 +7,8 @@
 import type { Direction, Policy, Rule } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
 import { Reason, MissingFact } from '../model/verdict.ts';
-import { type FinishedColumns, intersectPages, type PageBits } from './column.ts';
+import type { ColumnSets } from './column-set.ts';
+import type { FinishedColumns } from './column.ts';
 import { Layout, Row } from './layout.ts';
 import { grow, ListStore } from './list.ts';
 import { PageStore } from './page.ts';
@@ -48,21 +49,30 @@ export interface TableBuilder {
   readonly pageCount: number;
 }
 
-const CHUNK_ROWS = 256;
+/** Rows of a chunk at least. */
+const CHUNK_ROWS = 16;
+/** Above every place among the entries: token times this, plus the place, orders by token, then place. */
+const PLACE = 2 ** 30;
+/** The sets of a rule that matches every column. */
+const EVERYWHERE: readonly number[] = [-1];
 
 /** A builder without rows. */
 export function createTableBuilder(input: TableInput): TableBuilder {
   const { columns, vectors, direction } = input;
   const pagesPerRow = Math.max(1, Math.ceil(columns.count / Layout.PageSize));
   const pages = createPages(vectors);
-  const entriesOf = createEntries(input);
-  const record = createRecords(pagesPerRow);
+  const entries = createEntries(input);
+  const records = new Records(pagesPerRow, columns.sets);
+  let order = new Float64Array(64);
   let signature = new Int32Array(256);
   // Policies by number, and rows by the numbers of their policies.
   const numbers = new Map<Policy, number>();
   const keys = new ListStore();
-  // Rows lie in chunks: an array of its own for each would have the collector run all the time.
+  // Rows lie in chunks as large as a table asks for: every 64 MiB of new arrays make V8 collect a heap that has the whole world.
   const chunks: Uint32Array[] = [];
+  const chunkOf: number[] = [];
+  const placeOf: number[] = [];
+  let free = 0;
   let built = 0;
   let key = new Int32Array(64);
 
@@ -88,11 +98,14 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       Row.UnknownPod,
       hasPolicies ? vectors.uniform(Reason.Undecidable, MissingFact.UnknownPod) : vectors.uniform(Reason.NotIsolated),
     );
-    subjects.forEach((subject, index) => pageIndex.set(rowOf(subject), (Row.First + index) * pagesPerRow));
+    subjects.forEach((subject, index) =>
+      pageIndex.set(rowOf(subject, subjects.length - index), (Row.First + index) * pagesPerRow),
+    );
     return { pagesPerRow, pageIndex, pages: pages.data() };
   }
 
-  function rowOf(subject: Subject): Uint32Array {
+  /** `left`: how many rows at most are still to be built, this one included. */
+  function rowOf(subject: Subject, left: number): Uint32Array {
     const { policies, portGroup } = subject;
     if (policies.length + 1 > key.length) key = grow(key, policies.length + 1);
     key[0] = portGroup;
@@ -102,45 +115,67 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       key[at + 1] = number;
     }
     const id = keys.intern(key, policies.length + 1);
-    if (id === built) buildRow(subject, spaceOf(built++));
+    if (id === built) {
+      addSpace(built++, left);
+      buildRow(subject, spaceOf(id));
+    }
     return spaceOf(id);
+  }
+
+  function addSpace(id: number, left: number): void {
+    if (free === 0) {
+      free = Math.max(CHUNK_ROWS, left);
+      chunks.push(new Uint32Array(free * pagesPerRow));
+    }
+    const chunk = chunks.length - 1;
+    chunkOf[id] = chunk;
+    placeOf[id] = chunks[chunk]!.length - free-- * pagesPerRow;
   }
 
   /** Where a row lies. */
   function spaceOf(id: number): Uint32Array {
-    const chunk = (chunks[Math.floor(id / CHUNK_ROWS)] ??= new Uint32Array(CHUNK_ROWS * pagesPerRow));
-    const at = (id % CHUNK_ROWS) * pagesPerRow;
-    return chunk.subarray(at, at + pagesPerRow);
+    const at = placeOf[id]!;
+    return chunks[chunkOf[id]!]!.subarray(at, at + pagesPerRow);
   }
 
   function buildRow({ policies, portGroup }: Subject, row: Uint32Array): void {
     const isPlain = policies.every(({ tier }) => tier === 'networkpolicy');
     const isIsolated = policies.some((policy) => isIsolating(policy, direction));
     const isFinal = input.scope === 'per-pod' && policies.some(({ tier }) => tier === 'networkpolicy');
-    const entries: Entry[] = [];
-    for (const policy of policies)
-      for (const entry of entriesOf(policy, numbers.get(policy)!, portGroup)) entries.push(entry);
+    let count = 0;
+    for (const policy of policies) {
+      const id = entries.find(policy, numbers.get(policy)!, portGroup);
+      const end = entries.starts[id + 1]!;
+      for (let at = entries.starts[id]!; at < end; at += 2) {
+        if (count === order.length) order = growOrder(order);
+        order[count++] = entries.words[at]! * PLACE + at;
+      }
+    }
     // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
-    if (isPlain) sortByToken(entries);
-    record.clear();
+    if (isPlain) order.subarray(0, count).sort();
+    records.clear();
     const everywhere: number[] = [];
-    for (const { token, parts } of entries) {
+    for (let own = 0; own < count; own++) {
+      const at = order[own]! % PLACE;
+      const token = entries.words[at]!;
+      const set = entries.words[at + 1]!;
       // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
-      if (parts === undefined && isPlain) {
+      if (set < 0 && isPlain) {
         if (everywhere.at(-1) !== token) everywhere.push(token);
-      } else for (const part of parts ?? [columns.all]) record.add(part, token);
+      } else records.add(set < 0 ? columns.all : set, token);
     }
     const base = pages.base(everywhere, isIsolated, isFinal);
     row.fill(pages.uniform(pages.vector(base)));
-    for (let at = 0; at < record.touchedCount; at++) {
-      const page = record.touched[at]!;
+    const { data, touchedCount } = records;
+    for (let at = 0; at < touchedCount; at++) {
+      const page = records.touched[at]!;
       let length = 1;
       signature[0] = base;
-      for (let own = record.first[page]!; own >= 0; own = record.data[own]!) {
+      for (let own = records.first[page]!; own >= 0; own = data[own]!) {
         if (length + 3 > signature.length) signature = grow(signature, length + 3);
-        signature[length++] = record.data[own + 1]!;
-        signature[length++] = record.data[own + 2]!;
-        signature[length++] = record.data[own + 3]!;
+        signature[length++] = data[own + 1]!;
+        signature[length++] = data[own + 2]!;
+        signature[length++] = data[own + 3]!;
       }
       row[page] = pages.page(signature, length);
     }
@@ -157,46 +192,57 @@ function isIsolating(policy: Policy, direction: Direction): boolean {
   return policy.tier === 'networkpolicy' && policy.isolates.includes(direction);
 }
 
-/** One rule as the row builder takes it, as far as one token is concerned. */
-interface Entry {
-  readonly token: number;
-  /** Undefined: every column. */
-  readonly parts: readonly PageBits[] | undefined;
+/** Rules as the row builder takes them: pairs of token and set of columns (-1: every column), a run for each policy. */
+interface Entries {
+  /** Run `n` is `words[starts[n], starts[n + 1])`. */
+  readonly words: Int32Array;
+  readonly starts: Int32Array;
+  /** The run of a policy, worked out once; for each set of named ports where those matter. */
+  find(policy: Policy, number: number, portGroup: number): number;
 }
 
-/** In place; rows have few entries, mostly. */
-function sortByToken(entries: Entry[]): void {
-  if (entries.length > 64) {
-    entries.sort((a, b) => a.token - b.token);
-    return;
-  }
-  for (let at = 1; at < entries.length; at++) {
-    const entry = entries[at]!;
-    let to = at;
-    for (; to > 0 && entries[to - 1]!.token > entry.token; to--) entries[to] = entries[to - 1]!;
-    entries[to] = entry;
-  }
-}
-
-/** The rules of a policy as entries, kept for every policy (and set of named ports where those matter). */
-function createEntries(input: TableInput): (policy: Policy, number: number, portGroup: number) => readonly Entry[] {
+function createEntries(input: TableInput): Entries {
   const { direction, columns, ports, vectors } = input;
-  const kept: (Map<number, readonly Entry[]> | undefined)[] = [];
+  const { sets } = columns;
+  const groupCount = input.subjectPorts.length + 1;
+  // [policies] do its rules mean other ports on other subjects?
+  const byGroup: boolean[] = [];
+  const runs = new Map<number, number>();
   const splits = new Map<string, readonly { readonly shape: PortShape; readonly bits: Uint32Array }[]>();
-  return (policy, number, portGroup) => {
-    const group = direction === 'ingress' && policy.ingress.some(hasNamedPort) ? portGroup : -1;
-    const byGroup = (kept[number] ??= new Map());
-    let entries = byGroup.get(group);
-    if (entries === undefined) byGroup.set(group, (entries = build(policy, number, portGroup)));
-    return entries;
+  let words = new Int32Array(4096);
+  let starts = new Int32Array(1024);
+  let used = 0;
+  let count = 0;
+  return {
+    get words() {
+      return words;
+    },
+    get starts() {
+      return starts;
+    },
+    find(policy, number, portGroup) {
+      const hasGroups = (byGroup[number] ??= direction === 'ingress' && policy.ingress.some(hasNamedPort));
+      const key = number * groupCount + (hasGroups ? portGroup + 1 : 0);
+      let run = runs.get(key);
+      if (run === undefined) {
+        if (isGoverning(policy, direction))
+          for (const rule of policy[direction]) addRule(policy, number, rule, portGroup);
+        run = count++;
+        if (run + 2 > starts.length) starts = grow(starts, run + 2);
+        starts[run + 1] = used;
+        runs.set(key, run);
+      }
+      return run;
+    },
   };
 
-  function build(policy: Policy, number: number, portGroup: number): Entry[] {
-    if (!isGoverning(policy, direction)) return [];
-    return policy[direction].flatMap((rule) => entriesOfRule(policy, number, rule, portGroup));
+  function push(token: number, set: number): void {
+    if (used + 2 > words.length) words = grow(words, used + 2);
+    words[used++] = token;
+    words[used++] = set;
   }
 
-  function entriesOfRule(policy: Policy, number: number, rule: Rule, portGroup: number): Entry[] {
+  function addRule(policy: Policy, number: number, rule: Rule, portGroup: number): void {
     const token = (shape: PortShape, missing: number): number =>
       vectors.token({
         tier: policy.tier,
@@ -209,16 +255,17 @@ function createEntries(input: TableInput): (policy: Policy, number: number, port
     const { yes, maybe } = columns.match(rule);
     if (direction === 'ingress' || !hasNamedPort(rule)) {
       const shape = ports.shape(resolvePorts(rule.ports, input.subjectPorts[portGroup]));
-      return [
-        { token: token(shape, 0), parts: yes },
-        ...maybe.map(({ missing, pages }) => ({ token: token(shape, missing), parts: [pages] })),
-      ];
+      const certain = token(shape, 0);
+      for (const set of yes ?? EVERYWHERE) push(certain, set);
+      for (const { missing, set } of maybe) push(token(shape, missing), set);
+      return;
     }
     // NP-26: an egress rule's named port means another number on each peer.
-    return splitByPorts(rule).flatMap(({ shape, bits }) => [
-      { token: token(shape, 0), parts: (yes ?? [columns.all]).map((pages) => intersectPages(pages, bits)) },
-      ...maybe.map(({ missing, pages }) => ({ token: token(shape, missing), parts: [intersectPages(pages, bits)] })),
-    ]);
+    for (const { shape, bits } of splitByPorts(rule)) {
+      const certain = token(shape, 0);
+      for (const set of yes ?? [columns.all]) push(certain, sets.intersect(set, bits));
+      for (const { missing, set } of maybe) push(token(shape, missing), sets.intersect(set, bits));
+    }
   }
 
   /** The columns for which a rule's ports mean the same. */
@@ -245,7 +292,7 @@ export function resolvePorts(
 ): ResolvedPorts | undefined {
   if (matches === undefined) return undefined; // NP-09
   const ranges: ResolvedPorts['ranges'][number][] = [];
-  const unresolved = new Set<number>();
+  const unresolved: number[] = [];
   for (const match of matches) {
     if (match.kind !== 'named') {
       ranges.push(rangeOfMatch(match));
@@ -254,76 +301,78 @@ export function resolvePorts(
     const protocols = match.protocol === undefined ? (['TCP', 'UDP', 'SCTP'] as const) : [match.protocol];
     for (const protocol of protocols) {
       const ordinal = PROTOCOL_ORDINAL[protocol];
-      if (named === undefined) unresolved.add(ordinal);
-      else
+      if (named === undefined) {
+        if (!unresolved.includes(ordinal)) unresolved.push(ordinal);
+      } else
         for (const port of named.get(namedPortKey(protocol, match.name)) ?? [])
           ranges.push({ protocol: ordinal, first: port, last: port });
     }
   }
-  return { ranges, unresolved: [...unresolved] };
+  return { ranges, unresolved };
 }
 
 /** What one row's rules match, page by page: chains of (next, token, low bits, high bits), in the order of `add`. */
-interface Records {
+class Records {
   /** Pages with a chain, the first `touchedCount`. */
   readonly touched: Int32Array;
-  readonly touchedCount: number;
+  touchedCount = 0;
   /** [pages] where a touched page's chain begins in `data`; chains end with -1. */
   readonly first: Int32Array;
-  readonly data: Int32Array;
-  clear(): void;
-  add(part: PageBits, token: number): void;
-}
+  data: Int32Array = new Int32Array(1024);
+  private readonly last: Int32Array;
+  private readonly stamp: Int32Array;
+  private readonly sets: ColumnSets;
+  private used = 0;
+  private generation = 0;
 
-function createRecords(pageCount: number): Records {
-  const first = new Int32Array(pageCount);
-  const last = new Int32Array(pageCount);
-  const stamp = new Int32Array(pageCount);
-  const touched = new Int32Array(pageCount);
-  let data = new Int32Array(1024);
-  let used = 0;
-  let touchedCount = 0;
-  let generation = 0;
-  return {
-    touched,
-    first,
-    get touchedCount() {
-      return touchedCount;
-    },
-    get data() {
-      return data;
-    },
-    clear() {
-      generation++;
-      used = 0;
-      touchedCount = 0;
-    },
-    add(part, token) {
-      for (let at = 0; at < part.length; at += 3) {
-        const page = part[at]!;
-        if (stamp[page] === generation) {
-          const tail = last[page]!;
-          // The parts of one rule, and rules that say the same, are one record.
-          if (data[tail + 1] === token) {
-            data[tail + 2]! |= part[at + 1]!;
-            data[tail + 3]! |= part[at + 2]!;
-            continue;
-          }
-          data[tail] = used;
-        } else {
-          stamp[page] = generation;
-          touched[touchedCount++] = page;
-          first[page] = used;
+  constructor(pageCount: number, sets: ColumnSets) {
+    this.touched = new Int32Array(pageCount);
+    this.first = new Int32Array(pageCount);
+    this.last = new Int32Array(pageCount);
+    this.stamp = new Int32Array(pageCount);
+    this.sets = sets;
+  }
+
+  clear(): void {
+    this.generation++;
+    this.used = 0;
+    this.touchedCount = 0;
+  }
+
+  add(set: number, token: number): void {
+    const { generation, stamp, last, first, touched } = this;
+    const { words, starts } = this.sets;
+    const end = starts[set + 1]!;
+    const room = this.used + ((end - starts[set]!) / 3) * 4;
+    if (room > this.data.length) this.data = grow(this.data, room);
+    const { data } = this;
+    let { used, touchedCount } = this;
+    for (let at = starts[set]!; at < end; at += 3) {
+      const page = words[at]!;
+      if (stamp[page] === generation) {
+        const tail = last[page]!;
+        // The parts of one rule, and rules that say the same, are one record.
+        if (data[tail + 1] === token) {
+          data[tail + 2]! |= words[at + 1]!;
+          data[tail + 3]! |= words[at + 2]!;
+          continue;
         }
-        if (used + 4 > data.length) data = grow(data, used + 4);
-        last[page] = used;
-        data[used++] = -1;
-        data[used++] = token;
-        data[used++] = part[at + 1]!;
-        data[used++] = part[at + 2]!;
+        data[tail] = used;
+      } else {
+        stamp[page] = generation;
+        touched[touchedCount++] = page;
+        first[page] = used;
       }
-    },
-  };
+      last[page] = used;
+      data[used] = -1;
+      data[used + 1] = token;
+      data[used + 2] = words[at + 1]!;
+      data[used + 3] = words[at + 2]!;
+      used += 4;
+    }
+    this.used = used;
+    this.touchedCount = touchedCount;
+  }
 }
 
 /** Pages by what matches in them. */
@@ -421,6 +470,12 @@ function createPages(vectors: VectorStore): Pages {
     }
     return own;
   }
+}
+
+function growOrder(order: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const grown = new Float64Array(order.length * 2);
+  grown.set(order);
+  return grown;
 }
 
 function hasNamedPort(rule: Rule): boolean {

@@ -4,8 +4,9 @@
  * their own. Selectors are resolved to units here, once each, from the shortest list of candidates inwards.
  */
 import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
-import { type Labels, NAMESPACE_NAME_LABEL, type Requirement, type Selector } from '../model/label.ts';
+import { type Labels, NAMESPACE_NAME_LABEL, type Operator, type Requirement, type Selector } from '../model/label.ts';
 import type { NamespaceScope, PodSet, Policy } from '../model/policy.ts';
+import { grow, ListStore } from './list.ts';
 import { append } from './multimap.ts';
 
 /** A container port that some rule may name: `TCP/http` -> the numbers that carry it. */
@@ -39,8 +40,12 @@ export interface UnitIndex {
   place(pods: readonly Pod[]): Int32Array | undefined;
   /** Do these policies ask for nothing that the units do not tell apart? */
   covers(policies: readonly Policy[]): boolean;
-  /** The units that a pod set selects, ascending; `key` is its `podSetKey`. The array is shared: do not change it. */
-  select(set: PodSet, key: string): Int32Array;
+  /** The number of a selector; equal selectors have one, whatever the order of their requirements. */
+  selectorNumber(selector: Selector): number;
+  /** The number of a pod set; equal ones have one. */
+  setNumber(set: PodSet): number;
+  /** The units that a pod set selects, ascending; `number` is its `setNumber`. The array is shared: do not change it. */
+  select(set: PodSet, number: number): Int32Array;
   /** Namespaces in an order in which those lie together that the selections made so far take alike. */
   rankNamespaces(): ReadonlyMap<string, number>;
 }
@@ -91,8 +96,7 @@ export function indexUnits(snapshot: Snapshot, questions: Questions): UnitIndex 
     if (isGoverned(pod)) unitOfPod[index] = intern(pod);
   });
   known.clear();
-  const { select, rankNamespaces } = createSelect(units, snapshot.namespaces);
-  return { units, portGroups, unitOfPod, select, rankNamespaces, place, covers };
+  return { units, portGroups, unitOfPod, ...createSelect(units, snapshot.namespaces), place, covers };
 
   function intern(pod: Pod): number {
     const ports = relevantPorts(pod, questions.portNames);
@@ -165,28 +169,6 @@ export function meets(requirement: Requirement, value: string | undefined): bool
   }
 }
 
-/** A selector's identity, whatever the order of its requirements. */
-export function selectorKey(selector: Selector): string {
-  if (selector.length === 0) return '';
-  if (selector.length === 1) return requirementKey(selector[0]!);
-  return selector.map(requirementKey).sort().join('\u0003');
-}
-
-function requirementKey({ key, operator, values }: Requirement): string {
-  const text = values.length === 1 ? values[0]! : values.length === 0 ? '' : [...values].sort().join('\u0002');
-  return `${key}\u0001${operator}\u0001${text}`;
-}
-
-/** A pod set's identity. */
-export function podSetKey({ namespaces, pods }: PodSet): string {
-  return `${scopeKey(namespaces)}\u0004${selectorKey(pods)}`;
-}
-
-/** A namespace scope's identity. */
-function scopeKey(scope: NamespaceScope): string {
-  return scope.kind === 'named' ? `=${scope.namespace}` : `~${selectorKey(scope.selector)}`;
-}
-
 /** A spelling of a set of named ports that is equal for equal sets. */
 export function namedPortsKey(ports: NamedPorts): string {
   return [...ports]
@@ -201,7 +183,8 @@ const NO_PORTS: NamedPorts = new Map();
 function createSelect(
   units: readonly Unit[],
   namespaces: readonly Namespace[],
-): Pick<UnitIndex, 'select' | 'rankNamespaces'> {
+): Pick<UnitIndex, 'selectorNumber' | 'setNumber' | 'select' | 'rankNamespaces'> {
+  const numbers = createNumbers();
   const byNamespace = new Map<string, Int32Array>();
   const byLabel = new Map<string, { present: Int32Array; values: Map<string, Int32Array> }>();
   indexLists();
@@ -226,16 +209,14 @@ function createSelect(
     uses: number;
   }
   const everywhere: Scope = { units: undefined, bits: undefined, names: [], uses: 0 };
-  const scopes = new Map<string, Scope>();
-  const requirements = new Map<string, Uint32Array>();
-  const results = new Map<string, Int32Array>();
+  const scopes = new Map<number, Scope>();
+  const requirements: (Uint32Array | undefined)[] = [];
+  const results: (Int32Array | undefined)[] = [];
 
   return {
-    select({ namespaces: scope, pods: selector }, key) {
-      let result = results.get(key);
-      if (result === undefined) results.set(key, (result = compute(scope, selector)));
-      return result;
-    },
+    selectorNumber: numbers.ofSelector,
+    setNumber: numbers.ofSet,
+    select: ({ namespaces: scope, pods: selector }, number) => (results[number] ??= compute(scope, selector)),
     rankNamespaces,
   };
 
@@ -275,7 +256,7 @@ function createSelect(
 
   function scopeOf(scope: NamespaceScope): Scope {
     if (scope.kind === 'selected' && scope.selector.length === 0) return everywhere; // NP-12
-    const key = scopeKey(scope);
+    const key = numbers.ofScope(scope);
     let known = scopes.get(key);
     if (known === undefined) {
       // NP-03, NP-11, or by the namespace's labels.
@@ -330,8 +311,8 @@ function createSelect(
   /** The units that meet one requirement. */
   function bitsOf(requirement: Requirement): Uint32Array {
     const { key, operator, values } = requirement;
-    const name = requirementKey(requirement);
-    let bits = requirements.get(name);
+    const number = numbers.ofRequirement(requirement);
+    let bits = requirements[number];
     if (bits === undefined) {
       const lists = byLabel.get(key);
       const isNamed = operator === 'In' || operator === 'NotIn';
@@ -341,7 +322,7 @@ function createSelect(
       // NP-15, NP-17: a missing key meets the negation.
       if (operator === 'NotIn' || operator === 'DoesNotExist')
         for (let word = 0; word < bits.length; word++) bits[word] = ~bits[word]!;
-      requirements.set(name, bits);
+      requirements[number] = bits;
     }
     return bits;
   }
@@ -350,6 +331,66 @@ function createSelect(
     const bits = new Uint32Array((units.length + 31) >>> 5);
     setBits(bits, list);
     return bits;
+  }
+}
+
+/**
+ * Numbers for what is equal among requirements, selectors, scopes and pod sets. Made of numbers again, not of spellings: policies
+ * name their peers tens of thousands of times.
+ */
+interface Numbers {
+  ofRequirement(requirement: Requirement): number;
+  ofSelector(selector: Selector): number;
+  /** Even for a namespace by its name, odd for a selector. */
+  ofScope(scope: NamespaceScope): number;
+  ofSet(set: PodSet): number;
+}
+
+function createNumbers(): Numbers {
+  const operators: readonly Operator[] = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
+  const texts = new Map<string, number>();
+  const requirements = new ListStore();
+  const selectors = new ListStore();
+  const sets = new ListStore();
+  let list = new Int32Array(16);
+  const pair = new Int32Array(2);
+
+  return { ofRequirement, ofSelector, ofScope, ofSet };
+
+  function ofText(text: string): number {
+    let number = texts.get(text);
+    if (number === undefined) texts.set(text, (number = texts.size));
+    return number;
+  }
+
+  function ofRequirement({ key, operator, values }: Requirement): number {
+    if (values.length + 2 > list.length) list = grow(list, values.length + 2);
+    list[0] = ofText(key);
+    list[1] = operators.indexOf(operator);
+    for (let at = 0; at < values.length; at++) list[at + 2] = ofText(values[at]!);
+    if (values.length > 1) list.subarray(2, values.length + 2).sort();
+    return requirements.intern(list, values.length + 2);
+  }
+
+  function ofSelector(selector: Selector): number {
+    if (selector.length === 1) {
+      pair[0] = ofRequirement(selector[0]!);
+      return selectors.intern(pair, 1);
+    }
+    const own = Int32Array.from(selector, ofRequirement).sort();
+    return selectors.intern(own, own.length);
+  }
+
+  function ofScope(scope: NamespaceScope): number {
+    return scope.kind === 'named' ? ofText(scope.namespace) * 2 : ofSelector(scope.selector) * 2 + 1;
+  }
+
+  function ofSet({ namespaces, pods }: PodSet): number {
+    const scope = ofScope(namespaces);
+    const selector = ofSelector(pods);
+    pair[0] = scope;
+    pair[1] = selector;
+    return sets.intern(pair, 2);
   }
 }
 

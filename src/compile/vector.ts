@@ -134,7 +134,7 @@ export class VectorStore {
     for (let vector = 0; vector < count; vector++) vectorPageIndex.set(this.lists.get(vector), vector * pagesPerVector);
     return {
       vectorPageIndex,
-      vectorPages: Uint16Array.from(this.pages.data()),
+      vectorPages: new Uint16Array(this.pages.data()),
       outcomes: Uint32Array.from(this.outcomeWords),
     };
   }
