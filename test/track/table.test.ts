@@ -131,6 +131,18 @@ describe('records that are no packets', () => {
     assert.deepEqual([tracker.direction, tracker.created], [ConnectionDirection.Original, 0]);
   });
 
+  it('have their initiator asked for once, when they open a connection', () => {
+    const tracker = createTracker({});
+    const row: Row = { ...udp(1, 0), kind: RecordKind.OneWay };
+    let asked = 0;
+    const orienter = { orient: () => (asked++, Orientation.Reply) };
+    assert.equal(tracker.associate(batchOf(row), 0, orienter), TrackState.New);
+    assert.equal(tracker.direction, ConnectionDirection.Reply);
+    tracker.associate(batchOf({ ...row, timeS: 1 }), 0, orienter);
+    tracker.associate(batchOf({ ...reversed(udp(1, 2)), kind: RecordKind.OneWay }), 0, orienter);
+    assert.deepEqual([tracker.direction, tracker.created, asked], [ConnectionDirection.Original, 0, 1]);
+  });
+
   it('CT-71: outlive the silence between intervals', () => {
     const tracker = createTracker({});
     const open: Row = { ...tcp(1, 0, 'PA'), kind: RecordKind.OneWay };
