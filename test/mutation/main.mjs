@@ -54,8 +54,16 @@ function mutate(room) {
       maxTestRunnerReuse: 0,
       reporters: ['json', 'progress-append-only'],
       jsonReporter: { fileName: report },
-      tempDirName: '.stryker-tmp',
-      ignorePatterns: ['dist', 'reports', 'coverage', `${HERE}/node_modules`, 'bench', 'traces/**/*.pcap'],
+      tempDirName: `.stryker-tmp/${room}`,
+      ignorePatterns: [
+        '.stryker-tmp',
+        'dist',
+        'reports',
+        'coverage',
+        `${HERE}/node_modules`,
+        'bench',
+        'traces/**/*.pcap',
+      ],
       // TypeScript 7 has no API that Stryker could rewrite a tsconfig with; esbuild needs none.
       tsconfigFile: 'none.json',
       disableTypeChecks: false,
