@@ -42,15 +42,16 @@ function mutate(room) {
   writeFileSync(
     config,
     JSON.stringify({
-      mutate: values.file ?? ROOMS[room].mutate,
+      mutate: values.file ?? [...ROOMS[room].mutate, '!**/*.as.ts', '!**/*-code.ts'],
+      ignorers: ['wording'],
       testRunner: 'in-process',
-      plugins: [new URL('runner.mjs', import.meta.url).pathname],
+      plugins: ['runner.mjs', 'wording.mjs'].map((name) => new URL(name, import.meta.url).pathname),
       buildCommand: `node ${HERE}/bundle.mjs ${room}`,
       coverageAnalysis: 'perTest',
       concurrency: 1,
       dryRunTimeoutMinutes: 60,
-      timeoutMS: 10_000,
-      timeoutFactor: 4,
+      timeoutMS: 3000,
+      timeoutFactor: 2,
       maxTestRunnerReuse: 0,
       reporters: ['json', 'progress-append-only'],
       jsonReporter: { fileName: report },
@@ -61,7 +62,9 @@ function mutate(room) {
         'reports',
         'coverage',
         `${HERE}/node_modules`,
-        'bench',
+        'bench/data',
+        'bench/out',
+        'bench/peers',
         'traces/**/*.pcap',
       ],
       // TypeScript 7 has no API that Stryker could rewrite a tsconfig with; esbuild needs none.
@@ -76,6 +79,7 @@ function mutate(room) {
     DROPCAST_SEED: values.seed,
     DROPCAST_RUNS: '1',
     DROPCAST_SAMPLE: values.sample,
+    DROPCAST_ROOM: room,
   });
   return summarize(room, JSON.parse(readFileSync(report, 'utf8')));
 }

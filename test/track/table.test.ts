@@ -25,6 +25,43 @@ describe('the connection table', () => {
     assert.ok(tracker.bytes / tracker.count < ENTRY_BYTES / 0.25, `${tracker.bytes / tracker.count} bytes an entry`);
   });
 
+  it('doubles when seven tenths of its slots are used, and begins as large as it is asked to', () => {
+    const slotsOf = (tracker: Tracker): number => tracker.bytes / ENTRY_BYTES;
+    const tracker = createTracker({});
+    const sizes = new Map([
+      [1, 1024],
+      [716, 1024],
+      [717, 2048],
+      [1433, 2048],
+      [1434, 4096],
+    ]);
+    for (let i = 1; i <= 1434; i++) {
+      track(tracker, udp(i, 0));
+      if (sizes.has(i)) assert.equal(slotsOf(tracker), sizes.get(i), `with ${i} connections`);
+    }
+    assert.deepEqual(
+      [0, 716, 717, 1433, 1434].map((initialCapacity) => slotsOf(createTracker({ initialCapacity }))),
+      [1024, 1024, 2048, 2048, 4096],
+    );
+  });
+
+  it('keeps the tags of SCTP through growth, each with its association', () => {
+    const tracker = createTracker({});
+    const row = (i: number): Row => ({ ...udp(i, 0), protocol: 132 });
+    const init = (i: number): Row => ({ ...row(i), chunks: [1], tag: 0, initTag: 100_000 + i });
+    for (let i = 0; i < 1000; i++) {
+      assert.equal(track(tracker, init(i)), TrackState.New);
+      // Other protocols stand between, and have no tags.
+      track(tracker, { ...row(i), protocol: 17 });
+    }
+    for (let i = 0; i < 1000; i++) {
+      const answer: Row = { ...reversed(row(i)), chunks: [2], initTag: 200_000 + i };
+      assert.equal(track(tracker, { ...answer, tag: 100_001 + i }), TrackState.Invalid, `association ${i}`);
+      assert.equal(tracker.cause, InvalidCause.SctpTag);
+      assert.equal(track(tracker, { ...answer, tag: 100_000 + i }), TrackState.Established, `association ${i}`);
+    }
+  });
+
   it('follows the living, not all that ever lived', () => {
     const tracker = createTracker({});
     // 1000 connections a minute, each alive for half a minute.
