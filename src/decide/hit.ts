@@ -3,7 +3,7 @@
  * row, column and port class alone, and is worked out once for each of them by explain, so that counting the hits of every rule
  * over a replay costs a look-up for each group of connections, and nothing for a record.
  */
-import { Endpoint, EndpointKind, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
+import { Endpoint, EndpointKind, Header, Layout, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
 import type { Explanation, SideExplanation } from '../model/explanation.ts';
@@ -79,7 +79,7 @@ interface HitIndex {
   /** By source and slot of the service table. */
   readonly services: Map<number, readonly RuleHit[]>;
   /** By direction, row, column and port class. */
-  readonly sides: Map<string, readonly RuleHit[]>;
+  readonly sides: Map<number, readonly RuleHit[]>;
   readonly facts: Map<number, Facts>;
   addresses: readonly (AddressText | undefined)[] | undefined;
 }
@@ -170,14 +170,17 @@ function rulesOfSide(
   peer: number,
   flow: FlowPort,
 ): readonly RuleHit[] {
-  const { endpoints, portClasses } = index.program;
+  const { endpoints, portClasses, header } = index.program;
   const [rowField, columnField] =
     direction === 'egress'
       ? [Endpoint.EgressRow, Endpoint.EgressColumn]
       : [Endpoint.IngressRow, Endpoint.IngressColumn];
   const row = endpoints[subject * Endpoint.Stride + rowField]!;
   const column = endpoints[peer * Endpoint.Stride + columnField]!;
-  const key = `${direction},${row},${column},${portClasses[portIndexOf(flow.protocol, flow.port, flow.icmp)]}`;
+  const portClass = portClasses[portIndexOf(flow.protocol, flow.port, flow.icmp)]!;
+  // Mixed radix: port classes are 16 bits wide, columns fill no more than their pages.
+  const columns = Math.max(header[Header.EgressPagesPerRow]!, header[Header.IngressPagesPerRow]!) << Layout.PageBits;
+  const key = ((row * columns + column) * 65_536 + portClass) * 2 + (direction === 'egress' ? 0 : 1);
   let rules = index.sides.get(key);
   if (rules === undefined) {
     const ofSubject = factsOf(index, subject);
