@@ -41,7 +41,7 @@ export async function runExplain(args: readonly string[], flags: ExplainFlags, i
 }
 
 /** `TCP/5678`, `UDP/53`, `SCTP`, `ICMP`, `ICMP/8`, `ICMP/3/1`, `47`: undefined fields where the text has none. */
-export function readService(text: string): Pick<Flow, 'protocol' | 'port' | 'icmp'> {
+function readService(text: string): Pick<Flow, 'protocol' | 'port' | 'icmp'> {
   const [name = '', ...numbers] = text.split('/');
   const protocol = parseProtocol(name);
   const usage = 'write TCP/5678, UDP/53, ICMP, ICMP/8 (type) or ICMP/3/1 (type and code)';

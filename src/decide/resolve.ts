@@ -69,7 +69,7 @@ export function podsNamed(
 }
 
 /** A Service by name. Throws `UnknownName`. */
-export function serviceNamed(program: Program, ref: Extract<EndpointRef, { kind: 'service' }>): Service {
+function serviceNamed(program: Program, ref: Extract<EndpointRef, { kind: 'service' }>): Service {
   const service = program.source.snapshot.services.find(
     ({ namespace, name }) => namespace === ref.namespace && name === ref.name,
   );

@@ -79,7 +79,7 @@ export function startForeign(options: ForeignOptions): Foreign {
 }
 
 /** One flow as the protocol spells it. */
-export function flowObject({ src, dst, protocol, port }: Packet): Record<string, unknown> {
+function flowObject({ src, dst, protocol, port }: Packet): Record<string, unknown> {
   return { src: addressOf(src), dst: addressOf(dst), protocol: formatProtocol(protocol), port };
 }
 

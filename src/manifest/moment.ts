@@ -12,7 +12,7 @@ export interface TimedEvent {
 }
 
 /** RFC 3339, in microseconds since 1970; NaN where it is none. */
-export function parseMoment(text: unknown): number {
+function parseMoment(text: unknown): number {
   if (typeof text !== 'string' || !/^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/.test(text))
     return NaN;
   return Date.parse(text.replace(' ', 'T')) * 1000;

@@ -23,7 +23,7 @@ export const BINARY: TraceFormat = {
 };
 
 /** The version that is written; version 1 is read too. */
-export const BINARY_VERSION = 2;
+const BINARY_VERSION = 2;
 /** Rows of a group, at most. */
 export const GROUP_ROWS = 65_536;
 

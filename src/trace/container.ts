@@ -11,9 +11,9 @@ import { startsWith } from './head.ts';
 /** How many containers may be nested. */
 export const CONTAINER_DEPTH = 3;
 /** Above this many bytes of output, more than `RATIO_LIMIT` times the input is taken for an attack. */
-export const RATIO_FREE_SIZE: number = 1024 ** 3;
+const RATIO_FREE_SIZE: number = 1024 ** 3;
 /** Output over input. */
-export const RATIO_LIMIT = 200;
+const RATIO_LIMIT = 200;
 /** Compressed bytes that are unpacked at once, and the most that may come of them: 4 bytes of zstd can be a run of 128 KiB. */
 const ZSTD_PIECE_SIZE: number = 1 << 14;
 const ZSTD_PIECE_OUTPUT_MAX: number = 1 << 26;
@@ -27,7 +27,7 @@ export interface ContainerLimits {
 }
 
 /** The limits of the shipped program. A piece is 64 KiB, and deflate cannot make more than 66 MiB of it; zstd can make 2 GiB. */
-export const CONTAINER_LIMITS: ContainerLimits = { freeSize: RATIO_FREE_SIZE, ratio: RATIO_LIMIT, burstSize: 1 << 28 };
+const CONTAINER_LIMITS: ContainerLimits = { freeSize: RATIO_FREE_SIZE, ratio: RATIO_LIMIT, burstSize: 1 << 28 };
 
 /** A stream whose beginning can be looked at before it is read. */
 export class Peekable {

@@ -37,7 +37,7 @@ export interface TraceExplanation {
 /** Rows that are looked at. */
 export const EXPLAINED_ROWS = 1000;
 /** Samples of a field. */
-export const SAMPLES_SHOWN = 3;
+const SAMPLES_SHOWN = 3;
 
 /** Texts that say of a field that nothing is known. */
 const NOTHING: Readonly<Partial<Record<CsvField, string>>> = {

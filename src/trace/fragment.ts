@@ -4,7 +4,7 @@
  */
 
 /** How long a first fragment lends its ports, as the kernel's ipfrag_time. */
-export const FRAGMENT_TIMEOUT_US = 30_000_000;
+const FRAGMENT_TIMEOUT_US = 30_000_000;
 
 const BUCKETS = 4096;
 const WAYS = 4;

@@ -19,6 +19,7 @@ import { addMalformed, addUnknownValue, increment, type TraceAccount } from './a
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { type HubbleScanner, Scan, shareHubbleScanner } from './hubble-scan.ts';
+import { type Json, asObject, asText } from './json-member.ts';
 import { createByteLineDecoder, createJsonDecoder, decodeText, parseJsonRecord, type Place } from './line.ts';
 import { ObserverCounts } from './observer-count.ts';
 import { RecentTable } from './recent.ts';
@@ -48,8 +49,6 @@ const DROP_PAIRS = 65_536;
 
 /** How many connections are remembered for the sake of L7 records. */
 const CONNECTIONS = 65_536;
-
-type Json = Record<string, unknown>;
 
 const TCP_FLAGS: readonly (readonly [string, number])[] = [
   ['FIN', 1],
@@ -719,14 +718,6 @@ const NAMESPACE_LABEL_PREFIX = 'io.cilium.k8s.namespace.labels.';
 /** A field under its proto name or in camelCase. */
 function get(object: Json, name: string, camel: string): unknown {
   return object[name] ?? object[camel] ?? undefined;
-}
-
-function asObject(value: unknown): Json | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : undefined;
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
 
 /** A number that proto JSON may write as text; 0 where it is absent or none. */

@@ -9,7 +9,7 @@ import type { ReadContext, TraceDecoder } from './format.ts';
 export const RECORD_SIZE_LIMIT: number = 16 * 1024 * 1024;
 
 /** JSON values inside each other beyond this are no record: whoever walks or prints one would need a stack without end. */
-export const JSON_DEPTH_LIMIT = 200;
+const JSON_DEPTH_LIMIT = 200;
 
 /** Where a record begins. */
 export interface Place {

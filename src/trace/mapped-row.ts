@@ -215,7 +215,7 @@ export function assembleRow(
 }
 
 /** Microseconds; a number's unit by its size: seconds have 10 digits until the year 2286, milliseconds 13, microseconds 16. */
-export function timeOfNumber(number: number, unit: TimeUnit | undefined): number {
+function timeOfNumber(number: number, unit: TimeUnit | undefined): number {
   const size = Math.abs(number);
   const chosen = unit ?? (size < 1e11 ? 's' : size < 1e14 ? 'ms' : size < 1e17 ? 'us' : 'ns');
   switch (chosen) {

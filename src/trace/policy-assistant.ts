@@ -8,6 +8,7 @@ import { Protocol, parseProtocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue } from './account.ts';
 import { type FieldAddress, hasPorts, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
+import { asObject } from './json-member.ts';
 import { createJsonDecoder } from './line.ts';
 import { internEndpointJson } from './ndjson.ts';
 
@@ -113,10 +114,10 @@ function fill(
 function readEnd(dictionary: Dictionary, value: unknown, end: End): string {
   end.address.family = 0;
   end.endpoint = 0;
-  const peer = objectOf(value);
+  const peer = asObject(value);
   if (peer === undefined) return 'expected an object';
-  const internal = objectOf(peer['Internal']);
-  const pod = Array.isArray(internal?.['Pods']) ? objectOf(internal['Pods'][0]) : undefined;
+  const internal = asObject(peer['Internal']);
+  const pod = Array.isArray(internal?.['Pods']) ? asObject(internal['Pods'][0]) : undefined;
   const address = typeof peer['IP'] === 'string' && peer['IP'] !== '' ? peer['IP'] : pod?.['IP'];
   if (typeof address === 'string' && address !== '' && !readAddress(address, dictionary, end.address))
     return `expected an IP address, found ${address.slice(0, 60)}`;
@@ -140,15 +141,9 @@ function readEnd(dictionary: Dictionary, value: unknown, end: End): string {
   end.endpoint = internEndpointJson(dictionary, {
     kind: 'pod',
     namespace,
-    labels: objectOf(labels) ?? {},
-    ...(objectOf(namespaceLabels) === undefined ? {} : { namespaceLabels }),
+    labels: asObject(labels) ?? {},
+    ...(asObject(namespaceLabels) === undefined ? {} : { namespaceLabels }),
     labelsComplete: true,
   });
   return '';
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined;
 }

@@ -36,7 +36,7 @@ import { NFDUMP_TEXT } from './nfdump-text.ts';
 import { OVN_ACL } from './ovn-acl.ts';
 import { PCAP } from './pcap.ts';
 import { PCAPNG } from './pcapng.ts';
-import { readableNames as readableFormatNames, recogniseTrace } from './recognise.ts';
+import { readableNames, recogniseTrace } from './recognise.ts';
 import { isTar, mayBeTar, readTar } from './tar.ts';
 import { POLICY_ASSISTANT } from './policy-assistant.ts';
 import { SURICATA } from './suricata.ts';
@@ -125,11 +125,6 @@ export async function* readTrace(source: AsyncIterable<Uint8Array>, options: Rea
   yield* readInput(countBytes(source, options.account), options, undefined, 0);
 }
 
-/** The names of the formats that have a reader. */
-export function readableNames(): string {
-  return readableFormatNames(FORMATS);
-}
-
 /** One file, or one member of an archive. `depth`: archives around it. */
 async function* readInput(
   source: AsyncIterable<Uint8Array>,
@@ -172,7 +167,7 @@ async function* readInput(
   }
   if (format.open === undefined) {
     const message = `this is ${format.description} (${format.name}), which dropcast does not read yet`;
-    const hint = format.hint ?? `dropcast reads ${readableNames()} today`;
+    const hint = format.hint ?? `dropcast reads ${readableNames(FORMATS)} today`;
     if (account.format === 'unknown') account.format = format.name;
     addUnrecognised(account, member, 'unsupported-format', message, hint);
     return;
@@ -231,7 +226,7 @@ async function* readMembers(
       undefined,
       'unknown-format',
       'no file in the archive is a trace with records',
-      `dropcast reads ${readableNames()}`,
+      `dropcast reads ${readableNames(FORMATS)}`,
     );
 }
 

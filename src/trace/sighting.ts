@@ -10,7 +10,7 @@ import type { FlowBatch } from '../model/flow.ts';
 import { TranslationTable } from './nat.ts';
 
 /** Sightings of one packet are at most this far apart. */
-export const SIGHTING_WINDOW_US = 5_000;
+const SIGHTING_WINDOW_US = 5_000;
 /** Rows wait for sightings on an interface that lags behind, at most this long in capture time. */
 export const LAG_LIMIT_US = 10_000_000;
 

@@ -7,6 +7,7 @@ import { Protocol, parseProtocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import { type FieldAddress, hasPorts, isIcmpError, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
+import { asObject } from './json-member.ts';
 import { createJsonDecoder } from './line.ts';
 import { parseTime } from './time.ts';
 
@@ -55,7 +56,7 @@ function fill(
   dst: FieldAddress,
 ): string {
   let complaint = '';
-  const flow = objectOf(record[type]);
+  const flow = asObject(record[type]) ?? {};
   const number = (from: Readonly<Record<string, unknown>>, name: string, limit: number): number => {
     const value = from[name];
     if (value === undefined) return -1;
@@ -95,7 +96,7 @@ function fill(
     if (Number.isNaN(batch.timeUs[row]!)) complaint = `start: expected a time, found ${String(start).slice(0, 60)}`;
   }
   const most = Number.MAX_SAFE_INTEGER;
-  const tcp = objectOf(record['tcp']);
+  const tcp = asObject(record['tcp']) ?? {};
   if (type === 'flow') {
     batch.kind[row] = RecordKind.Connection;
     batch.packets[row] = number(flow, 'pkts_toserver', most);
@@ -132,8 +133,4 @@ function tcpFlagsOf(value: unknown): number {
   if (typeof value !== 'string' || value.length > 3) return 0;
   const flags = Number.parseInt(value, 16);
   return Number.isNaN(flags) ? 0 : flags & 0x1ff;
-}
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
 }

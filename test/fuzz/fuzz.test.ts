@@ -160,7 +160,8 @@ test(`the engine agrees with the oracle, and the command ends when its time is u
     const { code, stdout, stderr } = await bench.run(['fuzz', '--seed', String(seed), '--time', '1s']);
     assert.equal(code, 0, stdout + stderr);
     assert.match(stdout, /^no disagreement: \d+ worlds, /);
-    assert.ok(Date.now() - started < 6_000);
+    // A minute where the option is not heard.
+    assert.ok(Date.now() - started < 40_000);
   } finally {
     bench.remove();
   }
