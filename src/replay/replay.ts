@@ -185,7 +185,11 @@ class Replaying implements Replay, PartReplay {
   /** Group -> the first policy trace whose staged policies see it otherwise than the forecast. */
   private readonly contradictions = new Map<number, Contradiction>();
   /** Asked for the first record of a connection alone: a guess costs more than all that a further one needs. */
-  private readonly orienter: Orienter = { orient: (batch, row) => this.orientRecord(batch, row).orientation };
+  private readonly orienter: Orienter = {
+    orient: (batch, row) => (this.guessed = this.orientRecord(batch, row)).orientation,
+  };
+  /** What `orienter` said last. */
+  private guessed = SENDER_OPENED;
   /** Number of the row in hand among all rows of the replay. */
   private order = 0;
   /** Connections without addresses: their ends and ports -> tracker data. */
@@ -420,7 +424,7 @@ class Replaying implements Replay, PartReplay {
     tracker.associate(batch, row, this.orienter);
     if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
       return this.addTo(tracker.entry, batch, row);
-    this.open(batch, row, account, this.orientRecord(batch, row));
+    this.open(batch, row, account, tracker.created === 1 ? this.guessed : this.orientRecord(batch, row));
   }
 
   /** A record that cannot be told from others of its ends: connections of its own. */
