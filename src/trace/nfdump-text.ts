@@ -89,6 +89,8 @@ function fill({ dictionary, account }: ReadContext, records: NfdumpRecords, line
   for (const field of counts) {
     const scale = SCALES.get(words[at + 1] ?? '');
     const value = Number(words[at]);
+    if (value * (scale ?? 1) > Number.MAX_SAFE_INTEGER)
+      return `${field}: expected a count, found ${String(words[at]).slice(0, 60)}`;
     records[field] = value >= 0 ? Math.round(value * (scale ?? 1)) : field.startsWith('reply') ? 0 : -1;
     at += scale === undefined ? 1 : 2;
   }

@@ -179,3 +179,10 @@ test('recorded samples: eleven flows, or seven where nfdump paired them', { skip
     assert.deepEqual([opened['tcpFlags'], opened['orientation'], opened['packets']], [...flags, 3], name);
   }
 });
+
+test('a count beyond every number is malformed, and said', async () => {
+  const text = readFileSync(new URL('nfdump.txt', FIXTURES), 'utf8').replace(/ 1 +72 +1$/m, ' 1e999 72 1');
+  const { account } = await read(text);
+  assert.equal(account.malformed.size, 1);
+  assert.match(account.diagnostics[0]!.message, /packets: expected a count, found 1e999/);
+});
