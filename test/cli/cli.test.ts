@@ -250,6 +250,26 @@ describe('cli', () => {
       }
     });
 
+    it('suggests the nearest name, but none where names are secret', async () => {
+      for (const [src, dst, near] of [
+        ['shop/frnt', 'shop/back', 'shop/front'],
+        ['front', 'shop/back', 'shop/front'],
+        ['shp/front', 'shop/back', 'shop/front'],
+        ['shop/Pod/frnot', 'shop/back', 'shop/front'],
+      ] as const) {
+        const { stderr } = await bench.run(['explain', ...WITH, src, dst, 'TCP/80']);
+        assert.match(stderr, new RegExp(`did you mean "${near}"\\?`), src);
+      }
+      for (const args of [
+        ['shop/frnt', 'shop/back', '--redact'],
+        ['other/thing', 'shop/back'],
+      ]) {
+        const { code, stderr } = await bench.run(['explain', ...WITH, ...args, 'TCP/80']);
+        assert.equal(code, 2);
+        assert.doesNotMatch(stderr, /did you mean/);
+      }
+    });
+
     it('explains a scenario file and compares it with what it expects', async () => {
       const scenario = new URL('../scenario/default-deny-both.txt', import.meta.url).pathname;
       const text = readFileSync(scenario, 'utf8');
@@ -323,6 +343,24 @@ describe('cli', () => {
         assert.deepEqual([code, stdout], [2, '']);
         assert.match(stderr, said);
       }
+    });
+
+    it('refuses what holds no manifest: nothing, an empty pipe, binary files, a path without -f', async () => {
+      bench.write('nothing.yaml', '# all of it was conditional\n');
+      bench.write('capture.yaml', '\0\u0001\u0002');
+      for (const [argv, said] of [
+        [['-f', 'nothing.yaml'], /no object in the manifests/],
+        [['-f', '-'], /stdin is empty/],
+        [['-f', 'capture.yaml'], /capture\.yaml: is binary/],
+        [['cluster.yaml'], /manifests are named with -f: dropcast check -f cluster\.yaml/],
+      ] as const) {
+        const { code, stderr } = await bench.run(['check', ...argv]);
+        assert.equal(code, 2, argv.join(' '));
+        assert.match(stderr, said);
+      }
+      const { code, stderr } = await bench.run(['replay', ...WITH, 'cluster.yaml']);
+      assert.equal(code, 2);
+      assert.match(stderr, /looks like a Kubernetes manifest, which -f reads/);
     });
 
     it('refuses with place, caret and hint; replay refuses the same', async () => {
