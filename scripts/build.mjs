@@ -5,9 +5,9 @@ import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 import { BUNDLE } from './bundle.mjs';
 import { buildCli } from './cli.mjs';
-import { checkHubbleScan } from './hubble-scan.mjs';
+import { checkScans } from './scan.mjs';
 
-await checkHubbleScan();
+await checkScans();
 rmSync('dist', { recursive: true, force: true });
 mkdirSync('dist', { recursive: true });
 await Promise.all([

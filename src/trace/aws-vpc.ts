@@ -1,9 +1,10 @@
 /**
  * AWS VPC flow logs as text (as Parquet: `parquet-aws.ts`): fields in the order of a header line, of `fields`, or as the values
- * show. A record is one direction of a connection on one network interface in a window. Read from the bytes: no text is made of a field. `takeRun` reads the
- * lines that have nothing unusual, `take` any line; both give the same rows.
+ * show. A record is one direction of a connection on one network interface in a window. Read from the bytes: no text is made of a
+ * field. `takeRun` has the lines that have nothing unusual read by a WASM scanner (`aws-vpc-scan.ts`), `take` reads any line; both
+ * give the same rows.
  */
-import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
+import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow, type FlowBatch } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import {
@@ -17,6 +18,7 @@ import {
   rolesOf,
   splitFields,
 } from './aws-vpc-field.ts';
+import { type AwsVpcScanner, shareAwsVpcScanner } from './aws-vpc-scan.ts';
 import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
@@ -55,15 +57,13 @@ export class AwsVpcRecords implements LineRun {
   lines = 0;
   private roles: Uint8Array = new Uint8Array(0);
   private columnCount = 0;
-  /** The roles as `takeRun` asks for them: what another column says better is not read. */
-  private quickRoles: Uint8Array = new Uint8Array(0);
-  private quickSrc: Role = Role.Src;
-  private quickDst: Role = Role.Dst;
-  private hasInterface = false;
-  /** Values of the line that `readLine` read, by role; -1 absent. */
-  private readonly values = new Float64Array(Role.Count);
-  /** Of ten. */
-  private readonly powers = Int32Array.of(1, 10, 100, 1000);
+  /** The column of each role as the scanner takes it: what another column says better is not read. Empty: it takes no line. */
+  private layout: Int32Array = new Int32Array(0);
+  private readonly scanner: AwsVpcScanner | undefined;
+  /** What `takeRun` is asked about; what of it the scanner has in its window is to be had there while `isOpen`. */
+  private bytes: Uint8Array = new Uint8Array(0);
+  private end = 0;
+  private isOpen = false;
   private readonly starts = new Int32Array(Role.Count);
   private readonly ends = new Int32Array(Role.Count);
   /** The addresses of the record at hand. */
@@ -72,8 +72,10 @@ export class AwsVpcRecords implements LineRun {
   private readonly observers = new ObserverTable();
   private readonly context: ReadContext;
 
-  constructor(context: ReadContext) {
+  /** Without a scanner every line is for `take`. */
+  constructor(context: ReadContext, scanner?: AwsVpcScanner) {
     this.context = context;
+    this.scanner = scanner;
     if (context.fields !== undefined) this.setFields(splitFields(context.fields));
   }
 
@@ -126,207 +128,56 @@ export class AwsVpcRecords implements LineRun {
     if (complaint !== '') return this.refuse('invalid-field', { unit, number, offset }, complaint, bytes, start, end);
   }
 
-  /** Writes what is the same in every row of `takeRun` into the next rows; returns behind which of them it has. */
-  private prepare(from: number): number {
-    const { batch } = this.context;
-    const to = Math.min(batch.capacity, from + PREPARED_ROWS);
-    batch.kind.fill(RecordKind.OneWay, from, to);
-    batch.family.fill(4, from, to);
-    batch.icmp.fill(-1, from, to);
-    batch.replyBytes.fill(0, from, to);
-    batch.replyPackets.fill(0, from, to);
-    batch.srcEndpoint.fill(0, from, to);
-    batch.dstEndpoint.fill(0, from, to);
-    batch.preDst.fill(0, from, to);
-    batch.preDstPort.fill(-1, from, to);
-    batch.flags.fill(0, from, to);
-    batch.quote.fill(-1, from, to);
-    batch.sctpChunks.fill(0, from, to);
-    batch.sctpTag.fill(0, from, to);
-    batch.sctpInitTag.fill(0, from, to);
-    batch.connections.fill(1, from, to);
-    batch.repeats.fill(0, from, to);
-    batch.policies.fill(0, from, to);
-    return to;
+  open(bytes: Uint8Array, _start: number, end: number): void {
+    this.bytes = bytes;
+    this.end = end;
+    this.isOpen = false;
   }
 
-  /**
-   * Takes whole lines from `start` on for as long as each is a record of version 4 addresses with its values in the usual form,
-   * one blank between them. Every line of `bytes[start, end)` has its end there.
-   */
-  takeRun(bytes: Uint8Array, view: DataView, start: number, end: number, first: number): number {
+  /** Takes whole lines from `start` on for as long as each is a record of version 4 addresses in the usual form. */
+  takeRun(start: number, first: number): number {
+    const { scanner, bytes, end } = this;
     const { account, batch } = this.context;
-    const { capacity } = batch;
-    const before = batch.count;
-    let prepared = before;
     let lines = 0;
+    let duplicates = 0;
     let position = start;
-    while (position < end && batch.count < capacity && this.quickRoles.length > 0) {
-      const next = this.readLine(bytes, view, position);
-      if (next < 0) break;
-      if (batch.count === prepared) prepared = this.prepare(prepared);
-      if (!this.addLine(first + lines)) break;
-      position = next;
-      lines++;
+    while (scanner !== undefined && this.layout.length > 0 && position < end && batch.count < batch.capacity) {
+      if (!this.isOpen || position >= scanner.end) {
+        this.isOpen = scanner.open(bytes, position, end, this.layout);
+        if (!this.isOpen) break;
+      }
+      const count = scanner.read(position, first + lines, batch.capacity - batch.count);
+      // An unusual line is next.
+      if (count === 0) break;
+      lines += count;
+      position = scanner.stop();
+      const marked = this.markDuplicates(scanner, count);
+      duplicates += marked;
+      if (marked > 0) scanner.compact(count);
+      fillRows(batch, batch.count, batch.count + count - marked);
+      scanner.append(batch, count - marked);
     }
     account.read += lines;
-    const duplicates = lines - (batch.count - before);
     if (duplicates > 0) increment(account.skipped, 'duplicate', duplicates);
     this.lines = lines;
     return position;
   }
 
-  /** Puts the values of the line at `start` into `values`; returns where the next one begins, -1 where this one is unusual. */
-  private readLine(bytes: Uint8Array, view: DataView, start: number): number {
-    const { quickRoles: roles, values, powers } = this;
-    const last = roles.length - 1;
-    const lead = bytes[start]!;
-    // A letter may begin a header, but no header begins with `eni-`.
-    if (lead > 57 && !(lead === 101 && bytes[start + 1] === 110 && bytes[start + 3] === 45)) return -1;
-    let at = start;
-    for (let column = 0; column <= last; column++) {
-      const role = roles[column]!;
-      if (role === Role.None) {
-        // Four bytes at a time: is one of them a blank or a line end?
-        const begin = at;
-        let word = view.getInt32(at, true);
-        let found = (word - 0x21212121) & ~word & 0x80808080;
-        while (found === 0) {
-          at += 4;
-          word = view.getInt32(at, true);
-          found = (word - 0x21212121) & ~word & 0x80808080;
-        }
-        at += (31 - Math.clz32(found & -found)) >> 3;
-        if (at === begin) return -1;
-      } else if (role === Role.Interface) {
-        const begin = at;
-        let observer = 0;
-        let word = view.getInt32(at, true);
-        let found = (word - 0x21212121) & ~word & 0x80808080;
-        while (found === 0) {
-          observer = Math.imul(observer ^ word, 0x9e3779b1);
-          observer ^= observer >>> 15;
-          at += 4;
-          word = view.getInt32(at, true);
-          found = (word - 0x21212121) & ~word & 0x80808080;
-        }
-        const rest = (31 - Math.clz32(found & -found)) >> 3;
-        if (rest > 0) {
-          observer = Math.imul(observer ^ (word & ((1 << (rest * 8)) - 1)), 0x9e3779b1);
-          observer ^= observer >>> 15;
-        }
-        at += rest;
-        if (at === begin) return -1;
-        values[Role.Interface] = observer >>> 0;
-      } else if (role <= Role.PacketDst) {
-        let value = 0;
-        let parts = 0;
-        for (;;) {
-          // The digits of one part, without asking one by one how many they are.
-          const word = view.getInt32(at, true) ^ 0x30303030;
-          const other = ((word + 0x06060606) | word) & 0xf0f0f0f0;
-          const digits = (31 - Math.clz32(other & -other)) >> 3;
-          // None, four, or a leading zero.
-          if (other === 0 || digits === 0 || (digits > 1 && (word & 0xff) === 0)) return -1;
-          const shifted = word << (32 - digits * 8);
-          const pairs = Math.imul(shifted, 10) + (shifted >>> 8);
-          const part = (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
-          if (part > 255) return -1;
-          value = (value << 8) | part;
-          at += digits;
-          if (++parts === 4) break;
-          if (bytes[at] !== 46) return -1;
-          at++;
-        }
-        values[role] = value >>> 0;
-      } else if (role === Role.Status) {
-        // `OK`; the others say that something is missing.
-        if (bytes[at] !== 79 || bytes[at + 1] !== 75) return -1;
-        at += 2;
-      } else if (role === Role.Action) {
-        const word = view.getInt32(at, true);
-        if (word === ACCE && bytes[at + 4] === 80 && bytes[at + 5] === 84)
-          values[Role.Action] = RecordedVerdict.FirewallAllow;
-        else if (word === REJE && bytes[at + 4] === 67 && bytes[at + 5] === 84)
-          values[Role.Action] = RecordedVerdict.FirewallDeny;
-        else return -1;
-        at += 6;
-      } else if (bytes[at] === 45) {
-        values[role] = -1;
-        at++;
-      } else {
-        let value = 0;
-        const begin = at;
-        for (;;) {
-          const word = view.getInt32(at, true) ^ 0x30303030;
-          const other = ((word + 0x06060606) | word) & 0xf0f0f0f0;
-          if (other === 0) {
-            const pairs = Math.imul(word, 10) + (word >>> 8);
-            value = value * 10_000 + (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
-            at += 4;
-            continue;
-          }
-          const digits = (31 - Math.clz32(other & -other)) >> 3;
-          if (digits === 0) break;
-          const shifted = word << (32 - digits * 8);
-          const pairs = Math.imul(shifted, 10) + (shifted >>> 8);
-          value = value * powers[digits]! + (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
-          at += digits;
-          break;
-        }
-        if (at === begin || at - begin > 15) return -1;
-        values[role] = value;
-      }
-      // The last column alone ends the line.
-      if (bytes[at] !== (column === last ? 10 : 32)) return -1;
-      at++;
+  /** Marks the rows of which another observer's have been there; returns how many. */
+  private markDuplicates(scanner: AwsVpcScanner, count: number): number {
+    if (this.layout[Role.Interface]! < 0) return 0;
+    const { observers } = this;
+    const { src, dst, srcPort, dstPort, protocol, verdict, start, observer, mark } = scanner;
+    let marked = 0;
+    for (let row = 0; row < count; row++) {
+      // What one end rejects the other end accepted: the rejection is no duplicate.
+      const isDuplicate =
+        verdict[row] !== RecordedVerdict.FirewallDeny &&
+        observers.isDuplicate(4, protocol[row]!, src[row]!, srcPort[row]!, dst[row]!, dstPort[row]!, observer[row]!, start[row]!); // prettier-ignore
+      mark[row] = isDuplicate ? 1 : 0;
+      if (isDuplicate) marked++;
     }
-    return at;
-  }
-
-  /** Appends the row of `values` unless another observer's has been there; false where a value is out of its range. */
-  private addLine(number: number): boolean {
-    const { values, quickSrc, quickDst } = this;
-    const { batch } = this.context;
-    const source = values[quickSrc]!;
-    const destination = values[quickDst]!;
-    const given = values[Role.Protocol]!;
-    const protocol = given < 0 ? Protocol.Unknown : given;
-    let from = values[Role.SrcPort]!;
-    let to = values[Role.DstPort]!;
-    const startS = values[Role.Start]!;
-    const flags = values[Role.Flags]!;
-    const verdict = values[Role.Action]!;
-    if (protocol > 255 || from > 0xffff || to > 0xffff || startS > 0xffffffff || flags > 0xff) return false;
-    if (from === 0 && !hasPorts(protocol)) from = -1;
-    if (to === 0 && !hasPorts(protocol)) to = -1;
-    if (this.hasInterface && verdict !== RecordedVerdict.FirewallDeny) {
-      const observer = values[Role.Interface]!;
-      const time = startS < 0 ? 0 : startS;
-      if (this.observers.isDuplicate(4, protocol, source, from, destination, to, observer, time)) return true;
-    }
-    const row = batch.count;
-    batch.src[row] = source;
-    batch.dst[row] = destination;
-    batch.srcPort[row] = from;
-    batch.dstPort[row] = to;
-    batch.protocol[row] = protocol;
-    batch.packets[row] = values[Role.Packets]!;
-    batch.bytes[row] = values[Role.Bytes]!;
-    batch.timeUs[row] = startS < 0 ? NaN : startS * 1e6;
-    batch.recordedVerdict[row] = verdict;
-    const isTcp = protocol === 6 && flags >= 0;
-    const isSyn = isTcp && (flags & TcpFlag.Syn) !== 0;
-    batch.tcpFlags[row] = isTcp ? flags : TcpFlag.Absent;
-    batch.orientation[row] = !isSyn
-      ? Orientation.Unknown
-      : (flags & TcpFlag.Ack) === 0
-        ? Orientation.Original
-        : Orientation.Reply;
-    batch.orientedBy[row] = isSyn ? OrientedBy.Flags : OrientedBy.Assumed;
-    batch.line[row] = number;
-    batch.count = row + 1;
-    return true;
+    return marked;
   }
 
   /** Says which fields the records have, in their order, and what is missing among them. */
@@ -334,12 +185,8 @@ export class AwsVpcRecords implements LineRun {
     const { account } = this.context;
     this.roles = rolesOf(names);
     this.columnCount = names.length;
-    this.quickRoles = quickRolesOf(this.roles);
-    this.quickSrc = this.quickRoles.includes(Role.PacketSrc) ? Role.PacketSrc : Role.Src;
-    this.quickDst = this.quickRoles.includes(Role.PacketDst) ? Role.PacketDst : Role.Dst;
-    this.hasInterface = this.quickRoles.includes(Role.Interface);
-    this.values.fill(-1);
-    this.values[Role.Action] = RecordedVerdict.None;
+    this.layout = layoutOf(this.roles);
+    this.isOpen = false;
     this.starts.fill(0);
     this.ends.fill(0);
     const say = (limit: string): void => {
@@ -491,15 +338,10 @@ export class AwsVpcRecords implements LineRun {
 }
 
 const INVALID = -2;
-/** How many rows are prepared at once. */
-const PREPARED_ROWS = 512;
-/** `ACCE` and `REJE` as they lie in bytes. */
-const ACCE = 0x45434341;
-const REJE = 0x454a4552;
 
 function openAwsVpc(context: ReadContext): TraceDecoder {
   const { account } = context;
-  const records = new AwsVpcRecords(context);
+  const records = new AwsVpcRecords(context, shareAwsVpcScanner());
   return createByteLineDecoder(
     context,
     (bytes, start, end, line, offset) => {
@@ -517,19 +359,43 @@ function isAwsVpc({ lines, json }: Head): boolean {
   return isAwsHeader(fields.map(normaliseField)) || inferFields(fields) !== undefined;
 }
 
-/** Roles without the interface's addresses where the packet's own are there. Empty: not both addresses are there. */
-function quickRolesOf(roles: Uint8Array): Uint8Array {
-  const has = (role: Role): boolean => roles.includes(role);
-  // A role that two columns have is for the other reader.
-  for (let role: number = Role.Interface; role < Role.Count; role++)
-    if (roles.indexOf(role) !== roles.lastIndexOf(role)) return new Uint8Array(0);
-  if (!(has(Role.Src) || has(Role.PacketSrc)) || !(has(Role.Dst) || has(Role.PacketDst))) return new Uint8Array(0);
-  return new Uint8Array(roles).map((role) =>
-    (role === Role.Src && has(Role.PacketSrc)) || (role === Role.Dst && has(Role.PacketDst)) ? Role.None : role,
-  );
+/** Writes what is the same in every row of `takeRun`. */
+function fillRows(batch: FlowBatch, from: number, to: number): void {
+  batch.kind.fill(RecordKind.OneWay, from, to);
+  batch.family.fill(4, from, to);
+  batch.icmp.fill(-1, from, to);
+  batch.replyBytes.fill(0, from, to);
+  batch.replyPackets.fill(0, from, to);
+  batch.srcEndpoint.fill(0, from, to);
+  batch.dstEndpoint.fill(0, from, to);
+  batch.preDst.fill(0, from, to);
+  batch.preDstPort.fill(-1, from, to);
+  batch.flags.fill(0, from, to);
+  batch.quote.fill(-1, from, to);
+  batch.sctpChunks.fill(0, from, to);
+  batch.sctpTag.fill(0, from, to);
+  batch.sctpInitTag.fill(0, from, to);
+  batch.connections.fill(1, from, to);
+  batch.repeats.fill(0, from, to);
+  batch.policies.fill(0, from, to);
 }
 
-/** A 32-bit name of an interface, never 0: four bytes at a time, as `takeRun` has them. */
+/** The layout for the scanner, the packet's own addresses before the interface's. */
+function layoutOf(roles: Uint8Array): Int32Array {
+  const layout = new Int32Array(Role.Count).fill(-1);
+  for (const [column, role] of roles.entries()) {
+    if (role === Role.None) continue;
+    // A role that two columns have is for the other reader.
+    if (layout[role]! >= 0) return new Int32Array(0);
+    layout[role] = column;
+  }
+  if (layout[Role.PacketSrc]! >= 0) layout[Role.Src] = layout[Role.PacketSrc]!;
+  if (layout[Role.PacketDst]! >= 0) layout[Role.Dst] = layout[Role.PacketDst]!;
+  layout[Role.None] = roles.length;
+  return layout[Role.Src]! < 0 || layout[Role.Dst]! < 0 ? new Int32Array(0) : layout;
+}
+
+/** A 32-bit name of an interface: four bytes at a time, as the scanner has it. */
 function nameOf(bytes: Uint8Array, start: number, end: number): number {
   let name = 0;
   for (let at = start; at < end; at += 4) {

@@ -1,5 +1,5 @@
 /**
- * The WASM tokenizer, 8548 bytes. Made by `npm run build:kernel` from src/trace/hubble-scan.as.ts; not for editing.
+ * The WASM tokenizer of Hubble records, 8548 bytes. Made by `npm run build:kernel` from src/trace/hubble-scan.as.ts; not for editing.
  * Source: 1cad87d020e0013c8716bfc61c92a9863db4dd2c421cb14199c3bb474e7f379a
  */
 export const HUBBLE_SCAN_CODE: string = [

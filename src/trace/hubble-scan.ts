@@ -5,6 +5,7 @@
  */
 import { HUBBLE_SCAN_CODE } from './hubble-scan-code.ts';
 import { parseJson } from './line.ts';
+import { instantiate, type WasmMemory } from './webassembly.ts';
 
 /** Places in `HubbleScanner.result`. */
 export const enum Scan {
@@ -44,18 +45,6 @@ const TIME = RESULT + 4 * 24;
 /** Zeros behind the window, on which every loop of the tokenizer stops. */
 const SLACK = 64;
 const PAGE = 65_536;
-
-/** As far as it is used here: the types of Node alone do not declare it. */
-interface WasmMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
-
-interface Wasm {
-  readonly Module: new (code: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
-  validate(code: Uint8Array): boolean;
-}
 
 interface Exports {
   readonly memory: WasmMemory;
@@ -135,9 +124,7 @@ let isTried = false;
 export function shareHubbleScanner(): HubbleScanner | undefined {
   if (isTried) return shared;
   isTried = true;
-  const code = Buffer.from(HUBBLE_SCAN_CODE, 'base64');
-  const wasm = (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly;
-  if (wasm?.validate(code) === true)
-    shared = new HubbleScanner(new wasm.Instance(new wasm.Module(code), {}).exports as Exports);
+  const kernel = instantiate(HUBBLE_SCAN_CODE);
+  if (kernel !== undefined) shared = new HubbleScanner(kernel as Exports);
   return shared;
 }

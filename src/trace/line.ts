@@ -32,11 +32,13 @@ export type ByteLineHandler = (bytes: Uint8Array, start: number, end: number, li
 export interface LineRun {
   /** How many lines the last call of `takeRun` took. */
   readonly lines: number;
+  /** `takeRun` is asked about `bytes[start, end)` next, in order, until the next call. */
+  open(bytes: Uint8Array, start: number, end: number): void;
   /**
-   * Takes lines of `bytes[start, end)`, which ends behind a line end and has four bytes more in the view, and accounts for them; `line`
-   * is the number of the first. Returns the beginning of the first line that it did not take.
+   * Takes whole lines from `start` on and accounts for them; `line` is the number of the first. Returns the beginning of the first
+   * line that it did not take.
    */
-  takeRun(bytes: Uint8Array, view: DataView, start: number, end: number, line: number): number;
+  takeRun(start: number, line: number): number;
 }
 
 /** Hands every line that is not blank to `handle`, without its line end. Lines end in LF or CRLF. */
@@ -63,12 +65,11 @@ export function createByteLineDecoder(context: ReadContext, handle: ByteLineHand
   return {
     decode(bytes, start, end) {
       let at = start;
-      const runEnd = run === undefined ? 0 : endOfLines(bytes, start, end);
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      run?.open(bytes, start, end);
       while (at < end && batch.count < batch.capacity) {
-        if (at < runEnd && !isDiscarding) {
-          const stop = run!.takeRun(bytes, view, at, runEnd, line);
-          line += run!.lines;
+        if (run !== undefined && !isDiscarding) {
+          const stop = run.takeRun(at, line);
+          line += run.lines;
           offset += stop - at;
           at = stop;
           if (at === end || batch.count >= batch.capacity) break;
@@ -134,12 +135,6 @@ export function parseJson(text: string): unknown {
 /** UTF-8 of `bytes[start, end)`; broken sequences become replacement characters. */
 export function decodeText(bytes: Uint8Array, start: number, end: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
-}
-
-/** Behind the last line end that has four bytes behind it in the array. */
-function endOfLines(bytes: Uint8Array, start: number, end: number): number {
-  const newline = bytes.lastIndexOf(NEWLINE, Math.min(end, bytes.length - 4) - 1);
-  return newline < start ? start : newline + 1;
 }
 
 function isBlank(bytes: Uint8Array, start: number, end: number): boolean {

@@ -1,0 +1,45 @@
+// Compiles the WASM scanners of traces: src/trace/*-scan.as.ts (AssemblyScript) to src/trace/*-scan-code.ts, which are committed.
+// `npm run build` compiles them again and refuses what differs; a test looks at the hash of each source.
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { compileAssembly } from './assembly.mjs';
+
+// Pages of memory are those of 64 KiB.
+const SCANS = [
+  { file: 'hubble-scan', name: 'HUBBLE_SCAN_CODE', title: 'The WASM tokenizer of Hubble records', pages: 168 },
+  { file: 'aws-vpc-scan', name: 'AWS_VPC_SCAN_CODE', title: 'The WASM scanner of VPC flow logs', pages: 6 },
+];
+
+/** Throws where a committed module is not what its source gives. */
+export async function checkScans() {
+  for (const scan of SCANS)
+    if (readFileSync(outputOf(scan), 'utf8') !== (await compileScan(scan)))
+      throw new Error(`${outputOf(scan)} is not what its source gives: run \`npm run build:kernel\``);
+}
+
+/** The text of the generated module. Throws with the compiler's own messages. */
+function compileScan({ file, name, title, pages }) {
+  const entry = `src/trace/${file}.as.ts`;
+  const hash = createHash('sha256').update(readFileSync(entry)).digest('hex');
+  return compileAssembly(
+    entry,
+    ['--enable', 'simd', '--initialMemory', String(pages)],
+    name,
+    (size) => `/**
+ * ${title}, ${size} bytes. Made by \`npm run build:kernel\` from ${entry}; not for editing.
+ * Source: ${hash}
+ */`,
+  );
+}
+
+function outputOf({ file }) {
+  return `src/trace/${file}-code.ts`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  for (const scan of SCANS) {
+    const text = await compileScan(scan);
+    writeFileSync(outputOf(scan), text);
+    console.log(text.split('\n')[1]);
+  }

@@ -1,0 +1,21 @@
+/** The few parts of the WebAssembly JavaScript API that the scanners of bytes use; Node's types alone do not declare it. */
+
+/** A memory of a module; growing it detaches its buffer. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+  /** Grows by so many pages of 64 KiB. */
+  grow(pages: number): number;
+}
+
+interface Wasm {
+  readonly Module: new (code: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+  validate(code: Uint8Array): boolean;
+}
+
+/** The exports of a module without imports, in base64; undefined where WebAssembly, or something that the module needs of it, is missing. */
+export function instantiate(base64: string): object | undefined {
+  const code = Buffer.from(base64, 'base64');
+  const wasm = (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly;
+  return wasm?.validate(code) === true ? new wasm.Instance(new wasm.Module(code), {}).exports : undefined;
+}
