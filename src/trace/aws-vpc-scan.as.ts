@@ -44,8 +44,9 @@ export function open(size: i32): void {
     if (size - at < 64) found &= ((<u64>1) << (size - at)) - 1;
     // More are written than there are, and written over by the next ones.
     const next = out + (<usize>popcnt(found) << 1);
+    // Seldom are there more than a dozen.
     do {
-      for (let index = 0; index < 8; index++) {
+      for (let index = 0; index < 12; index++) {
         store<u16>(out, at + <i32>ctz(found) + 1);
         found &= found - 1;
         out += 2;
@@ -257,34 +258,51 @@ function digitsOf(bytes: u64, size: u32): i64 {
 function readAddress(begin: usize, end: usize): i64 {
   const size = <u32>(end - begin);
   if (size > 15) return -1;
-  let dots = i8x16.bitmask(i8x16.eq(v128.load(begin), i8x16.splat(46))) & ((1 << size) - 1);
-  if (popcnt(dots) != 3) return -1;
-  const first = ctz(dots);
-  dots &= dots - 1;
-  const second = ctz(dots);
-  dots &= dots - 1;
-  const third = ctz(dots);
-  const a = readPart(begin + first, first);
-  const b = readPart(begin + second, second - first - 1);
-  const c = readPart(begin + third, third - second - 1);
-  const d = readPart(end, size - third - 1);
-  return (a | b | c | d) > 255 ? -1 : <i64>((a << 24) | (b << 16) | (c << 8) | d);
+  const text = v128.load(begin);
+  const dots = <u32>i8x16.bitmask(i8x16.eq(text, i8x16.splat(46)));
+  // The parts by their ends, as if another dot were behind the last one.
+  const form = <usize>load<u8>(Place.Forms + ((dots & ((1 << size) - 1)) | (1 << size)));
+  if (form == 0) return -1;
+  const shape = Place.Shapes + (form << 5);
+  // Each part in four bytes, the last digit last.
+  const digits = i8x16.swizzle(v128.xor(text, i8x16.splat(48)), v128.load(shape));
+  const parts = i32x4.add(
+    i32x4.dot_i16x8_s(v128.and(digits, i16x8.splat(0xff)), i32x4.splat(10 << 16)),
+    i32x4.dot_i16x8_s(i16x8.shr_u(digits, 8), i32x4.splat((1 << 16) | 100)),
+  );
+  const odd = v128.or(
+    i8x16.gt_u(digits, i8x16.splat(9)),
+    // A leading zero is octal to some.
+    v128.or(i32x4.gt_s(parts, i32x4.splat(255)), i32x4.lt_s(parts, v128.load(shape + 16))),
+  );
+  if (v128.any_true(odd)) return -1;
+  const packed = i8x16.swizzle(parts, i8x16(12, 8, 4, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+  return <i64>(<u32>i32x4.extract_lane(packed, 0));
 }
 
-/** A part of an address, of which `end` is behind the last digit; more than 255 where it is none. */
-// @ts-ignore: decorator
-@inline
-function readPart(end: usize, size: u32): u32 {
-  const shift = 32 - size * 8;
-  const part = (load<u32>(end - 4) ^ 0x30303030) >> shift;
-  const digits = part << shift;
-  const isOdd =
-    u32(size - 1 > 2) |
-    u32((((digits + 0x06060606) | digits) & 0xf0f0f0f0) != 0) |
-    // A leading zero is octal to some.
-    (u32(size > 1) & u32((part & 0xff) == 0));
-  const pairs = digits * 10 + (digits >> 8);
-  return (isOdd << 16) | ((pairs & 0xff) * 100 + ((pairs >> 16) & 0xff));
+/**
+ * Notes the 81 forms of an address, one to three digits a part: where the digits of each part are, and its least value. Called once.
+ */
+export function prepare(): void {
+  for (let form: i32 = 0; form < 81; form++) {
+    const shape = Place.Shapes + <usize>((form + 1) << 5);
+    let place = 0;
+    let dots: u32 = 0;
+    let rest = form;
+    for (let part: usize = 0; part < 4; part++) {
+      const size = 1 + (rest % 3);
+      rest /= 3;
+      for (let index = 0; index < 4; index++) {
+        const isDigit = index >= 4 - size;
+        store<u8>(shape + part * 4 + <usize>index, isDigit ? <u8>(place + index - 4 + size) : <u8>0x80);
+      }
+      store<i32>(shape + 16 + part * 4, size == 1 ? 0 : size == 2 ? 10 : 100);
+      place += size;
+      dots |= 1 << place;
+      place++;
+    }
+    store<u8>(Place.Forms + <usize>dots, <u8>(form + 1));
+  }
 }
 
 /** `ACCEPT` or `REJECT`; -1 for anything else. */

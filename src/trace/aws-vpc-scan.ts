@@ -18,6 +18,9 @@ export const enum Place {
   Ends = 133_120,
   /** Reading goes a few bytes to either side of the window. */
   Input = 264_704,
+  /** The forms of an address: a byte for each set of places of its dots, and 32 bytes for each form. */
+  Forms = 330_240,
+  Shapes = 395_776,
 }
 
 /** Columns of the rows, `ROWS` values each. */
@@ -51,6 +54,7 @@ const NEWLINE = 10;
 
 interface Exports {
   readonly memory: WasmMemory;
+  prepare(): void;
   open(size: number): void;
   read(from: number, line: number, limit: number): number;
   stop(): number;
@@ -87,6 +91,7 @@ export class AwsVpcScanner {
     const { buffer } = kernel.memory;
     const at = (lane: Lane): number => Place.Lanes + lane * Place.Stride;
     this.kernel = kernel;
+    kernel.prepare();
     this.src = new Uint32Array(buffer, at(Lane.Src), ROWS);
     this.dst = new Uint32Array(buffer, at(Lane.Dst), ROWS);
     this.srcPort = new Int32Array(buffer, at(Lane.SrcPort), ROWS);
