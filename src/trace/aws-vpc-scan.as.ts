@@ -229,16 +229,20 @@ function isBeyond(value: i64, limit: i64): i32 {
   return i32(value > limit) | i32(value == ODD);
 }
 
+// @ts-ignore: decorator
+@inline
 function readNumber(begin: usize, end: usize): i64 {
   const size = <u32>(end - begin);
-  if (size > 8) {
-    if (size > 15) return ODD;
-    const high = digitsOf(load<u64>(end - 16), size - 8);
-    const low = digitsOf(load<u64>(end - 8), 8);
-    return (high | low) < 0 ? ODD : high * 100_000_000 + low;
-  }
+  if (size > 8) return readLong(end, size);
   const value = digitsOf(load<u64>(end - 8), size);
   return value < 0 && size == 1 && load<u8>(begin) == 45 ? -1 : value;
+}
+
+function readLong(end: usize, size: u32): i64 {
+  if (size > 15) return ODD;
+  const high = digitsOf(load<u64>(end - 16), size - 8);
+  const low = digitsOf(load<u64>(end - 8), 8);
+  return (high | low) < 0 ? ODD : high * 100_000_000 + low;
 }
 
 /** The number that the last `size` of eight bytes say, 1 to 8. */
