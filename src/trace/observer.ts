@@ -24,7 +24,10 @@ const enum Slot {
 
 /** Directed tuple -> the observer that reports it. */
 export class ObserverTable {
-  private slots = new Uint32Array(1024 * Slot.Stride);
+  /** Signed, so that keys are compared as the integers they are. */
+  private slots = new Int32Array(1024 * Slot.Stride);
+  /** Slots, less one. */
+  private mask = 1023;
   private count = 0;
   private latestS = 0;
 
@@ -42,11 +45,10 @@ export class ObserverTable {
     observer: number,
     timeS: number,
   ): boolean {
-    if (this.count * 2 * Slot.Stride >= this.slots.length) this.makeRoom();
-    const { slots } = this;
+    if (this.count * 2 > this.mask) this.makeRoom();
+    const { slots, mask } = this;
     const meta = 0x10000 | (family << 8) | protocol;
-    const ports = (((srcPort & 0xffff) << 16) | (dstPort & 0xffff)) >>> 0;
-    const mask = slots.length / Slot.Stride - 1;
+    const ports = ((srcPort & 0xffff) << 16) | (dstPort & 0xffff);
     if (timeS > this.latestS) this.latestS = timeS;
     for (let slot = hash(meta, src, dst, ports) & mask; ; slot = (slot + 1) & mask) {
       const at = slot * Slot.Stride;
@@ -62,13 +64,13 @@ export class ObserverTable {
       }
       if (
         slots[at] !== meta ||
-        slots[at + Slot.Src] !== src ||
-        slots[at + Slot.Dst] !== dst ||
+        slots[at + Slot.Src] !== (src | 0) ||
+        slots[at + Slot.Dst] !== (dst | 0) ||
         slots[at + Slot.Ports] !== ports
       )
         continue;
-      const last = slots[at + Slot.Last]!;
-      const isOwner = slots[at + Slot.Observer] === observer >>> 0;
+      const last = slots[at + Slot.Last]! >>> 0;
+      const isOwner = slots[at + Slot.Observer] === (observer | 0);
       if (!isOwner && Math.abs(timeS - last) <= OBSERVER_WINDOW_S) return true;
       slots[at + Slot.Observer] = observer;
       slots[at + Slot.Last] = isOwner ? Math.max(last, timeS) : timeS;
@@ -81,12 +83,12 @@ export class ObserverTable {
     const old = this.slots;
     const slotCount = old.length / Slot.Stride;
     const isFull = slotCount >= SLOT_LIMIT;
-    const slots = new Uint32Array(isFull ? old.length : old.length * 2);
+    const slots = new Int32Array(isFull ? old.length : old.length * 2);
     const mask = slots.length / Slot.Stride - 1;
     const earliest = isFull ? this.latestS - OBSERVER_WINDOW_S : 0;
     let count = 0;
     for (let from = 0; from < old.length; from += Slot.Stride) {
-      if (old[from] === 0 || old[from + Slot.Last]! < earliest) continue;
+      if (old[from] === 0 || old[from + Slot.Last]! >>> 0 < earliest) continue;
       let slot = hash(old[from]!, old[from + Slot.Src]!, old[from + Slot.Dst]!, old[from + Slot.Ports]!) & mask;
       while (slots[slot * Slot.Stride] !== 0) slot = (slot + 1) & mask;
       slots.set(old.subarray(from, from + Slot.Stride), slot * Slot.Stride);
@@ -97,6 +99,7 @@ export class ObserverTable {
       count = 0;
     }
     this.slots = slots;
+    this.mask = mask;
     this.count = count;
   }
 }
