@@ -4,7 +4,15 @@
  * field. `takeRun` has the lines that have nothing unusual read by a WASM scanner (`aws-vpc-scan.ts`), `take` reads any line; both
  * give the same rows.
  */
-import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow, type FlowBatch } from '../model/flow.ts';
+import {
+  Orientation,
+  OrientedBy,
+  RecordedVerdict,
+  RecordKind,
+  TcpFlag,
+  clearRow,
+  type FlowBatch,
+} from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import {
@@ -39,8 +47,23 @@ export const AWS_VPC: TraceFormat = {
   recognise: isAwsVpc,
   isText: true,
   limits: AWS_LIMITS,
-  open: openAwsVpc,
+  open: (context) => openAwsVpc(context, shareAwsVpcScanner()),
 };
+
+/** Makes the reader. Without a scanner every line goes the general way; both give the same rows. */
+export function openAwsVpc(context: ReadContext, scanner: AwsVpcScanner | undefined): TraceDecoder {
+  const { account } = context;
+  const records = new AwsVpcRecords(context, scanner);
+  return createByteLineDecoder(
+    context,
+    (bytes, start, end, line, offset) => {
+      // Joined files have a header each, and none of them is a record.
+      if (records.takeHeader(bytes, start, end)) account.read--;
+      else records.take(bytes, start, end, 'line', line, offset);
+    },
+    records,
+  );
+}
 
 /** Where in the input a record stands. */
 export interface RecordPlace {
@@ -73,7 +96,7 @@ export class AwsVpcRecords implements LineRun {
   private readonly context: ReadContext;
 
   /** Without a scanner every line is for `take`. */
-  constructor(context: ReadContext, scanner?: AwsVpcScanner) {
+  constructor(context: ReadContext, scanner: AwsVpcScanner | undefined) {
     this.context = context;
     this.scanner = scanner;
     if (context.fields !== undefined) this.setFields(splitFields(context.fields));
@@ -141,7 +164,9 @@ export class AwsVpcRecords implements LineRun {
     let lines = 0;
     let duplicates = 0;
     let position = start;
-    while (scanner !== undefined && this.layout.length > 0 && position < end && batch.count < batch.capacity) {
+    this.lines = 0;
+    if (scanner === undefined || this.layout.length === 0) return start;
+    while (position < end && batch.count < batch.capacity) {
       if (!this.isOpen || position >= scanner.end) {
         this.isOpen = scanner.open(bytes, position, end, this.layout);
         if (!this.isOpen) break;
@@ -338,20 +363,6 @@ export class AwsVpcRecords implements LineRun {
 }
 
 const INVALID = -2;
-
-function openAwsVpc(context: ReadContext): TraceDecoder {
-  const { account } = context;
-  const records = new AwsVpcRecords(context, shareAwsVpcScanner());
-  return createByteLineDecoder(
-    context,
-    (bytes, start, end, line, offset) => {
-      // Joined files have a header each, and none of them is a record.
-      if (records.takeHeader(bytes, start, end)) account.read--;
-      else records.take(bytes, start, end, 'line', line, offset);
-    },
-    records,
-  );
-}
 
 function isAwsVpc({ lines, json }: Head): boolean {
   if (json !== undefined) return false;

@@ -79,7 +79,7 @@ export function isAwsTable(columns: readonly Column[]): boolean {
 /** Rows as the reader of the text makes them. */
 export function createAwsAssembler(context: ReadContext, columns: readonly Column[]): Assembler {
   const { account, dictionary } = context;
-  const records = new AwsVpcRecords(context);
+  const records = new AwsVpcRecords(context, undefined);
   records.setFields(columns.map(({ name }) => normaliseField(name)));
   for (const limit of AWS_LIMITS) if (!account.limits.includes(limit)) account.limits.push(limit);
   const words: Readonly<Partial<Record<Role, (text: string) => number>>> = {
