@@ -35,6 +35,15 @@ export interface EndpointIndex {
   ofPod(pod: number, family: 4 | 6 | undefined): number;
 }
 
+/** What an endpoint stands for, as far as there is such a thing; see `Endpoint`. */
+interface Fields {
+  readonly self?: number;
+  readonly object?: number;
+  readonly node?: number;
+  readonly unit?: number;
+  readonly family?: 4 | 6;
+}
+
 interface Point {
   readonly key: number;
   readonly value: number;
@@ -62,6 +71,9 @@ export function indexEndpoints(
   let lastAddress: AddressText | undefined;
   let lastKey: AddressKey = 0;
 
+  const podBlocks = classifyBlocks([
+    snapshot.nodes.flatMap((node) => node.podCidrs.map((cidr) => ({ cidr, except: [] }))),
+  ]);
   const background = [4, 6].map((family) => layBackground(family as 4 | 6)) as [ValueIntervals, ValueIntervals];
   const outsideNoAddress = add(EndpointKind.Outside, elements.outside, egress.noAddress, ingress.noAddress);
   // DI-02: a node that blocks never match lies in none.
@@ -78,7 +90,7 @@ export function indexEndpoints(
     element: number,
     egressClass: number,
     ingressClass: number,
-    fields: { self?: number; object?: number; node?: number; unit?: number; family?: 4 | 6 } = {},
+    fields: Fields = {},
   ): number {
     const id = unitOf.length;
     const row = kind === EndpointKind.UnknownPod ? Row.UnknownPod : Row.NotSubject;
@@ -95,21 +107,19 @@ export function indexEndpoints(
 
   /** EP-06, EP-08: addresses that are nobody's lie outside, or in a node's pod block: pods that the snapshot does not hold. */
   function layBackground(family: 4 | 6): ValueIntervals {
-    const podBlocks = classifyBlocks([
-      snapshot.nodes.flatMap((node) => node.podCidrs.map((cidr) => ({ cidr, except: [] }))),
-    ]);
     const pick = (classes: { v4: Intervals; v6: Intervals }): Intervals => (family === 4 ? classes.v4 : classes.v6);
     const layers = [pick(egress.blocks), pick(ingress.blocks), pick(podBlocks)];
     const starts = [...new Set(layers.flatMap((layer) => layer.starts))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-    const ids = new Map<string, number>();
+    const ids = new Map<number, number>();
+    const places = [0, 0, 0];
     const values = starts.map((start) => {
-      const [egressClass, ingressClass, podClass] = layers.map((layer) => classOfAddress(layer, start)) as [
-        number,
-        number,
-        number,
-      ];
+      // Starts ascend, and every layer with them.
+      const [egressClass, ingressClass, podClass] = layers.map((layer, at) => {
+        while (places[at]! + 1 < layer.starts.length && layer.starts[places[at]! + 1]! <= start) places[at]!++;
+        return layer.classes[places[at]!]!;
+      }) as [number, number, number];
       const isPodBlock = podClass !== 0;
-      const key = `${egressClass},${ingressClass},${isPodBlock}`;
+      const key = (egressClass * ingress.blocks.count + ingressClass) * 2 + Number(isPodBlock);
       let id = ids.get(key);
       if (id === undefined) {
         const kind = isPodBlock ? EndpointKind.UnknownPod : EndpointKind.Outside;
@@ -137,22 +147,25 @@ export function indexEndpoints(
 
   function addPod(pod: Pod, index: number): void {
     const unit = unitOfPod[index]!;
-    const fields = {
-      unit,
-      object: index,
-      self: pod.count === 1 ? index : -1,
-      ...(pod.node !== undefined && { node: nodeNumbers.get(pod.node)! }),
-    };
+    const object = index;
+    const self = pod.count === 1 ? index : -1;
+    const node = pod.node === undefined ? -1 : nodeNumbers.get(pod.node)!;
     for (const address of pod.addresses) {
       const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesPods); // DI-01
-      const id = add(EndpointKind.Pod, unit, egressClass, ingressClass, { ...fields, family: familyOf(address) });
+      const id = add(EndpointKind.Pod, unit, egressClass, ingressClass, {
+        self,
+        object,
+        node,
+        unit,
+        family: familyOf(address),
+      });
       podEndpoints[index]!.push(id);
       addPoint(address, id);
     }
     if (pod.addresses.length > 0) return;
     // EP-11: nobody knows which ipBlocks hold a pod without an address, unless blocks never match pods.
     const none = dialect.ipBlockMatchesPods ? [egress.noAddress, ingress.noAddress] : [0, 0];
-    podEndpoints[index]!.push(add(EndpointKind.Pod, unit, none[0]!, none[1]!, fields));
+    podEndpoints[index]!.push(add(EndpointKind.Pod, unit, none[0]!, none[1]!, { self, object, node, unit }));
   }
 
   /** EP-04, EP-05: nodes, and hostNetwork pods, which act as their node. */
