@@ -127,6 +127,50 @@ test('of one name, what is set replaces, what is removed goes, what is new comes
   assert.deepEqual(applyChange(program, { pods: { removed: [a], set: [a] } }).snapshot.pods, [b, c, ...rest, a]);
 });
 
+test('names are told apart by namespace and kind, and one name stands once', () => {
+  const snapshot = generateCluster({ pods: 6, seed: 1, shape: 'production' });
+  const [policy] = generatePolicies({ snapshot, count: 1, seed: 1 }) as [Policy];
+  const named = (kind: Policy['kind'], namespace: string | undefined, priority: number): Policy => {
+    const { namespace: _, ...rest } = policy;
+    return { ...rest, ...(namespace === undefined ? {} : { namespace }), kind, name: 'same', priority };
+  };
+  const policies = [
+    named('NetworkPolicy', 'a', 1),
+    named('NetworkPolicy', 'b', 2),
+    named('AdminNetworkPolicy', undefined, 3),
+    named('ClusterNetworkPolicy', undefined, 4),
+  ] as const;
+  const program = compile(snapshot, policies);
+  const prioritiesAfter = (change: Change['policies']): number[] =>
+    applyChange(program, { policies: change! }).policies.map(({ priority }) => priority);
+  assert.deepEqual(prioritiesAfter({ removed: [{ kind: 'NetworkPolicy', namespace: 'b', name: 'same' }] }), [1, 3, 4]);
+  assert.deepEqual(prioritiesAfter({ removed: [{ kind: 'ClusterNetworkPolicy', name: 'same' }] }), [1, 2, 3]);
+  assert.deepEqual(
+    prioritiesAfter({ removed: [{ kind: 'NetworkPolicy', namespace: 'b', name: 'other' }] }),
+    [1, 2, 3, 4],
+  );
+  assert.deepEqual(prioritiesAfter({ set: [named('AdminNetworkPolicy', undefined, 5)] }), [1, 2, 5, 4]);
+  // An empty namespace is none.
+  assert.deepEqual(prioritiesAfter({ set: [named('AdminNetworkPolicy', '', 6)] }), [1, 2, 6, 4]);
+  // Said twice: the last one holds.
+  assert.deepEqual(
+    prioritiesAfter({ set: [named('NetworkPolicy', 'c', 7), named('NetworkPolicy', 'c', 8)] }),
+    [1, 2, 3, 4, 8],
+  );
+  assert.equal(applyChange(program, {}).policies, program.source.policies);
+  assert.equal(applyChange(program, {}).snapshot.pods, program.source.snapshot.pods);
+  assert.equal(workOf(program), undefined);
+
+  const [pod, ...others] = snapshot.pods as [Pod, ...Pod[]];
+  const twice = compile({ ...snapshot, pods: [pod, ...others, pod] }, []);
+  const podsAfter = (pods: Change['pods']): readonly Pod[] => applyChange(twice, { pods: pods! }).snapshot.pods;
+  const later: Pod = { ...pod, phase: 'Failed' };
+  assert.deepEqual(podsAfter({ set: [later] }), [later, ...others]);
+  assert.deepEqual(podsAfter({ removed: [pod] }), others);
+  const elsewhere: Pod = { ...pod, namespace: 'elsewhere' };
+  assert.deepEqual(podsAfter({ set: [elsewhere] }), [pod, ...others, pod, elsewhere]);
+});
+
 function changeOf({ kind, first, second }: Step, program: Program, world: Case['world']): Change {
   const { snapshot, policies } = program.source;
   const pod = snapshot.pods[first % Math.max(1, snapshot.pods.length)];

@@ -135,6 +135,16 @@ describe('a dictionary', () => {
     assert.equal(table.get(3).length, 4);
   });
 
+  it('finds the first address after growth, and takes none for known that is not', () => {
+    for (let first = 1; first <= 20; first++) {
+      const table = new AddressTable();
+      for (let id = 0; id < 1025; id++) table.intern(first, id, 0, 0);
+      assert.equal(table.intern(first, 0, 0, 0), 0);
+      assert.equal(table.intern(0, 0, 0, 0), 1025);
+      assert.equal(table.count, 1026);
+    }
+  });
+
   it('holds a thousand addresses before it grows', () => {
     const table = new AddressTable();
     for (let id = 0; id < 1024; id++) table.intern(id, 0, 0, 0);

@@ -113,6 +113,7 @@ describe('what a record says of policies', () => {
     assert.equal(verdict('deny', 'allow'), RecordedVerdict.Allow);
     assert.equal(verdict('allow', 'deny'), RecordedVerdict.Deny);
     assert.equal(verdict('allow', 'pass'), RecordedVerdict.None);
+    assert.equal(verdict('allow', 'pass', 'deny'), RecordedVerdict.Deny);
   });
 
   it('an unknown name is an error of its own', () => {

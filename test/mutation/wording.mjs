@@ -1,25 +1,18 @@
 /**
- * What no mutation run changes, since no test should see it: wording. That of errors, which are the strings of a `throw` and those that
- * a `find...Fault` returns (a Program's fault, which becomes such an error), and the sentences of the tables of reasons and facts.
+ * What no mutation run changes, since no test should see it: wording. That is every string with a blank in it (a sentence for people:
+ * errors, reasons, what `explain` says), and the strings of a `throw` or of a `find...Fault`, which becomes one.
  */
 import { PluginKind, declareValuePlugin } from '@stryker-mutator/api/plugin';
 
 const wording = {
   shouldIgnore(path) {
     if (!path.isStringLiteral() && !path.isTemplateLiteral()) return undefined;
-    if (path.parentPath.isObjectProperty() && path.parent.key.name === 'condition') return 'the sentence of a reason';
-    if (path.parentPath.isObjectProperty() && path.parent.key.name === 'text' && hasBit(path.parentPath.parent))
-      return 'the sentence of a missing fact';
+    const texts = path.isStringLiteral() ? [path.node.value] : path.node.quasis.map(({ value }) => value.raw);
+    if (texts.some((text) => text.includes(' '))) return 'a sentence';
     if (path.findParent((parent) => parent.isThrowStatement()) !== null) return 'the wording of an error';
     const place = path.findParent((parent) => parent.isFunctionDeclaration());
-    if (/^find\w*Fault/.test(place?.node.id?.name ?? '') && path.findParent((parent) => parent.isReturnStatement()))
-      return 'the wording of a fault';
-    return undefined;
+    return /^find\w*Fault/.test(place?.node.id?.name ?? '') ? 'the wording of a fault' : undefined;
   },
 };
-
-function hasBit(object) {
-  return object.properties.some(({ key }) => key?.name === 'bit');
-}
 
 export const strykerPlugins = [declareValuePlugin(PluginKind.Ignore, 'wording', wording)];
