@@ -28,7 +28,7 @@ const PLAIN = { extent: 'plain', dialect: DEFAULT_DIALECT } as const;
 async function fuzzToy(
   manner: string,
   options: Pick<FuzzOptions, 'seed' | 'cases'>,
-  answerMs = 10_000,
+  answerMs = 60_000,
 ): Promise<FuzzResult> {
   const subject = startForeign({
     command: toy(manner),
