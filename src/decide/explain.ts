@@ -216,13 +216,11 @@ export function explainSide(
     return settled(direction, subject, peer, Reason.NotIsolated);
 
   const role = direction === 'ingress' ? 'source' : 'destination';
-  const walked = candidates(program, subject).flatMap((policy): WalkedPolicy[] => {
-    const selection = matchPodSet(policy.subject, subject, 'subject').explanation.match;
-    if (selection === 'no') return [];
+  const walked = selecting(program, subject).map(({ policy, selection }): WalkedPolicy => {
     const rules = isGoverning(policy, direction)
       ? policy[direction].map((rule) => matchRule(rule, peer, role, destination, flow, dialect))
       : [];
-    return [{ policy, ordinal: ordinalOf(program, policy), selection, rules }];
+    return { policy, ordinal: ordinalOf(program, policy), selection, rules };
   });
   const result =
     subject.kind === 'unknown-pod'
@@ -447,6 +445,13 @@ interface PolicyIndex {
   readonly ordinals: ReadonlyMap<Policy, number>;
   readonly byNamespace: ReadonlyMap<string, readonly Policy[]>;
   readonly elsewhere: readonly Policy[];
+  readonly selectingOf: WeakMap<Facts, readonly Selecting[]>;
+}
+
+/** A policy that selects a subject, for certain or perhaps. */
+interface Selecting {
+  readonly policy: Policy;
+  readonly selection: Ternary;
 }
 
 const indexes = new WeakMap<Program, PolicyIndex>();
@@ -458,6 +463,21 @@ function candidates(program: Program, subject: Facts): readonly Policy[] {
   const own = index.byNamespace.get(subject.namespace) ?? [];
   if (index.elsewhere.length === 0) return own;
   return [...own, ...index.elsewhere].sort((a, b) => index.ordinals.get(a)! - index.ordinals.get(b)!);
+}
+
+/** The policies that select a subject, for certain or perhaps; kept by its facts, which hits ask about for one peer after another. */
+function selecting(program: Program, subject: Facts): readonly Selecting[] {
+  const { selectingOf } = policyIndex(program);
+  let known = selectingOf.get(subject);
+  if (known === undefined) {
+    const found: Selecting[] = [];
+    for (const policy of candidates(program, subject)) {
+      const selection = matchPodSet(policy.subject, subject, 'subject').explanation.match;
+      if (selection !== 'no') found.push({ policy, selection });
+    }
+    selectingOf.set(subject, (known = found));
+  }
+  return known;
 }
 
 /** Where a policy stands in the order of evaluation. */
@@ -483,5 +503,10 @@ function indexPolicies(policies: readonly Policy[]): PolicyIndex {
       else list.push(policy);
     }
   }
-  return { ordinals: new Map(policies.map((policy, at) => [policy, at])), byNamespace, elsewhere };
+  return {
+    ordinals: new Map(policies.map((policy, at) => [policy, at])),
+    byNamespace,
+    elsewhere,
+    selectingOf: new WeakMap(),
+  };
 }
