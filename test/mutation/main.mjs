@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
     file: { type: 'string', multiple: true },
     seed: { type: 'string', default: '20261121' },
     sample: { type: 'string', default: '1' },
+    again: { type: 'boolean', default: false },
   },
 });
 const rooms = positionals.length === 0 ? Object.keys(ROOMS) : positionals;
@@ -75,13 +76,42 @@ function mutate(room) {
       logLevel: 'warn',
     }),
   );
+  // Those that survived the last run of the room, with the tests of today; the others stay as they were.
+  const earlier = values.again ? JSON.parse(readFileSync(report, 'utf8')) : undefined;
+  const only = earlier === undefined ? '' : survivorsOf(earlier).join();
   run(process.execPath, [`${CORE}/bin/stryker.js`, 'run', config], {
     DROPCAST_SEED: values.seed,
     DROPCAST_RUNS: '1',
     DROPCAST_SAMPLE: values.sample,
     DROPCAST_ROOM: room,
+    DROPCAST_ONLY: only,
   });
-  return summarize(room, JSON.parse(readFileSync(report, 'utf8')));
+  const found = JSON.parse(readFileSync(report, 'utf8'));
+  if (earlier !== undefined) {
+    merge(found, earlier);
+    writeFileSync(report, JSON.stringify(found));
+  }
+  return summarize(room, found);
+}
+
+function survivorsOf({ files }) {
+  return Object.values(files).flatMap(({ mutants }) =>
+    mutants
+      .filter(({ id, status }) => status === 'Survived' || (status === 'NoCoverage' && isSampled(id, values)))
+      .map(({ id }) => id),
+  );
+}
+
+/** Gives mutants that were not tried what they were found to be before. The sources must be the same. */
+function merge(found, earlier) {
+  for (const [file, { source, mutants }] of Object.entries(found.files)) {
+    const before = earlier.files[file];
+    if (before?.source !== source) throw new Error(`${file} has changed since the run that is to go on`);
+    for (const mutant of mutants) {
+      const known = before.mutants.find(({ id }) => id === mutant.id);
+      if (known.status !== 'Survived' && known.status !== 'NoCoverage') mutant.status = known.status;
+    }
+  }
 }
 
 /** Prints the score and each survivor; true where the score is at least 90 %. */

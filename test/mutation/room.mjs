@@ -30,7 +30,7 @@ export const ROOMS = {
   },
   decide: {
     mutate: ['src/decide/**/*.ts'],
-    share: 0.06,
+    share: 0.25,
     without: ['some of those flows went through a Service'],
     entries: [
       ['semantics/scenario.test.ts', 'semantics/tier.test.ts', 'decide/*.test.ts'],

@@ -64,7 +64,8 @@ class InProcessRunner {
   }
 
   async mutantRun({ activeMutant, testFilter, hitLimit }) {
-    if (!isSampled(activeMutant.id, { sample: process.env.DROPCAST_SAMPLE, seed: process.env.DROPCAST_SEED }))
+    const { DROPCAST_SAMPLE: sample, DROPCAST_SEED: seed, DROPCAST_ONLY: only } = process.env;
+    if (!isSampled(activeMutant.id, { sample, seed, only }))
       return { status: MutantRunStatus.Error, errorMessage: 'not in the sample' };
     const stryker = (globalThis[INSTRUMENTER_CONSTANTS.NAMESPACE] ??= {});
     stryker.activeMutant = activeMutant.id;

@@ -119,6 +119,30 @@ describe('the connection table', () => {
     assert.deepEqual([tracker.count, tracker.evicted, tracker.refused], [1, 10, 0]);
   });
 
+  it('CT-25, CT-30: spares of what has no machine of its own only streams, which are answered and, for UDP, old', () => {
+    const cases: readonly (readonly [name: string, own: Partial<Row>, times: readonly number[], isSpared: boolean])[] =
+      [
+        ['UDP, answered and old', {}, [0, 1, 3, 4], true],
+        ['UDP, answered and young', {}, [0, 0.1, 0.2, 0.3], false],
+        ['UDP-Lite, answered', { protocol: 136 }, [0, 0.1, 0.2], true],
+        ['GRE, answered', { protocol: 47 }, [0, 0.1, 0.2], true],
+        ['another protocol, answered', { protocol: 253 }, [0, 1, 3, 4], false],
+        ['an echo, answered', { protocol: 1, icmp: 8 << 8 }, [0, 1, 3, 4], false],
+      ];
+    for (const [name, own, times, isSpared] of cases)
+      for (const answer of ['answered', 'unanswered']) {
+        const tracker = createTracker({ limit: 1 });
+        const row: Row = { ...udp(1, 0), ...own };
+        const back: Row = { ...reversed(row), ...(own.icmp !== undefined && { icmp: 0, srcPort: row.srcPort! }) };
+        times.forEach((timeS, index) =>
+          track(tracker, { ...(index % 2 === 1 && answer === 'answered' ? back : row), timeS }),
+        );
+        track(tracker, tcp(9, times.at(-1)! + 0.1, 'S'));
+        const spared = isSpared && answer === 'answered';
+        assert.deepEqual([tracker.refused, tracker.evicted], spared ? [1, 0] : [0, 1], `${name}, ${answer}`);
+      }
+  });
+
   it('refuses impossible options', () => {
     assert.throws(() => createTracker({ limit: 0 }), RangeError);
     assert.throws(() => createTracker({ timeouts: { udp: -1 } }), RangeError);
@@ -202,6 +226,28 @@ describe('records that are no packets', () => {
     const tracker = createTracker({});
     assert.equal(tracker.associate(batchOf({ ...udp(1, 0), family: 0 }), 0), TrackState.New);
     assert.deepEqual([tracker.entry, tracker.count], [-1, 0]);
+    tracker.adopt(batchOf({ ...udp(1, 0), family: 0 }), 0, ConnectionDirection.Original);
+    assert.deepEqual([tracker.entry, tracker.count], [-1, 0]);
+    tracker.adopt(batchOf({ ...udp(1, 0), protocol: 1 }), 0, ConnectionDirection.Original);
+    assert.deepEqual([tracker.entry, tracker.count], [-1, 0], 'ICMP without a type');
+    assert.equal(track(tracker, { ...udp(1, 0), family: 0 }), TrackState.New);
+    assert.deepEqual([tracker.entry, tracker.count], [-1, 0]);
+  });
+
+  it('CT-07: without one of their ports are INVALID, whichever it is', () => {
+    const tracker = createTracker({});
+    for (const protocol of [6, 17, 132, 136])
+      for (const lack of [{ srcPort: -1 }, { dstPort: -1 }, { srcPort: -1, dstPort: -1 }]) {
+        const row: Row = { ...udp(1, 0), protocol, flags: 'S', chunks: [1], initTag: 1, ...lack };
+        assert.equal(track(tracker, row), TrackState.Invalid, JSON.stringify(row));
+        assert.deepEqual([tracker.cause, tracker.count], [InvalidCause.NoTransport, 0]);
+      }
+    for (const protocol of [6, 17, 132, 136]) {
+      const row: Row = { ...udp(1, 0), protocol, flags: 'S', chunks: [1], initTag: 1, srcPort: 0, dstPort: 0 };
+      assert.equal(track(tracker, row), TrackState.New, JSON.stringify(row));
+    }
+    assert.equal(track(tracker, { ...tcp(1, 0, 'S'), flags: undefined } as Row), TrackState.Invalid);
+    assert.equal(track(tracker, { ...udp(1, 0), protocol: 132, chunks: [] }), TrackState.Invalid);
   });
 });
 
