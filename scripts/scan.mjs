@@ -8,7 +8,7 @@ import { compileAssembly } from './assembly.mjs';
 // Pages of memory are those of 64 KiB.
 const SCANS = [
   { file: 'hubble-scan', name: 'HUBBLE_SCAN_CODE', title: 'The WASM tokenizer of Hubble records', pages: 168 },
-  { file: 'aws-vpc-scan', name: 'AWS_VPC_SCAN_CODE', title: 'The WASM scanner of VPC flow logs', pages: 7 },
+  { file: 'aws-vpc-scan', name: 'AWS_VPC_SCAN_CODE', title: 'The WASM scanner of VPC flow logs', pages: 8 },
 ];
 
 /** Throws where a committed module is not what its source gives. */

@@ -10,6 +10,7 @@ import { Orientation, OrientedBy, RecordedVerdict, TcpFlag } from '../model/flow
 import { Protocol } from '../model/port.ts';
 import { Role } from './aws-vpc-field.ts';
 import { Lane, Place } from './aws-vpc-scan.ts';
+import { Slot } from './observer.ts';
 
 const INPUT: usize = Place.Input;
 const STRIDE: usize = Place.Stride;
@@ -100,7 +101,6 @@ export function read(from: i32, line: f64, limit: i32): i32 {
       verdict = readAction(beginOf(actionAt), endOf(actionAt));
       if (verdict < 0) break;
     }
-    if (interfaceAt >= 0) put<u32>(Lane.Observer, row, nameOf(beginOf(interfaceAt), endOf(interfaceAt)));
 
     if (protocol < 0) protocol = Protocol.Unknown;
     // Elsewhere a port of 0 stands for none.
@@ -117,13 +117,21 @@ export function read(from: i32, line: f64, limit: i32): i32 {
     put<u8>(Lane.Protocol, row, <u8>protocol);
     put<f64>(Lane.Packets, row, <f64>packets);
     put<f64>(Lane.Bytes, row, <f64>bytes);
-    put<u32>(Lane.Start, row, <u32>max<i64>(start, 0));
     put<f64>(Lane.TimeUs, row, start < 0 ? NaN : <f64>start * 1e6);
     put<u8>(Lane.Verdict, row, <u8>verdict);
     put<u16>(Lane.TcpFlags, row, isTcp ? <u16>flags : <u16>TcpFlag.Absent);
     put<u8>(Lane.Orientation, row, isSyn ? (flags & TcpFlag.Ack) == 0 ? <u8>Orientation.Original : <u8>Orientation.Reply : <u8>Orientation.Unknown); // prettier-ignore
     put<u8>(Lane.OrientedBy, row, isSyn ? <u8>OrientedBy.Flags : <u8>OrientedBy.Assumed);
     put<f64>(Lane.Line, row, line + <f64>row);
+    if (interfaceAt >= 0) {
+      const record = Place.Records + row * (Slot.Stride * 4);
+      store<u32>(record + Slot.Meta * 4, 0x10400 | <u32>protocol);
+      store<u32>(record + Slot.Src * 4, <u32>src);
+      store<u32>(record + Slot.Dst * 4, <u32>dst);
+      store<u32>(record + Slot.Ports * 4, (<u32>srcPort << 16) | (<u32>dstPort & 0xffff));
+      store<u32>(record + Slot.Observer * 4, nameOf(beginOf(interfaceAt), endOf(interfaceAt)));
+      store<u32>(record + Slot.Last * 4, <u32>max<i64>(start, 0));
+    }
     cursor = last;
   }
   stopAt = load<u16>(cursor);

@@ -5,6 +5,7 @@
  */
 import type { FlowBatch } from '../model/flow.ts';
 import { AWS_VPC_SCAN_CODE } from './aws-vpc-scan-code.ts';
+import { Slot } from './observer.ts';
 import { instantiate, type WasmMemory } from './webassembly.ts';
 
 /** Places in the scanner's memory, and sizes. */
@@ -14,6 +15,8 @@ export const enum Place {
   /** Bytes of a lane. */
   Stride = 8192,
   Lanes = 2048,
+  /** Records for the table of observers, a slot each (`observer.ts`), where there is a column of interfaces. */
+  Records = 458_752,
   /** 16 bits each, behind every blank. */
   Ends = 133_120,
   /** Reading goes a few bytes to either side of the window. */
@@ -38,12 +41,8 @@ export const enum Lane {
   Orientation = 10,
   OrientedBy = 11,
   Line = 12,
-  /** Seconds since 1970, 0 where there is no time. */
-  Start = 13,
-  /** The name of the interface, where there is a column of it. */
-  Observer = 14,
   /** The caller's: not 0 for a row that `compact` drops. */
-  Mark = 15,
+  Mark = 13,
 }
 
 /** Bytes of a window at most: places in it are 16 bits. */
@@ -63,16 +62,14 @@ interface Exports {
 
 /** Reads lines of the window that was opened last. */
 export class AwsVpcScanner {
-  // The lanes that the table of observers asks for.
   readonly src: Uint32Array;
   readonly dst: Uint32Array;
   readonly srcPort: Int32Array;
   readonly dstPort: Int32Array;
   readonly protocol: Uint8Array;
   readonly verdict: Uint8Array;
-  readonly start: Uint32Array;
-  readonly observer: Uint32Array;
   readonly mark: Uint8Array;
+  readonly records: Int32Array;
   /** Where the window begins and ends in the caller's bytes. */
   begin = 0;
   end = 0;
@@ -105,9 +102,8 @@ export class AwsVpcScanner {
     this.orientation = new Uint8Array(buffer, at(Lane.Orientation), ROWS);
     this.orientedBy = new Uint8Array(buffer, at(Lane.OrientedBy), ROWS);
     this.line = new Float64Array(buffer, at(Lane.Line), ROWS);
-    this.start = new Uint32Array(buffer, at(Lane.Start), ROWS);
-    this.observer = new Uint32Array(buffer, at(Lane.Observer), ROWS);
     this.mark = new Uint8Array(buffer, at(Lane.Mark), ROWS);
+    this.records = new Int32Array(buffer, Place.Records, ROWS * Slot.Stride);
     this.layout = new Int32Array(buffer, Place.Layout, 16);
     this.input = new Uint8Array(buffer, Place.Input, WINDOW);
   }

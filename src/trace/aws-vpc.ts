@@ -31,7 +31,7 @@ import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './fi
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createByteLineDecoder, decodeText, type LineRun } from './line.ts';
-import { ObserverTable } from './observer.ts';
+import { ObserverTable, Slot } from './observer.ts';
 
 /** What no VPC flow log can show, whatever its fields. */
 export const AWS_LIMITS: readonly string[] = [
@@ -192,13 +192,12 @@ export class AwsVpcRecords implements LineRun {
   private markDuplicates(scanner: AwsVpcScanner, count: number): number {
     if (this.layout[Role.Interface]! < 0) return 0;
     const { observers } = this;
-    const { src, dst, srcPort, dstPort, protocol, verdict, start, observer, mark } = scanner;
+    const { records, verdict, mark } = scanner;
     let marked = 0;
     for (let row = 0; row < count; row++) {
       // What one end rejects the other end accepted: the rejection is no duplicate.
       const isDuplicate =
-        verdict[row] !== RecordedVerdict.FirewallDeny &&
-        observers.isDuplicate(4, protocol[row]!, src[row]!, srcPort[row]!, dst[row]!, dstPort[row]!, observer[row]!, start[row]!); // prettier-ignore
+        verdict[row] !== RecordedVerdict.FirewallDeny && observers.isDuplicateAt(records, row * Slot.Stride);
       mark[row] = isDuplicate ? 1 : 0;
       if (isDuplicate) marked++;
     }

@@ -10,7 +10,8 @@ export const OBSERVER_WINDOW_S = 900;
 /** Slots at most; half of them are used. */
 const SLOT_LIMIT = 1 << 19;
 
-const enum Slot {
+/** Places in a slot, 32 bits each. */
+export const enum Slot {
   /** 0 where the slot is free. */
   Meta = 0,
   Src = 1,
@@ -30,6 +31,8 @@ export class ObserverTable {
   private mask = 1023;
   private count = 0;
   private latestS = 0;
+  /** The record that `isDuplicate` is asked about. */
+  private readonly key = new Int32Array(Slot.Stride);
 
   /**
    * Is this record one of another observer's flow? `observer` is any 32-bit name of who reports; two that share one name
@@ -45,36 +48,53 @@ export class ObserverTable {
     observer: number,
     timeS: number,
   ): boolean {
+    const { key } = this;
+    key[Slot.Meta] = 0x10000 | (family << 8) | protocol;
+    key[Slot.Src] = src;
+    key[Slot.Dst] = dst;
+    key[Slot.Ports] = ((srcPort & 0xffff) << 16) | (dstPort & 0xffff);
+    key[Slot.Observer] = observer;
+    key[Slot.Last] = timeS;
+    return this.isDuplicateAt(key, 0);
+  }
+
+  /** The same for a record as a slot has it: `records[at, at + Slot.Stride)`. */
+  isDuplicateAt(records: Int32Array, at: number): boolean {
     if (this.count * 2 > this.mask) this.makeRoom();
     const { slots, mask } = this;
-    const meta = 0x10000 | (family << 8) | protocol;
-    const ports = ((srcPort & 0xffff) << 16) | (dstPort & 0xffff);
+    const meta = records[at]!;
+    const src = records[at + Slot.Src]!;
+    const dst = records[at + Slot.Dst]!;
+    const ports = records[at + Slot.Ports]!;
+    const observer = records[at + Slot.Observer]!;
+    const timeS = records[at + Slot.Last]! >>> 0;
     if (timeS > this.latestS) this.latestS = timeS;
-    for (let slot = hash(meta, src, dst, ports) & mask; ; slot = (slot + 1) & mask) {
-      const at = slot * Slot.Stride;
-      if (slots[at] === 0) {
-        slots[at] = meta;
-        slots[at + Slot.Src] = src;
-        slots[at + Slot.Dst] = dst;
-        slots[at + Slot.Ports] = ports;
-        slots[at + Slot.Observer] = observer;
-        slots[at + Slot.Last] = timeS;
+    for (let place = (hash(meta, src, dst, ports) & mask) * Slot.Stride; ;) {
+      const found = slots[place]!;
+      if (found === 0) {
+        slots[place] = meta;
+        slots[place + Slot.Src] = src;
+        slots[place + Slot.Dst] = dst;
+        slots[place + Slot.Ports] = ports;
+        slots[place + Slot.Observer] = observer;
+        slots[place + Slot.Last] = timeS;
         this.count++;
         return false;
       }
       if (
-        slots[at] !== meta ||
-        slots[at + Slot.Src] !== (src | 0) ||
-        slots[at + Slot.Dst] !== (dst | 0) ||
-        slots[at + Slot.Ports] !== ports
-      )
-        continue;
-      const last = slots[at + Slot.Last]! >>> 0;
-      const isOwner = slots[at + Slot.Observer] === (observer | 0);
-      if (!isOwner && Math.abs(timeS - last) <= OBSERVER_WINDOW_S) return true;
-      slots[at + Slot.Observer] = observer;
-      slots[at + Slot.Last] = isOwner ? Math.max(last, timeS) : timeS;
-      return false;
+        found === meta &&
+        slots[place + Slot.Src] === src &&
+        slots[place + Slot.Dst] === dst &&
+        slots[place + Slot.Ports] === ports
+      ) {
+        const last = slots[place + Slot.Last]! >>> 0;
+        const isOwner = slots[place + Slot.Observer] === observer;
+        if (!isOwner && Math.abs(timeS - last) <= OBSERVER_WINDOW_S) return true;
+        if (!isOwner) slots[place + Slot.Observer] = observer;
+        if (!isOwner || timeS > last) slots[place + Slot.Last] = timeS;
+        return false;
+      }
+      place = place === mask * Slot.Stride ? 0 : place + Slot.Stride;
     }
   }
 
