@@ -20,6 +20,8 @@ export type {
   Snapshot,
   Workload,
 } from './model/cluster.ts';
+export { stateAt } from './model/timeline.ts';
+export type { Timeline } from './model/timeline.ts';
 export { DEFAULT_DIALECT } from './model/dialect.ts';
 export type { Dialect } from './model/dialect.ts';
 export type { Diagnostic, DiagnosticCode, Severity } from './model/diagnostic.ts';

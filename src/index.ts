@@ -1,7 +1,9 @@
 /** The library: everything but the command line, named exports in the order of the flow. */
 export * from './engine.ts';
-export { loadManifests } from './manifest/load.ts';
-export type { Loaded, LoadOptions, ManifestFile } from './manifest/load.ts';
+export { loadManifests, loadWatch } from './manifest/load.ts';
+export type { Loaded, LoadedWatch, LoadOptions, ManifestFile, WatchEvent } from './manifest/load.ts';
+export { createTimeline } from './manifest/timeline.ts';
+export type { TimedSnapshot } from './manifest/timeline.ts';
 export { readExpectations } from './manifest/expectation.ts';
 export type { ExpectationRow } from './manifest/expectation.ts';
 export { printPolicies, printSnapshot } from './manifest/print.ts';

@@ -21,7 +21,9 @@ import {
   createWriter,
   formatReplay,
   judge,
+  createTimeline,
   loadManifests,
+  loadWatch,
   programFrom,
   readExpectations,
   readScenario,
@@ -107,6 +109,22 @@ function manifestReaders(): ByteReader[] {
     { name: 'manifest (YAML)', seeds: yaml, read: (bytes, below) => load('damaged.yaml', bytes, below) },
     { name: 'manifest (JSON)', seeds: json, read: (bytes, below) => load('damaged.json', bytes, below) },
     { name: 'manifest (any name)', seeds: [...objects, ...json], read: (bytes, below) => load('-', bytes, below) },
+    {
+      name: 'watch events',
+      seeds: WATCH_FORMS.map((form) => Buffer.from(form)),
+      read(bytes) {
+        const file = { path: 'watch.json', text: text(bytes), group: 0 };
+        const watch = loadWatch(file, { ...LOAD, validate: 'strict' });
+        if (watch === undefined) return;
+        const empty = { namespaces: [], pods: [], nodes: [], services: [], endpointSlices: [] };
+        const timeline = createTimeline(empty, [], watch.events);
+        demand(timeline.fromUs.length <= watch.events.length * 2 + 1, 'more states than events make');
+        for (const [state, fromUs] of timeline.fromUs.entries()) {
+          demand(state === 0 || fromUs > timeline.fromUs[state - 1]!, `state ${state} is not in order`);
+          compile(timeline.snapshotAt(state), [], DEFAULT_DIALECT);
+        }
+      },
+    },
     {
       name: 'scenario',
       seeds: scenarios.map(({ text: own }) => Buffer.from(own)),
@@ -240,6 +258,14 @@ default/web,default/db,TCP,5432,allow,"a ""quoted"", note"
 10.0.0.1,[fd00::1],icmp,,deny,
 fd00::1,db.default,UDP,53,undecidable,x
 `;
+
+const WATCHED = (name: string, ip: string): string =>
+  `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"${name}","namespace":"a","creationTimestamp":"2026-11-21T01:55:07Z"},"spec":{},"status":{"podIP":"${ip}","startTime":"2026-11-21T01:55:08Z"}}`;
+const WATCH_FORMS: readonly string[] = [
+  `{"type":"ADDED","object":${WATCHED('p', '10.0.0.1')}}\n{"type":"ADDED","time":1795226110.5,"object":${WATCHED('q', '10.0.0.2')}}\n` +
+    `{"type":"DELETED","time":"2026-11-21T02:00:00Z","object":${WATCHED('p', '10.0.0.1')}}\n{"type":"MODIFIED","object":${WATCHED('q', '10.0.0.1')}}\n`,
+  `type: ADDED\nobject: ${WATCHED('p', '10.0.0.1')}\n---\ntype: DELETED\nobject: ${WATCHED('p', '10.0.0.1')}\n`,
+];
 
 // Traces.
 
