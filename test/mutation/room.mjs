@@ -55,7 +55,7 @@ export const ROOMS = {
   },
   incremental: {
     mutate: ['src/compile/update*.ts'],
-    share: 0.5,
+    share: 0.3,
     entries: [['compile/update*.test.ts']],
   },
 };

@@ -234,6 +234,23 @@ describe('records that are no packets', () => {
     assert.deepEqual([tracker.entry, tracker.count], [-1, 0]);
   });
 
+  it('CT-73: of ICMP are one connection from both sides without a type, and one a type where it is no query', () => {
+    const icmp = (type: number | undefined): Row => ({
+      protocol: 1,
+      src: 1,
+      dst: 2,
+      kind: RecordKind.OneWay,
+      timeS: 0,
+      ...(type !== undefined && { icmp: type << 8 }),
+    });
+    const tracker = createTracker({});
+    const created = [icmp(undefined), { ...icmp(undefined), src: 2, dst: 1 }, icmp(3), icmp(11), icmp(3)].map((row) => {
+      tracker.associate(batchOf(row), 0);
+      return tracker.created;
+    });
+    assert.deepEqual(created, [1, 0, 1, 1, 0]);
+  });
+
   it('CT-07: without one of their ports are INVALID, whichever it is', () => {
     const tracker = createTracker({});
     for (const protocol of [6, 17, 132, 136])
@@ -262,6 +279,19 @@ describe('adoption of connections that were open before', () => {
     assert.equal(track(tracker, tcp(1, 0, 'A')), TrackState.Established);
     assert.equal(tracker.direction, ConnectionDirection.Original);
     assert.equal(track(tracker, answer), TrackState.Established);
+  });
+
+  it('finds the answer where both ends have one address', () => {
+    for (const [srcPort, dstPort] of [
+      [1000, 53],
+      [53, 1000],
+    ] as const) {
+      const tracker = createTracker({});
+      const row: Row = { ...udp(1, 0), dst: udp(1, 0).src, srcPort, dstPort };
+      assert.equal(track(tracker, row), TrackState.New);
+      assert.equal(track(tracker, reversed(row)), TrackState.Established);
+      assert.equal(tracker.direction, ConnectionDirection.Reply);
+    }
   });
 
   it('keeps IPv4 and IPv6 apart', () => {
