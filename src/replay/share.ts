@@ -2,7 +2,7 @@
  * Which thread a row belongs to: all rows that can meet in one connection have the same number, in either direction, and an
  * ICMP error goes with the flow that it quotes.
  */
-import { type FlowBatch, RecordFlag } from '../model/flow.ts';
+import { type FlowBatch, RecordFlag, RecordKind } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
 
@@ -24,7 +24,9 @@ export function shareOf(batch: FlowBatch, row: number, threads: number): number 
   if (family === 0) return 0;
   const protocol = batch.protocol[row]!;
   const quote = batch.quote[row]!;
-  if (quote >= 0 && isError(protocol, batch.icmp[row]!)) {
+  // Only as a packet: a record, and a later fragment, are known by their own ends.
+  const isPacket = batch.kind[row] === RecordKind.Packet && (batch.flags[row]! & RecordFlag.Fragment) === 0;
+  if (quote >= 0 && isPacket && isError(protocol, batch.icmp[row]!)) {
     const { quotes } = batch;
     const quoted = quotes.protocol[quote]!;
     const hasQuotedPorts = hasPorts(quoted);

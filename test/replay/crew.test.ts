@@ -48,7 +48,7 @@ test(`threads = one thread (seed ${seed})`, async (context) => {
       reached.runs++;
     },
   );
-  await fc.assert(property, { seed, numRuns: runs(25), includeErrorInReport: true });
+  await fc.assert(property, { seed, numRuns: runs(25), includeErrorInReport: true, endOnFailure: true });
   context.diagnostic(JSON.stringify(reached));
   assert.ok(reached.busyThreads > reached.runs, 'hardly ever did two threads have something to do');
 });
@@ -64,8 +64,10 @@ class Mates {
     this.rows = this.queues.map(() => 0);
     this.list = this.queues.map((queue, number) => {
       let obey: (order: Order) => void = () => {};
+      let fail: (error: unknown) => void = () => {};
       return {
-        listen(hear: (answer: Answer) => void) {
+        listen(hear: (answer: Answer) => void, onFail: (error: unknown) => void) {
+          fail = onFail;
           obey = createHand((answer) => {
             if (answer.kind === 'part') this.heard(number, answer.part.counters.rows);
             hear(structuredClone(answer));
@@ -76,7 +78,13 @@ class Mates {
           queue.push(structuredClone(order));
           setImmediate(() => this.turn(turns));
         },
-        obey: (order: Order) => obey(order),
+        obey(order: Order) {
+          try {
+            obey(order);
+          } catch (error) {
+            fail(error);
+          }
+        },
         dismiss() {},
       };
     });
