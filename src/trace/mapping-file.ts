@@ -57,6 +57,12 @@ export function readMappingFile(text: string, file: string): MappingFile {
     diagnostics.push({ severity: 'error', code: 'too-long', message: 'a mapping of more than 1 MiB', file });
     return { diagnostics };
   }
+  const deep = /(?:[-?:] ){40}|[[{]{40}/.exec(text);
+  if (deep !== null) {
+    // The parser follows nesting on the stack, and what runs out of it need not come back as an exception.
+    complain('invalid-yaml', 'the mapping is nested too deeply', deep.index);
+    return { diagnostics };
+  }
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false, version: '1.2' });
   for (const error of document.errors) complain('invalid-yaml', error.message, error.pos[0]);
   if (diagnostics.length > 0) return { diagnostics };
