@@ -1,9 +1,10 @@
 /*
  * Decides IPv4 flows over a Program that the engine compiled.
  *
- *   decide FOLDER PASSES SAMPLE
+ *   decide FOLDER PASSES SAMPLE loop|steps
  *
- * FOLDER has program.bin and the columns src.u32, dst.u32, protocol.u8, port.i32.
+ * `loop` takes one flow after another; `steps` takes blocks of flows one step after another, so that more loads are under way at
+ * once: the form of the WASM kernel, and the fastest known. FOLDER has program.bin and the columns src.u32, dst.u32, protocol.u8, port.i32.
  */
 #include "program.h"
 
@@ -14,17 +15,44 @@ typedef struct {
   size_t count;
 } Flows;
 
-static inline __attribute__((always_inline)) void decideAll(const Program *program, const Flows *flows, int32_t *restrict out, int isShort) {
-  for (size_t row = 0; row < flows->count; row++)
-    out[row] = decide(program, isShort, findEndpoint4(program, flows->src[row]), findEndpoint4(program, flows->dst[row]),
-                      portIndexOf(flows->protocol[row], flows->port[row], -1));
+static inline int32_t decideRow(const Program *program, const Flows *flows, size_t row, int isShort) {
+  return decide(program, isShort, findEndpoint4(program, flows->src[row]), findEndpoint4(program, flows->dst[row]),
+                portIndexOf(flows->protocol[row], flows->port[row], -1));
+}
+
+static inline __attribute__((always_inline)) void decideInLoop(const Program *program, const Flows *flows, int32_t *restrict out, int isShort) {
+  for (size_t row = 0; row < flows->count; row++) out[row] = decideRow(program, flows, row, isShort);
+}
+
+enum { BLOCK = 256 };
+
+static inline __attribute__((always_inline)) void decideInSteps(const Program *program, const Flows *flows, int32_t *restrict out, int isShort) {
+  static const int32_t *sources[BLOCK], *destinations[BLOCK];
+  static uint32_t egress[BLOCK], ingress[BLOCK], classes[BLOCK];
+  static uint8_t isRare[BLOCK];
+  for (size_t first = 0; first < flows->count; first += BLOCK) {
+    size_t count = flows->count - first < BLOCK ? flows->count - first : BLOCK;
+    for (size_t at = 0; at < count; at++) sources[at] = program->endpoints + findEndpoint4(program, flows->src[first + at]) * STRIDE;
+    for (size_t at = 0; at < count; at++) destinations[at] = program->endpoints + findEndpoint4(program, flows->dst[first + at]) * STRIDE;
+    for (size_t at = 0; at < count; at++) classes[at] = program->portClasses[portIndexOf(flows->protocol[first + at], flows->port[first + at], -1)];
+    for (size_t at = 0; at < count; at++) {
+      const int32_t *src = sources[at], *dst = destinations[at];
+      egress[at] = egressVector(program, isShort, src, dst);
+      ingress[at] = ingressVector(program, isShort, src, dst);
+      isRare[at] = classes[at] == EXEMPT_CLASS || (src[SELF] >= 0 && src[SELF] == dst[SELF]) || (src[KIND] & KIND_MASK) >= NODE || (dst[KIND] & KIND_MASK) >= NODE;
+    }
+    for (size_t at = 0; at < count; at++) out[first + at] = combine(outcomeAt(program, egress[at], classes[at]), outcomeAt(program, ingress[at], classes[at]));
+    for (size_t at = 0; at < count; at++)
+      if (__builtin_expect(isRare[at], 0)) out[first + at] = decideRow(program, flows, first + at, isShort);
+  }
 }
 
 int main(int argumentCount, char **arguments) {
-  if (argumentCount != 4) fail("usage: decide", "FOLDER PASSES SAMPLE");
+  if (argumentCount != 5) fail("usage: decide", "FOLDER PASSES SAMPLE loop|steps");
   const char *folder = arguments[1];
   int passes = atoi(arguments[2]);
   size_t sample = (size_t)atol(arguments[3]);
+  int isInSteps = strcmp(arguments[4], "steps") == 0;
   Program program = readProgram(folder);
   File sources = readFile(folder, "src.u32");
   size_t count = sources.bytes / 4;
@@ -33,8 +61,10 @@ int main(int argumentCount, char **arguments) {
   double seconds[MOST_PASSES];
   for (int pass = 0; pass < passes; pass++) {
     double began = nowSeconds();
-    if (program.cellBytes == 2) decideAll(&program, &flows, out, 1);
-    else decideAll(&program, &flows, out, 0);
+    if (isInSteps && program.cellBytes == 2) decideInSteps(&program, &flows, out, 1);
+    else if (isInSteps) decideInSteps(&program, &flows, out, 0);
+    else if (program.cellBytes == 2) decideInLoop(&program, &flows, out, 1);
+    else decideInLoop(&program, &flows, out, 0);
     seconds[pass] = nowSeconds() - began;
   }
   uint32_t first = HASH_START;

@@ -79,23 +79,36 @@ static inline uint32_t cellAt(const void *pages, uint32_t page, uint32_t column,
   return isShort ? ((const uint16_t *)pages)[cell] : ((const uint32_t *)pages)[cell];
 }
 
-/* `isShort`, a constant where it is called: cells of two bytes. Verdict (bits 0-1), egress reason (2-7), ingress reason (8-13), missing facts (14-29). */
+/* Verdict (bits 0-1), egress reason (2-7), ingress reason (8-13), missing facts (14-29). */
+static inline int32_t combine(uint32_t egress, uint32_t ingress) {
+  uint32_t egressVerdict = egress >> 6 & 3, ingressVerdict = ingress >> 6 & 3;
+  uint32_t verdict = egressVerdict < ingressVerdict ? egressVerdict : ingressVerdict;
+  uint32_t missing = verdict == UNDECIDABLE ? egress >> 8 | ingress >> 8 : 0;
+  return (int32_t)(verdict | (egress & 63) << 2 | (ingress & 63) << 8 | missing << 14);
+}
+
+static inline __attribute__((always_inline)) uint32_t egressVector(const Program *program, int isShort, const int32_t *src, const int32_t *dst) {
+  uint32_t page = program->egressPageIndex[(uint32_t)src[EGRESS_ROW] * program->egressPagesPerRow + ((uint32_t)dst[EGRESS_COLUMN] >> 6)];
+  return cellAt(program->egressPages, page, (uint32_t)dst[EGRESS_COLUMN], isShort);
+}
+
+static inline __attribute__((always_inline)) uint32_t ingressVector(const Program *program, int isShort, const int32_t *src, const int32_t *dst) {
+  uint32_t page = program->ingressPageIndex[(uint32_t)dst[INGRESS_ROW] * program->ingressPagesPerRow + ((uint32_t)src[INGRESS_COLUMN] >> 6)];
+  return cellAt(program->ingressPages, page, (uint32_t)src[INGRESS_COLUMN], isShort);
+}
+
+/* The packed decision of a flow; `isShort`, a constant where it is called: cells of two bytes. */
 static inline __attribute__((always_inline)) int32_t decide(const Program *program, int isShort, int32_t source, int32_t destination, uint32_t portIndex) {
   const int32_t *src = program->endpoints + source * STRIDE, *dst = program->endpoints + destination * STRIDE;
   uint32_t class = program->portClasses[portIndex];
   if (__builtin_expect(class == EXEMPT_CLASS, 0)) return ALLOW | DIALECT_EXEMPT << 2 | DIALECT_EXEMPT << 8;
   if (__builtin_expect((dst[KIND] & KIND_MASK) == SERVICE, 0)) fail("a Service is asked for, which this reference", "does not translate");
   if (__builtin_expect(src[SELF] >= 0 && src[SELF] == dst[SELF], 0)) return ALLOW | SAME_POD << 2 | SAME_POD << 8;
-  uint32_t egressPage = program->egressPageIndex[(uint32_t)src[EGRESS_ROW] * program->egressPagesPerRow + ((uint32_t)dst[EGRESS_COLUMN] >> 6)];
-  uint32_t egress = outcomeAt(program, cellAt(program->egressPages, egressPage, (uint32_t)dst[EGRESS_COLUMN], isShort), class);
-  uint32_t ingressPage = program->ingressPageIndex[(uint32_t)dst[INGRESS_ROW] * program->ingressPagesPerRow + ((uint32_t)src[INGRESS_COLUMN] >> 6)];
-  uint32_t ingress = outcomeAt(program, cellAt(program->ingressPages, ingressPage, (uint32_t)src[INGRESS_COLUMN], isShort), class);
+  uint32_t egress = outcomeAt(program, egressVector(program, isShort, src, dst), class);
+  uint32_t ingress = outcomeAt(program, ingressVector(program, isShort, src, dst), class);
   if (__builtin_expect((src[KIND] & KIND_MASK) == NODE, 0)) ingress = exemptOwnNode(program, src, dst, OWN_NODE_INGRESS, ingress);
   if (__builtin_expect((dst[KIND] & KIND_MASK) == NODE, 0)) egress = exemptOwnNode(program, dst, src, OWN_NODE_EGRESS, egress);
-  uint32_t egressVerdict = egress >> 6 & 3, ingressVerdict = ingress >> 6 & 3;
-  uint32_t verdict = egressVerdict < ingressVerdict ? egressVerdict : ingressVerdict;
-  uint32_t missing = verdict == UNDECIDABLE ? egress >> 8 | ingress >> 8 : 0;
-  return (int32_t)(verdict | (egress & 63) << 2 | (ingress & 63) << 8 | missing << 14);
+  return combine(egress, ingress);
 }
 
 #endif

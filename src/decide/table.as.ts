@@ -7,7 +7,7 @@ import { Reason, Verdict } from '../model/verdict.ts';
 import { Tables } from './table-layout.ts';
 
 /** Bytes of an endpoint. */
-const STRIDE: i32 = Endpoint.Stride * 4;
+export const ENDPOINT_BYTES: i32 = Endpoint.Stride * 4;
 
 /** The endpoint of an IPv4 address. */
 export function findEndpoint4(tables: i32, address: u32): i32 {
@@ -99,81 +99,72 @@ export function findEndpoints6(tables: i32, addresses: i32, endpoints: i32, coun
 
 /** The packed decision of a flow between two endpoints below `EndpointKind.Node`. */
 export function decide(tables: i32, source: i32, destination: i32, portIndex: i32): i32 {
-  return decideIn(
-    load<i32>(tables, Tables.Endpoints * 4),
-    load<i32>(tables, Tables.PortClasses * 4),
+  const endpoints = load<i32>(tables, Tables.Endpoints * 4);
+  const src = endpoints + source * ENDPOINT_BYTES;
+  const dst = endpoints + destination * ENDPOINT_BYTES;
+  const portClass: i32 = load<u16>(load<i32>(tables, Tables.PortClasses * 4) + portIndex * 2);
+  const known = decideWithoutRules(src, dst, portClass);
+  if (known != 0) return known;
+  const cellBytes = load<i32>(tables, Tables.CellBytes * 4);
+  const egress = findVector(
     load<i32>(tables, Tables.EgressPageIndex * 4),
     load<i32>(tables, Tables.EgressPages * 4),
     load<i32>(tables, Tables.EgressPagesPerRow * 4),
+    cellBytes,
+    load<i32>(src, Endpoint.EgressRow * 4),
+    load<i32>(dst, Endpoint.EgressColumn * 4),
+  );
+  const ingress = findVector(
     load<i32>(tables, Tables.IngressPageIndex * 4),
     load<i32>(tables, Tables.IngressPages * 4),
     load<i32>(tables, Tables.IngressPagesPerRow * 4),
-    load<i32>(tables, Tables.VectorPageIndex * 4),
-    load<i32>(tables, Tables.VectorPages * 4),
-    load<i32>(tables, Tables.PagesPerVector * 4),
-    load<i32>(tables, Tables.Outcomes * 4),
-    load<i32>(tables, Tables.CellBytes * 4),
-    source,
-    destination,
-    portIndex,
+    cellBytes,
+    load<i32>(dst, Endpoint.IngressRow * 4),
+    load<i32>(src, Endpoint.IngressColumn * 4),
+  );
+  const index = load<i32>(tables, Tables.VectorPageIndex * 4);
+  const pages = load<i32>(tables, Tables.VectorPages * 4);
+  const perVector = load<i32>(tables, Tables.PagesPerVector * 4);
+  const outcomes = load<i32>(tables, Tables.Outcomes * 4);
+  return combine(
+    findOutcome(index, pages, perVector, outcomes, egress, portClass),
+    findOutcome(index, pages, perVector, outcomes, ingress, portClass),
   );
 }
 
-/** The same with the tables' addresses in hand: a loop keeps them in registers. */
+/** The packed decision where no rule is asked: an exempt port class or a pod to itself; 0 for every other flow. */
 // @ts-ignore: decorator
 @inline
-export function decideIn(
-  endpoints: i32,
-  portClasses: i32,
-  egressIndex: i32,
-  egressPages: i32,
-  egressPerRow: i32,
-  ingressIndex: i32,
-  ingressPages: i32,
-  ingressPerRow: i32,
-  vectorIndex: i32,
-  vectorPages: i32,
-  perVector: i32,
-  outcomes: i32,
-  cellBytes: i32,
-  source: i32,
-  destination: i32,
-  portIndex: i32,
-): i32 {
-  const src = endpoints + source * STRIDE;
-  const dst = endpoints + destination * STRIDE;
-  const portClass: i32 = load<u16>(portClasses + portIndex * 2);
+export function decideWithoutRules(src: i32, dst: i32, portClass: i32): i32 {
   if (portClass == PortClass.Exempt) return Verdict.Allow | (Reason.DialectExempt << 2) | (Reason.DialectExempt << 8);
   const self = load<i32>(src, Endpoint.Self * 4);
-  if (self >= 0 && self == load<i32>(dst, Endpoint.Self * 4))
-    return Verdict.Allow | (Reason.SamePod << 2) | (Reason.SamePod << 8);
-  const egressColumn = load<i32>(dst, Endpoint.EgressColumn * 4);
-  const ingressColumn = load<i32>(src, Endpoint.IngressColumn * 4);
-  const egressPage = load<i32>(
-    egressIndex + (load<i32>(src, Endpoint.EgressRow * 4) * egressPerRow + (egressColumn >>> Layout.PageBits)) * 4,
-  );
-  const ingressPage = load<i32>(
-    ingressIndex + (load<i32>(dst, Endpoint.IngressRow * 4) * ingressPerRow + (ingressColumn >>> Layout.PageBits)) * 4,
-  );
-  const egressCell = (egressPage << Layout.PageBits) | (egressColumn & Layout.PageMask);
-  const ingressCell = (ingressPage << Layout.PageBits) | (ingressColumn & Layout.PageMask);
-  let egressVector: i32;
-  let ingressVector: i32;
-  if (cellBytes == 2) {
-    egressVector = load<u16>(egressPages + egressCell * 2);
-    ingressVector = load<u16>(ingressPages + ingressCell * 2);
-  } else {
-    egressVector = load<i32>(egressPages + egressCell * 4);
-    ingressVector = load<i32>(ingressPages + ingressCell * 4);
-  }
-  const page = portClass >>> Layout.PageBits;
-  const place = portClass & Layout.PageMask;
-  const egressVectorPage = load<i32>(vectorIndex + (egressVector * perVector + page) * 4);
-  const ingressVectorPage = load<i32>(vectorIndex + (ingressVector * perVector + page) * 4);
-  const egressOutcome: i32 = load<u16>(vectorPages + ((egressVectorPage << Layout.PageBits) | place) * 2);
-  const ingressOutcome: i32 = load<u16>(vectorPages + ((ingressVectorPage << Layout.PageBits) | place) * 2);
-  const egress = load<i32>(outcomes + egressOutcome * 4);
-  const ingress = load<i32>(outcomes + ingressOutcome * 4);
+  return self >= 0 && self == load<i32>(dst, Endpoint.Self * 4)
+    ? Verdict.Allow | (Reason.SamePod << 2) | (Reason.SamePod << 8)
+    : 0;
+}
+
+/** The outcome vector of a direction's row and column. */
+// @ts-ignore: decorator
+@inline
+export function findVector(index: i32, pages: i32, perRow: i32, cellBytes: i32, row: i32, column: i32): i32 {
+  const page = load<i32>(index + (row * perRow + (column >>> Layout.PageBits)) * 4);
+  const cell = (page << Layout.PageBits) | (column & Layout.PageMask);
+  return cellBytes == 2 ? load<u16>(pages + cell * 2) : load<i32>(pages + cell * 4);
+}
+
+/** What a vector says of a port class: `Outcome`. */
+// @ts-ignore: decorator
+@inline
+export function findOutcome(index: i32, pages: i32, perVector: i32, outcomes: i32, vector: i32, portClass: i32): i32 {
+  const page = load<i32>(index + (vector * perVector + (portClass >>> Layout.PageBits)) * 4);
+  const outcome: i32 = load<u16>(pages + ((page << Layout.PageBits) | (portClass & Layout.PageMask)) * 2);
+  return load<i32>(outcomes + outcome * 4);
+}
+
+/** The packed decision of an egress and an ingress outcome. */
+// @ts-ignore: decorator
+@inline
+export function combine(egress: i32, ingress: i32): i32 {
   const egressVerdict = (egress >>> 6) & 3;
   const ingressVerdict = (ingress >>> 6) & 3;
   const verdict = egressVerdict < ingressVerdict ? egressVerdict : ingressVerdict;

@@ -14,7 +14,7 @@ import type { TrackerOptions } from '../track/state.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import { TableTracker, type Tracker } from '../track/tracker.ts';
 import { Heap } from './heap.ts';
-import { Column, State } from './kernel-layout.ts';
+import { Column, Scratch, State } from './kernel-layout.ts';
 import { instantiate, placeProgram } from './kernel.ts';
 import { wasm, type WasmApi } from './webassembly.ts';
 
@@ -58,29 +58,29 @@ export function createBulkDecider(program: Program, dictionary: Dictionary, capa
     };
     return { batch: model, decisions, decide: decideAll };
   }
-  const sizes = [Tables.Count * 4, program.buffer.byteLength, 4, 4, 4, 1, 1, 4].map((bytes, region) =>
-    region < 2 ? bytes : bytes * capacity,
+  const sizes = [Tables.Count * 4, program.buffer.byteLength, Scratch.Bytes, 4, 4, 4, 1, 1, 4].map((bytes, region) =>
+    region < 3 ? bytes : bytes * capacity,
   );
   const heap = new Heap(wasm.Memory, sizes);
   const decideRows = instantiate(wasm, heap.memory)['decideRows'] as (...addresses: readonly number[]) => void;
   placeProgram(heap, program, 1, 0);
   const batch: FlowBatch = {
     ...model,
-    src: new Uint32Array(heap.memory.buffer, heap.offsetOf(2), capacity),
-    dst: new Uint32Array(heap.memory.buffer, heap.offsetOf(3), capacity),
-    dstPort: heap.words(4, capacity),
-    family: heap.bytes(5, capacity),
-    protocol: heap.bytes(6, capacity),
+    src: new Uint32Array(heap.memory.buffer, heap.offsetOf(3), capacity),
+    dst: new Uint32Array(heap.memory.buffer, heap.offsetOf(4), capacity),
+    dstPort: heap.words(5, capacity),
+    family: heap.bytes(6, capacity),
+    protocol: heap.bytes(7, capacity),
   };
-  const decisions = heap.words(7, capacity);
-  const [tables, , sources, destinations, ports, families, protocols, out] = sizes.map((_, region) =>
+  const decisions = heap.words(8, capacity);
+  const [tables, , scratch, sources, destinations, ports, families, protocols, out] = sizes.map((_, region) =>
     heap.offsetOf(region),
   ) as unknown as readonly number[];
   return {
     batch,
     decisions,
     decide(count) {
-      decideRows(tables!, families!, protocols!, sources!, destinations!, ports!, out!, count);
+      decideRows(tables!, families!, protocols!, sources!, destinations!, ports!, out!, scratch!, count);
       for (let row = 0; row < count; row++)
         if (decisions[row]! < 0) decisions[row] = decideRow(program, dictionary, batch, row);
     },

@@ -5,17 +5,25 @@
  */
 import { Endpoint, EndpointKind, PortIndex } from '../compile/layout.ts';
 import { Tables } from '../decide/table-layout.ts';
-import { decide, decideIn, findEndpoint4, findEndpoints6, findInTrie } from '../decide/table.as.ts';
+import {
+  combine,
+  decide,
+  decideWithoutRules,
+  ENDPOINT_BYTES,
+  findEndpoint4,
+  findEndpoints6,
+  findInTrie,
+  findOutcome,
+  findVector,
+} from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Meta, TableState, Timer, UdpMeta, Word } from '../track/entry.ts';
 import { ageUdp, bury, directionOf, find, insert, isSwapped, reopens, stepTcp, TCP, UDP } from '../track/table.as.ts';
 import { TcpIndex, TcpState } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
 import { Data, GroupKey, GroupSum } from './group.ts';
-import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
+import { Column, Memo, MemoKey, Scratch, State } from './kernel-layout.ts';
 
-/** Endpoint fields in bytes. */
-const STRIDE: i32 = Endpoint.Stride * 4;
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
   const kinds = load<i32>(state, Column.Kind * 4);
@@ -174,8 +182,8 @@ function open(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protoc
   const source = findEndpoint4(candidate, src);
   const destination = findEndpoint4(candidate, dst);
   const endpoints = load<i32>(candidate, Tables.Endpoints * 4);
-  const sourceKind = load<i32>(endpoints + source * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
-  const destinationKind = load<i32>(endpoints + destination * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
+  const sourceKind = load<i32>(endpoints + source * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
+  const destinationKind = load<i32>(endpoints + destination * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
   if (sourceKind >= EndpointKind.Node || destinationKind >= EndpointKind.Node)
     return remembered(state, src, dst, sourcePort, port, protocol, 0);
   if (by == GUESS && !guess(state, source, sourcePort, listens(state, destination, port), port)) return -1;
@@ -426,7 +434,10 @@ export { findEndpoints6 as find6 };
 /** Left by `decideRows` where the reference has to decide. */
 const UNDECIDED: i32 = -1;
 
-/** The packed decision of each row: IPv4, TCP or UDP, between pods and outside addresses; -1 for every other. */
+/**
+ * The packed decision of each row: IPv4, TCP or UDP, between pods and outside addresses; -1 for every other. Blocks of rows
+ * take one step after another, since short chains of loads overlap where long ones do not; `scratch` is `Scratch.Bytes`.
+ */
 export function decideRows(
   tables: i32,
   families: i32,
@@ -435,6 +446,26 @@ export function decideRows(
   destinations: i32,
   ports: i32,
   out: i32,
+  scratch: i32,
+  count: i32,
+): void {
+  for (let row = 0; row < count; row += Scratch.Rows) {
+    const length = min(Scratch.Rows as i32, count - row);
+    find4(tables, sources + row * 4, scratch, length);
+    find4(tables, destinations + row * 4, scratch + Scratch.Second, length);
+    findVectors(tables, families + row, protocols + row, ports + row * 4, out + row * 4, scratch, length);
+    findOutcomes(tables, out + row * 4, scratch, length);
+  }
+}
+
+/** Puts vectors in the place of endpoints, and into `out` the port class, or the complement of a decision that needs none. */
+function findVectors(
+  tables: i32,
+  families: i32,
+  protocols: i32,
+  ports: i32,
+  out: i32,
+  scratch: i32,
   count: i32,
 ): void {
   const endpoints = load<i32>(tables, Tables.Endpoints * 4);
@@ -445,52 +476,64 @@ export function decideRows(
   const ingressIndex = load<i32>(tables, Tables.IngressPageIndex * 4);
   const ingressPages = load<i32>(tables, Tables.IngressPages * 4);
   const ingressPerRow = load<i32>(tables, Tables.IngressPagesPerRow * 4);
-  const vectorIndex = load<i32>(tables, Tables.VectorPageIndex * 4);
-  const vectorPages = load<i32>(tables, Tables.VectorPages * 4);
-  const perVector = load<i32>(tables, Tables.PagesPerVector * 4);
-  const outcomes = load<i32>(tables, Tables.Outcomes * 4);
   const cellBytes = load<i32>(tables, Tables.CellBytes * 4);
-  const root = load<i32>(tables, Tables.Root4 * 4);
-  const mid = load<i32>(tables, Tables.Mid4 * 4);
-  const leaf = load<i32>(tables, Tables.Leaf4 * 4);
   for (let row = 0; row < count; row++) {
+    const at = scratch + row * 4;
+    const src = endpoints + load<i32>(at) * ENDPOINT_BYTES;
+    const dst = endpoints + load<i32>(at, Scratch.Second) * ENDPOINT_BYTES;
     const protocol: i32 = load<u8>(protocols + row);
     const port = load<i32>(ports + row * 4);
-    let decision = UNDECIDED;
-    if (load<u8>(families + row) == 4 && port >= 0 && (protocol == TCP || protocol == UDP)) {
-      const src = load<u32>(sources + row * 4);
-      const dst = load<u32>(destinations + row * 4);
-      let source: i32;
-      let destination: i32;
-      if (mid != 0) {
-        source = findInTrie(root, mid, leaf, src);
-        destination = findInTrie(root, mid, leaf, dst);
-      } else {
-        source = findEndpoint4(tables, src);
-        destination = findEndpoint4(tables, dst);
-      }
-      const sourceKind = load<i32>(endpoints + source * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
-      const destinationKind = load<i32>(endpoints + destination * STRIDE, Endpoint.Kind * 4) & EndpointKind.Mask;
-      if (sourceKind < EndpointKind.Node && destinationKind < EndpointKind.Node)
-        decision = decideIn(
-          endpoints,
-          portClasses,
+    const kinds = max(load<i32>(src, Endpoint.Kind * 4) & EndpointKind.Mask, load<i32>(dst, Endpoint.Kind * 4) & EndpointKind.Mask);
+    // No class is 0 after `decideWithoutRules`, so that this one is told from it.
+    let found: i32 = ~UNDECIDED;
+    if (load<u8>(families + row) == 4 && port >= 0 && (protocol == TCP || protocol == UDP) && kinds < EndpointKind.Node) {
+      found = load<u16>(portClasses + ((protocol == TCP ? PortIndex.Tcp : PortIndex.Udp) + port) * 2);
+      const known = decideWithoutRules(src, dst, found);
+      if (known != 0) found = ~known;
+      store<i32>(
+        at,
+        findVector(
           egressIndex,
           egressPages,
           egressPerRow,
+          cellBytes,
+          load<i32>(src, Endpoint.EgressRow * 4),
+          load<i32>(dst, Endpoint.EgressColumn * 4),
+        ),
+      );
+      store<i32>(
+        at,
+        findVector(
           ingressIndex,
           ingressPages,
           ingressPerRow,
-          vectorIndex,
-          vectorPages,
-          perVector,
-          outcomes,
           cellBytes,
-          source,
-          destination,
-          (protocol == TCP ? PortIndex.Tcp : PortIndex.Udp) + port,
-        );
+          load<i32>(dst, Endpoint.IngressRow * 4),
+          load<i32>(src, Endpoint.IngressColumn * 4),
+        ),
+        Scratch.Second,
+      );
     }
+    store<i32>(out + row * 4, found);
+  }
+}
+
+/** What the vectors say of the port classes in `out`. */
+function findOutcomes(tables: i32, out: i32, scratch: i32, count: i32): void {
+  const index = load<i32>(tables, Tables.VectorPageIndex * 4);
+  const pages = load<i32>(tables, Tables.VectorPages * 4);
+  const perVector = load<i32>(tables, Tables.PagesPerVector * 4);
+  const outcomes = load<i32>(tables, Tables.Outcomes * 4);
+  for (let row = 0; row < count; row++) {
+    const at = scratch + row * 4;
+    const found = load<i32>(out + row * 4);
+    const decision =
+      found <= 0
+        ? ~found
+        : combine(
+            findOutcome(index, pages, perVector, outcomes, load<i32>(at), found),
+            findOutcome(index, pages, perVector, outcomes, load<i32>(at, Scratch.Second), found),
+          );
     store<i32>(out + row * 4, decision);
   }
 }
