@@ -1,20 +1,17 @@
 /**
- * Tables: [rows x columns] of vectors, one for each direction. A row is what one group of subjects is governed by. It is built
- * page by page from the sets of columns that its rules match, 32 columns a word, so that neither the dense table nor a list of
- * touched cells ever exists: pages that no rule touches are one page, and pages in which the same rules match the same columns
- * are found again before a single cell is looked at.
+ * Tables: [rows x columns] of vectors, one for each direction. A row is what one group of subjects is governed by: a run of pages,
+ * put together from the sets of columns that its rules match.
  */
 import type { Direction, Policy, Rule } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
 import { Reason, MissingFact } from '../model/verdict.ts';
-import type { ColumnSets } from './column-set.ts';
 import type { FinishedColumns } from './column.ts';
 import { Layout, Row } from './layout.ts';
 import { grow, ListStore } from './list.ts';
-import { PageStore } from './page.ts';
+import { EVERYWHERE, PageBuilder } from './page-builder.ts';
 import { type PortClasses, type PortShape, PROTOCOL_ORDINAL, rangeOfMatch, type ResolvedPorts } from './port.ts';
 import { type NamedPorts, namedPortKey } from './unit.ts';
-import type { VectorStore } from './vector.ts';
+import { RowState, type VectorStore } from './vector.ts';
 
 /** What governs one group of subjects in one direction: the policies that select it, in order of evaluation. */
 export interface Subject {
@@ -51,20 +48,15 @@ export interface TableBuilder {
 
 /** Rows of a chunk at least. */
 const CHUNK_ROWS = 16;
-/** Above every place among the entries: token times this, plus the place, orders by token, then place. */
-const PLACE = 2 ** 30;
-/** The sets of a rule that matches every column. */
-const EVERYWHERE: readonly number[] = [-1];
 
 /** A builder without rows. */
 export function createTableBuilder(input: TableInput): TableBuilder {
   const { columns, vectors, direction } = input;
   const pagesPerRow = Math.max(1, Math.ceil(columns.count / Layout.PageSize));
-  const pages = createPages(vectors);
+  const pages = new PageBuilder(columns.sets, columns.all, pagesPerRow, (list, length) =>
+    vectors.ofRules(list, length),
+  );
   const entries = createEntries(input);
-  const records = new Records(pagesPerRow, columns.sets);
-  let order = new Float64Array(64);
-  let signature = new Int32Array(256);
   // Policies by number, and rows by the numbers of their policies.
   const numbers = new Map<Policy, number>();
   const keys = new ListStore();
@@ -82,7 +74,7 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       return built;
     },
     get pageCount() {
-      return pages.count();
+      return pages.pageCount;
     },
   };
 
@@ -142,43 +134,15 @@ export function createTableBuilder(input: TableInput): TableBuilder {
     const isPlain = policies.every(({ tier }) => tier === 'networkpolicy');
     const isIsolated = policies.some((policy) => isIsolating(policy, direction));
     const isFinal = input.scope === 'per-pod' && policies.some(({ tier }) => tier === 'networkpolicy');
-    let count = 0;
+    // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
+    pages.begin((isIsolated ? RowState.Isolated : 0) | (isFinal ? RowState.Final : 0), isPlain ? 'set' : 'list');
     for (const policy of policies) {
       const id = entries.find(policy, numbers.get(policy)!, portGroup);
       const end = entries.starts[id + 1]!;
-      for (let at = entries.starts[id]!; at < end; at += 2) {
-        if (count === order.length) order = growOrder(order);
-        order[count++] = entries.words[at]! * PLACE + at;
-      }
-    }
-    // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
-    if (isPlain) order.subarray(0, count).sort();
-    records.clear();
-    const everywhere: number[] = [];
-    for (let own = 0; own < count; own++) {
-      const at = order[own]! % PLACE;
-      const token = entries.words[at]!;
-      const set = entries.words[at + 1]!;
       // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
-      if (set < 0 && isPlain) {
-        if (everywhere.at(-1) !== token) everywhere.push(token);
-      } else records.add(set < 0 ? columns.all : set, token);
+      for (let at = entries.starts[id]!; at < end; at += 2) pages.add(entries.words[at]!, entries.words[at + 1]!);
     }
-    const base = pages.base(everywhere, isIsolated, isFinal);
-    row.fill(pages.uniform(pages.vector(base)));
-    const { data, touchedCount } = records;
-    for (let at = 0; at < touchedCount; at++) {
-      const page = records.touched[at]!;
-      let length = 1;
-      signature[0] = base;
-      for (let own = records.first[page]!; own >= 0; own = data[own]!) {
-        if (length + 3 > signature.length) signature = grow(signature, length + 3);
-        signature[length++] = data[own + 1]!;
-        signature[length++] = data[own + 2]!;
-        signature[length++] = data[own + 3]!;
-      }
-      row[page] = pages.page(signature, length);
-    }
+    pages.finish(row);
   }
 }
 
@@ -256,7 +220,7 @@ function createEntries(input: TableInput): Entries {
     if (direction === 'ingress' || !hasNamedPort(rule)) {
       const shape = ports.shape(resolvePorts(rule.ports, input.subjectPorts[portGroup]));
       const certain = token(shape, 0);
-      for (const set of yes ?? EVERYWHERE) push(certain, set);
+      for (const set of yes ?? [EVERYWHERE]) push(certain, set);
       for (const { missing, set } of maybe) push(token(shape, missing), set);
       return;
     }
@@ -309,173 +273,6 @@ export function resolvePorts(
     }
   }
   return { ranges, unresolved };
-}
-
-/** What one row's rules match, page by page: chains of (next, token, low bits, high bits), in the order of `add`. */
-class Records {
-  /** Pages with a chain, the first `touchedCount`. */
-  readonly touched: Int32Array;
-  touchedCount = 0;
-  /** [pages] where a touched page's chain begins in `data`; chains end with -1. */
-  readonly first: Int32Array;
-  data: Int32Array = new Int32Array(1024);
-  private readonly last: Int32Array;
-  private readonly stamp: Int32Array;
-  private readonly sets: ColumnSets;
-  private used = 0;
-  private generation = 0;
-
-  constructor(pageCount: number, sets: ColumnSets) {
-    this.touched = new Int32Array(pageCount);
-    this.first = new Int32Array(pageCount);
-    this.last = new Int32Array(pageCount);
-    this.stamp = new Int32Array(pageCount);
-    this.sets = sets;
-  }
-
-  clear(): void {
-    this.generation++;
-    this.used = 0;
-    this.touchedCount = 0;
-  }
-
-  add(set: number, token: number): void {
-    const { generation, stamp, last, first, touched } = this;
-    const { words, starts } = this.sets;
-    const end = starts[set + 1]!;
-    const room = this.used + ((end - starts[set]!) / 3) * 4;
-    if (room > this.data.length) this.data = grow(this.data, room);
-    const { data } = this;
-    let { used, touchedCount } = this;
-    for (let at = starts[set]!; at < end; at += 3) {
-      const page = words[at]!;
-      if (stamp[page] === generation) {
-        const tail = last[page]!;
-        // The parts of one rule, and rules that say the same, are one record.
-        if (data[tail + 1] === token) {
-          data[tail + 2]! |= words[at + 1]!;
-          data[tail + 3]! |= words[at + 2]!;
-          continue;
-        }
-        data[tail] = used;
-      } else {
-        stamp[page] = generation;
-        touched[touchedCount++] = page;
-        first[page] = used;
-      }
-      last[page] = used;
-      data[used] = -1;
-      data[used + 1] = token;
-      data[used + 2] = words[at + 1]!;
-      data[used + 3] = words[at + 2]!;
-      used += 4;
-    }
-    this.used = used;
-    this.touchedCount = touchedCount;
-  }
-}
-
-/** Pages by what matches in them. */
-interface Pages {
-  /** The number of a row's rules that match every column, with what the row is. */
-  base(tokens: readonly number[], isIsolated: boolean, isFinal: boolean): number;
-  /** The vector of a column that only a base's rules match. */
-  vector(base: number): number;
-  /** The page of one vector. */
-  uniform(vector: number): number;
-  /** The page of a signature: base, then triples of token and bits. */
-  page(signature: Int32Array, length: number): number;
-  data(): Uint32Array;
-  count(): number;
-}
-
-function createPages(vectors: VectorStore): Pages {
-  const store = new PageStore();
-  const cells = new Uint32Array(Layout.PageSize);
-  const uniforms = new Map<number, number>();
-  const bases = new ListStore();
-  const baseVectors: (number | undefined)[] = [];
-  const signatures = new ListStore();
-  const pageOfSignature: number[] = [];
-  const rules = new ListStore();
-  const vectorOfRules: number[] = [];
-  let list = new Int32Array(64);
-  // Groups of cells in which the same records match: their cells as two words.
-  const lows = new Int32Array(Layout.PageSize);
-  const highs = new Int32Array(Layout.PageSize);
-
-  const vector = (base: number): number => (baseVectors[base] ??= vectorOf(base, list, 0, 0, 0));
-  return {
-    base(tokens, isIsolated, isFinal) {
-      if (tokens.length + 1 > list.length) list = grow(list, tokens.length + 1);
-      list[0] = Number(isIsolated) | (Number(isFinal) << 1);
-      tokens.forEach((token, at) => (list[at + 1] = token));
-      return bases.intern(list, tokens.length + 1);
-    },
-    vector,
-    uniform(own) {
-      let page = uniforms.get(own);
-      if (page === undefined) uniforms.set(own, (page = store.intern(cells.fill(own), 0)));
-      return page;
-    },
-    page(signature, length) {
-      const id = signatures.intern(signature, length);
-      return (pageOfSignature[id] ??= build(signature, length));
-    },
-    data: () => store.data(),
-    count: () => store.size,
-  };
-
-  function build(signature: Int32Array, length: number): number {
-    const base = signature[0]!;
-    let count = 1;
-    lows[0] = -1;
-    highs[0] = -1;
-    for (let at = 1; at < length; at += 3) {
-      const low = signature[at + 1]!;
-      const high = signature[at + 2]!;
-      for (let group = 0, end = count; group < end; group++) {
-        const inLow = lows[group]! & low;
-        const inHigh = highs[group]! & high;
-        if ((inLow | inHigh) === 0 || (inLow === lows[group] && inHigh === highs[group])) continue;
-        lows[count] = lows[group]! & ~low;
-        highs[count++] = highs[group]! & ~high;
-        lows[group] = inLow;
-        highs[group] = inHigh;
-      }
-    }
-    for (let group = 0; group < count; group++) {
-      const own = vectorOf(base, signature, length, lows[group]!, highs[group]!);
-      if (count === 1) return store.intern(cells.fill(own), 0);
-      for (let low = lows[group]!; low !== 0; low &= low - 1) cells[31 - Math.clz32(low & -low)] = own;
-      for (let high = highs[group]!; high !== 0; high &= high - 1) cells[63 - Math.clz32(high & -high)] = own;
-    }
-    return store.intern(cells, 0);
-  }
-
-  /** The vector of a group of cells: the rules of the base, and the records that hold the group. */
-  function vectorOf(base: number, signature: Int32Array, length: number, low: number, high: number): number {
-    const shared = bases.lengthOf(base);
-    if (shared + length > list.length) list = grow(list, shared + length);
-    let used = bases.copy(base, list);
-    for (let at = 1; at < length; at += 3)
-      if ((low & signature[at + 1]!) !== 0 || (high & signature[at + 2]!) !== 0) list[used++] = signature[at]!;
-    // With a base the row is plain: a set. Sorted, so that it is found again whoever put it together.
-    if (shared > 1) list.subarray(1, used).sort();
-    const id = rules.intern(list, used);
-    let own = vectorOfRules[id];
-    if (own === undefined) {
-      const state = { isIsolated: (list[0]! & 1) !== 0, isFinal: (list[0]! & 2) !== 0 };
-      own = vectorOfRules[id] = vectors.ofRules(list.slice(1, used), state);
-    }
-    return own;
-  }
-}
-
-function growOrder(order: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
-  const grown = new Float64Array(order.length * 2);
-  grown.set(order);
-  return grown;
 }
 
 function hasNamedPort(rule: Rule): boolean {

@@ -1,14 +1,16 @@
 /**
- * Vectors: what a (row, column) of a table answers for every port class. A vector is made from a state: the rules that match
- * the column, in order of evaluation. Vectors and outcomes are interned; a vector's outcomes lie in pages of 64.
+ * Vectors: what a (row, column) of a table answers for every port class. A vector is made from a state and the rules that match
+ * the column, in order of evaluation. It is a run of pages of outcomes, put together from the port classes that each rule's
+ * ports match; vectors and outcomes are interned.
  */
 import type { Action, Tier } from '../model/policy.ts';
 import { Reason, verdictOf } from '../model/verdict.ts';
+import { ColumnSets } from './column-set.ts';
 import { Layout, packOutcome, PortClass } from './layout.ts';
 import { ListStore } from './list.ts';
-import { PageStore } from './page.ts';
+import { EVERYWHERE, PageBuilder } from './page-builder.ts';
 import type { PortShape } from './port.ts';
-import { evaluateIsolated, evaluateSide } from './tier.ts';
+import { evaluateIsolated, evaluateSide, type TierMatch } from './tier.ts';
 
 /** What a rule does in the columns that it matches: for certain (`missing` 0), or for want of facts perhaps. */
 export interface Token {
@@ -21,12 +23,12 @@ export interface Token {
   readonly missing: number;
 }
 
-/** What a row is, whatever the column. */
-export interface RowState {
+/** Bits of what a row is, whatever the column. */
+export const enum RowState {
   /** Some NetworkPolicy isolates the subject in this direction. */
-  readonly isIsolated: boolean;
+  Isolated = 1,
   /** A NetworkPolicy ends the evaluation here even without isolating (dialect `networkPolicyScope: per-pod`). */
-  readonly isFinal: boolean;
+  Final = 2,
 }
 
 /** How protocols without ports are judged, from `Dialect.icmp`. */
@@ -35,17 +37,30 @@ export type NoPortsRule = 'by-ports-absent' | 'always' | 'never';
 const TIERS: readonly Tier[] = ['admin', 'networkpolicy', 'baseline'];
 const ACTIONS: readonly Action[] = ['Accept', 'Deny', 'Pass'];
 
+/** A token in one part of its ports: what the facts that those lack add to its own. */
+interface Match extends TierMatch {
+  readonly tier: Tier;
+}
+
+/** The port classes of a shape that lack the same facts. */
+interface Layer {
+  readonly missing: number;
+  readonly set: number;
+}
+
 /** Interns tokens and vectors. */
 export class VectorStore {
-  private readonly pages = new PageStore();
   private readonly lists = new ListStore();
   private readonly tokens: Token[] = [];
   private readonly tokenIds = new ListStore();
-  private readonly tokenKey = new Int32Array(6);
+  private readonly matches: Match[] = [];
+  private readonly matchIds = new ListStore();
+  private readonly key = new Int32Array(6);
+  private readonly layersOfShape: (readonly Layer[])[] = [];
   private readonly outcomeIds = new Map<number, number>();
   private readonly outcomeWords: number[] = [];
-  private readonly row: Uint32Array;
-  private readonly facts: Int32Array;
+  private readonly sets = new ColumnSets();
+  private readonly builder: PageBuilder;
   private readonly pageList: Int32Array;
   private readonly portClassCount: number;
   private readonly noPorts: NoPortsRule;
@@ -53,13 +68,14 @@ export class VectorStore {
   constructor(portClassCount: number, noPorts: NoPortsRule) {
     this.portClassCount = portClassCount;
     this.noPorts = noPorts;
-    this.row = new Uint32Array(this.pagesPerVector * Layout.PageSize);
-    this.facts = new Int32Array(portClassCount);
-    this.pageList = new Int32Array(this.pagesPerVector);
+    const pages = Math.ceil(portClassCount / Layout.PageSize);
+    const all = this.sets.add(new Uint32Array(pages * 2).fill(0xffffffff));
+    this.builder = new PageBuilder(this.sets, all, pages, (list, length) => this.evaluate(list, length));
+    this.pageList = new Int32Array(pages);
   }
 
   get pagesPerVector(): number {
-    return Math.ceil(this.portClassCount / Layout.PageSize);
+    return this.builder.pagesPerRun;
   }
 
   get count(): number {
@@ -68,62 +84,36 @@ export class VectorStore {
 
   /** The number of a token; equal tokens have one. */
   token(token: Token): number {
-    const { tokenKey } = this;
-    tokenKey[0] = TIERS.indexOf(token.tier);
-    tokenKey[1] = token.priority;
-    tokenKey[2] = token.policy;
-    tokenKey[3] = ACTIONS.indexOf(token.action);
-    tokenKey[4] = token.shape.id;
-    tokenKey[5] = token.missing;
-    const id = this.tokenIds.intern(tokenKey, tokenKey.length);
-    this.tokens[id] ??= token;
+    const { key } = this;
+    key[0] = TIERS.indexOf(token.tier);
+    key[1] = token.priority;
+    key[2] = token.policy;
+    key[3] = ACTIONS.indexOf(token.action);
+    key[4] = token.shape.id;
+    key[5] = token.missing;
+    const id = this.tokenIds.intern(key, 6);
+    if (id === this.tokens.length) this.tokens.push(token);
     return id;
   }
 
   /** The vector that gives one reason for every port class. */
   uniform(reason: Reason, missing = 0): number {
-    this.row.fill(0).fill(this.outcome(reason, missing), 0, this.portClassCount);
-    return this.intern();
+    this.pageList.fill(this.builder.uniform(this.outcome(reason, missing)));
+    return this.lists.intern(this.pageList, this.pageList.length);
   }
 
-  /** The vector of a cell in which these tokens match, in order of evaluation. */
-  ofRules(ids: Int32Array, state: RowState): number {
-    const isPlain = ids.every((id) => this.tokens[id]!.tier === 'networkpolicy');
-    if (!isPlain) {
-      const matching = Array.from(ids, (id) => ({
-        token: this.tokens[id]!,
-        ports: this.spread(this.tokens[id]!.shape),
-      }));
-      for (let portClass = 0; portClass < this.portClassCount; portClass++)
-        this.row[portClass] = this.evaluate(matching, state, portClass);
-      return this.intern();
+  /** The vector of a cell: `list[0]` is the row's `RowState`, `list[1..length)` the tokens that match, in order of evaluation. */
+  ofRules(list: Int32Array, length: number): number {
+    let isPlain = true;
+    for (let at = 1; at < length; at++) if (this.tokens[list[at]!]!.tier !== 'networkpolicy') isPlain = false;
+    this.builder.begin(list[0]!, isPlain ? 'set' : 'list');
+    for (let at = 1; at < length; at++) {
+      const token = this.tokens[list[at]!]!;
+      const layers = (this.layersOfShape[token.shape.id] ??= this.layersOf(token.shape));
+      for (const layer of layers) this.builder.add(this.match(token, layer.missing), layer.set);
     }
-    if (!state.isIsolated) return this.uniform(Reason.NotIsolated); // NP-01
-    // NP-04, NP-07: the union of all rules; port classes that no rule names keep the default, which is a deny.
-    const { facts, row, portClassCount } = this;
-    facts.fill(-1);
-    const merge = (portClass: number, bits: number): void => {
-      const known = facts[portClass]!;
-      facts[portClass] = known === 0 || bits === 0 ? 0 : known < 0 ? bits : known | bits;
-    };
-    for (let at = 0; at < ids.length; at++) {
-      const { shape, missing } = this.tokens[ids[at]!]!;
-      if (shape.matchesAll) {
-        if (missing === 0) facts.fill(0);
-        else for (let portClass = 0; portClass < portClassCount; portClass++) merge(portClass, missing);
-      }
-      const { yes, maybe } = shape;
-      for (let own = 0; own < yes.length; own++) merge(yes[own]!, missing);
-      for (let own = 0; own < maybe.length; own++) merge(maybe[own]!.portClass, missing | maybe[own]!.missing);
-    }
-    if (this.noPorts === 'never') facts[PortClass.NoPorts] = -1; // DI-07
-    const denied = this.outcome(Reason.NoRuleMatches, 0);
-    const allowed = this.outcome(Reason.AllowedByRule, 0);
-    for (let portClass = 0; portClass < portClassCount; portClass++) {
-      const own = facts[portClass]!;
-      row[portClass] = own < 0 ? denied : own === 0 ? allowed : this.outcome(Reason.Undecidable, own);
-    }
-    return this.intern();
+    this.builder.finish(this.pageList);
+    return this.lists.intern(this.pageList, this.pageList.length);
   }
 
   /** The finished sections. Throws where outcomes do not fit their 16 bits. */
@@ -134,16 +124,9 @@ export class VectorStore {
     for (let vector = 0; vector < count; vector++) vectorPageIndex.set(this.lists.get(vector), vector * pagesPerVector);
     return {
       vectorPageIndex,
-      vectorPages: new Uint16Array(this.pages.data()),
+      vectorPages: new Uint16Array(this.builder.data()),
       outcomes: Uint32Array.from(this.outcomeWords),
     };
-  }
-
-  /** The vector of `row`, whose cells beyond the port classes stay 0. */
-  private intern(): number {
-    const { row, pageList } = this;
-    for (let page = 0; page < pageList.length; page++) pageList[page] = this.pages.intern(row, page * Layout.PageSize);
-    return this.lists.intern(pageList, pageList.length);
   }
 
   private outcome(reason: Reason, missing: number): number {
@@ -156,27 +139,52 @@ export class VectorStore {
     return id;
   }
 
-  /** A port shape over all classes: -1 no, 0 yes, else the missing facts. */
-  private spread(shape: PortShape): Int32Array {
-    const ports = new Int32Array(this.portClassCount).fill(shape.matchesAll ? 0 : -1);
-    for (const portClass of shape.yes) ports[portClass] = 0;
-    for (const { portClass, missing } of shape.maybe) ports[portClass] = missing;
-    if (this.noPorts === 'never') ports[PortClass.NoPorts] = -1; // DI-07
-    return ports;
+  /** The number of a token with all facts that it lacks. */
+  private match({ tier, priority, policy, action, missing: own }: Token, lacking: number): number {
+    const missing = own | lacking;
+    const { key } = this;
+    key[0] = TIERS.indexOf(tier);
+    key[1] = priority;
+    key[2] = policy;
+    key[3] = ACTIONS.indexOf(action);
+    key[4] = missing;
+    const id = this.matchIds.intern(key, 5);
+    if (id === this.matches.length) this.matches.push({ tier, priority, policy, action, missing });
+    return id;
   }
 
-  private evaluate(tokens: readonly { token: Token; ports: Int32Array }[], state: RowState, portClass: number): number {
-    const matching = tokens
-      .filter(({ ports }) => ports[portClass]! >= 0)
-      .map(({ token, ports }) => ({ ...token, missing: token.missing | ports[portClass]! }));
+  /** Sets of port classes by the facts that are missing there. */
+  private layersOf({ matchesAll, yes, maybe }: PortShape): readonly Layer[] {
+    const isNever = this.noPorts === 'never'; // DI-07
+    if (matchesAll && !isNever) return [{ missing: 0, set: EVERYWHERE }];
+    const bits = new Map<number, Uint32Array>();
+    const put = (portClass: number, missing: number): void => {
+      if (isNever && portClass === PortClass.NoPorts) return;
+      let own = bits.get(missing);
+      if (own === undefined) bits.set(missing, (own = new Uint32Array(this.pagesPerVector * 2)));
+      own[portClass >>> 5]! |= 1 << (portClass & 31);
+    };
+    if (matchesAll) for (let portClass = 0; portClass < this.portClassCount; portClass++) put(portClass, 0);
+    for (const portClass of yes) put(portClass, 0);
+    for (const { portClass, missing } of maybe) put(portClass, missing);
+    return [...bits].map(([missing, own]) => ({ missing, set: this.sets.add(own) }));
+  }
+
+  /** The outcome of port classes for which these rules match, in order of evaluation. */
+  private evaluate(list: Int32Array, length: number): number {
+    const state = list[0]!;
+    const matching = Array.from(list.subarray(1, length), (id) => this.matches[id]!);
     const allowing = matching.filter(({ tier }) => tier === 'networkpolicy');
+    // NP-04, NP-07: the union of all rules; port classes that no rule names keep the default, which is a deny.
     const isAllowed = allowing.length === 0 ? 'no' : allowing.some(({ missing }) => missing === 0) ? 'yes' : 'unknown';
-    const networkPolicy = state.isIsolated
-      ? evaluateIsolated(
-          isAllowed,
-          allowing.reduce((facts, { missing }) => facts | missing, 0),
-        )
-      : { reasons: state.isFinal ? [Reason.NotIsolated] : [], missing: 0, isOpen: !state.isFinal };
+    const isFinal = (state & RowState.Final) !== 0;
+    const networkPolicy =
+      (state & RowState.Isolated) !== 0
+        ? evaluateIsolated(
+            isAllowed,
+            allowing.reduce((facts, { missing }) => facts | missing, 0),
+          )
+        : { reasons: isFinal ? [Reason.NotIsolated] : [], missing: 0, isOpen: !isFinal }; // NP-01
     const { reason, missing } = evaluateSide(
       matching.filter(({ tier }) => tier === 'admin'),
       networkPolicy,
