@@ -22,10 +22,12 @@ import { formatProtocol } from '../model/port.ts';
 import { MissingFact, Reason, Verdict, verdictOf } from '../model/verdict.ts';
 import { type BackendPlace, backendsOf, headlessMembers } from './backend.ts';
 import { findService } from './decide.ts';
+import { decidersOf, ordinalOf, type Selecting, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { serviceTarget } from './judge.ts';
-import { type FlowPort, matchPodSet, matchRule } from './match.ts';
+import type { FlowPort } from './match.ts';
 import { isKind, resolvePairs } from './resolve.ts';
+import { explainRule } from './sentence.ts';
 
 /** Explains a flow. Where names stand for several pods, the pair that decides is shown. Throws `UnknownName`. */
 export function explain(program: Program, flow: Flow): Explanation {
@@ -218,7 +220,7 @@ export function explainSide(
   const role = direction === 'ingress' ? 'source' : 'destination';
   const walked = selecting(program, subject).map(({ policy, selection }): WalkedPolicy => {
     const rules = isGoverning(policy, direction)
-      ? policy[direction].map((rule) => matchRule(rule, peer, role, destination, flow, dialect))
+      ? policy[direction].map((rule) => explainRule(rule, peer, role, destination, flow, dialect))
       : [];
     return { policy, ordinal: ordinalOf(program, policy), selection, rules };
   });
@@ -231,7 +233,7 @@ export function explainSide(
           tierMatches(walked, 'baseline', direction),
         );
   const verdict = verdictOf(result.reason);
-  const decidedBy = findDecider(walked, direction, result.reason);
+  const [decidedBy] = decidersOf(walked, direction, result.reason, ({ rules }, rule) => rules[rule]!.explanation.match);
   const nearest =
     result.reason === Reason.NoRuleMatches || verdict === Verdict.Undecidable
       ? findNearest(walked, direction)
@@ -255,10 +257,8 @@ export function explainSide(
   };
 }
 
-interface WalkedPolicy {
-  readonly policy: Policy;
+interface WalkedPolicy extends Selecting {
   readonly ordinal: number;
-  readonly selection: Ternary;
   readonly rules: readonly {
     readonly explanation: RuleExplanation;
     readonly missing: number;
@@ -321,29 +321,6 @@ function networkPolicyStage(
   // KL-02: where every policy that may isolate the pod also admits the flow, it is allowed either way.
   if (answers.every((answer) => answer === 'yes')) return { reasons: [Reason.AllowedByRule], missing: 0, isOpen: true };
   return { reasons: [Reason.AllowedByRule, Reason.NoRuleMatches], missing: facts, isOpen: true };
-}
-
-/** The first certain rule, in order of evaluation, that does what was decided. */
-function findDecider(
-  walked: readonly WalkedPolicy[],
-  direction: Direction,
-  reason: Reason,
-): { policy: Policy; rule: Rule } | undefined {
-  const action = reason === Reason.AllowedByRule ? 'Accept' : reason === Reason.DeniedByRule ? 'Deny' : undefined;
-  if (action === undefined) return undefined;
-  const passed = new Set<string>();
-  for (const { policy, selection, rules } of walked) {
-    if (selection !== 'yes' || passed.has(policy.tier) || !isGoverning(policy, direction)) continue;
-    for (const { explanation } of rules) {
-      if (explanation.match !== 'yes') continue;
-      if (explanation.action === action) return { policy, rule: explanation.rule };
-      if (policy.tier !== 'networkpolicy') {
-        if (explanation.action === 'Pass') passed.add(policy.tier);
-        break;
-      }
-    }
-  }
-  return undefined;
 }
 
 /** The rule that came nearest to matching, and what it lacked. */
@@ -439,74 +416,4 @@ function field(program: Program, facts: Facts, at: Endpoint): number {
 
 function hasFlag(program: Program, flag: DialectFlag): boolean {
   return (program.header[Header.Dialect]! & flag) !== 0;
-}
-
-interface PolicyIndex {
-  readonly ordinals: ReadonlyMap<Policy, number>;
-  readonly byNamespace: ReadonlyMap<string, readonly Policy[]>;
-  readonly elsewhere: readonly Policy[];
-  readonly selectingOf: WeakMap<Facts, readonly Selecting[]>;
-}
-
-/** A policy that selects a subject, for certain or perhaps. */
-interface Selecting {
-  readonly policy: Policy;
-  readonly selection: Ternary;
-}
-
-const indexes = new WeakMap<Program, PolicyIndex>();
-
-/** The policies that may select a subject, in order of evaluation. */
-function candidates(program: Program, subject: Facts): readonly Policy[] {
-  const index = policyIndex(program);
-  if (subject.namespace === undefined) return program.source.policies;
-  const own = index.byNamespace.get(subject.namespace) ?? [];
-  if (index.elsewhere.length === 0) return own;
-  return [...own, ...index.elsewhere].sort((a, b) => index.ordinals.get(a)! - index.ordinals.get(b)!);
-}
-
-/** The policies that select a subject, for certain or perhaps; kept by its facts, which hits ask about for one peer after another. */
-function selecting(program: Program, subject: Facts): readonly Selecting[] {
-  const { selectingOf } = policyIndex(program);
-  let known = selectingOf.get(subject);
-  if (known === undefined) {
-    const found: Selecting[] = [];
-    for (const policy of candidates(program, subject)) {
-      const selection = matchPodSet(policy.subject, subject, 'subject').explanation.match;
-      if (selection !== 'no') found.push({ policy, selection });
-    }
-    selectingOf.set(subject, (known = found));
-  }
-  return known;
-}
-
-/** Where a policy stands in the order of evaluation. */
-function ordinalOf(program: Program, policy: Policy): number {
-  return policyIndex(program).ordinals.get(policy)!;
-}
-
-function policyIndex(program: Program): PolicyIndex {
-  let index = indexes.get(program);
-  if (index === undefined) indexes.set(program, (index = indexPolicies(program.source.policies)));
-  return index;
-}
-
-function indexPolicies(policies: readonly Policy[]): PolicyIndex {
-  const byNamespace = new Map<string, Policy[]>();
-  const elsewhere: Policy[] = [];
-  for (const policy of policies) {
-    const { namespaces } = policy.subject;
-    if (namespaces.kind !== 'named') elsewhere.push(policy);
-    else {
-      const list = byNamespace.get(namespaces.namespace);
-      if (list === undefined) byNamespace.set(namespaces.namespace, [policy]);
-      else list.push(policy);
-    }
-  }
-  return {
-    ordinals: new Map(policies.map((policy, at) => [policy, at])),
-    byNamespace,
-    elsewhere,
-    selectingOf: new WeakMap(),
-  };
 }

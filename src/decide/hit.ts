@@ -1,6 +1,6 @@
 /**
  * Which rules decided: for two endpoints and a port, the rules that admit or deny the flow on each side. The answer depends on
- * row, column and port class alone, and is worked out once for each of them by explain, so that counting the hits of every rule
+ * row, column and port class alone, and is worked out once for each of them without a word, so that counting the hits of every rule
  * over a replay costs a look-up for each group of connections, and nothing for a record.
  */
 import { Endpoint, EndpointKind, Header, Layout, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
@@ -10,8 +10,9 @@ import type { Explanation, SideExplanation } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService } from './decide.ts';
-import { explainSide } from './explain.ts';
+import { type Decider, decidersOf, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
+import { type FlowPort, matchRule } from './match.ts';
 
 /** A rule that decided; one object for each rule of a Program, so that it can be a key of counts. */
 export interface RuleHit {
@@ -59,14 +60,7 @@ export function listRules(program: Program): readonly RuleHit[] {
 export function rulesOfExplanation(program: Program, { egress, ingress, via }: Explanation): readonly RuleHit[] {
   const index = indexOf(program);
   const sides = via === undefined ? [egress, ingress] : via.backends.flatMap((own) => [own.egress, own.ingress]);
-  return [...new Set(sides.flatMap((side) => (isByRule(side.reason) ? decidersOf(index, side) : [])))];
-}
-
-/** The flow as explain takes it. */
-interface FlowPort {
-  readonly protocol: number;
-  readonly port: number;
-  readonly icmp: number;
+  return [...new Set(sides.flatMap((side) => hitsOf(index, side.direction, decidersShown(side))))];
 }
 
 interface HitIndex {
@@ -153,9 +147,10 @@ function rulesOfSides(
   flow: FlowPort,
   decision: number,
 ): readonly RuleHit[] {
-  const egress = isByRule(decisionEgress(decision)) ? rulesOfSide(index, 'egress', source, destination, flow) : [];
-  if (!isByRule(decisionIngress(decision))) return egress;
-  const ingress = rulesOfSide(index, 'ingress', destination, source, flow);
+  const [outward, inward] = [decisionEgress(decision), decisionIngress(decision)];
+  const egress = isByRule(outward) ? rulesOfSide(index, 'egress', source, destination, flow, outward) : [];
+  if (!isByRule(inward)) return egress;
+  const ingress = rulesOfSide(index, 'ingress', destination, source, flow, inward);
   return egress.length === 0 ? ingress : [...egress, ...ingress];
 }
 
@@ -169,6 +164,7 @@ function rulesOfSide(
   subject: number,
   peer: number,
   flow: FlowPort,
+  reason: Reason,
 ): readonly RuleHit[] {
   const { endpoints, portClasses, header } = index.program;
   const [rowField, columnField] =
@@ -186,23 +182,24 @@ function rulesOfSide(
     const ofSubject = factsOf(index, subject);
     const ofPeer = factsOf(index, peer);
     const destination = direction === 'egress' ? ofPeer : ofSubject;
-    index.sides.set(
-      key,
-      (rules = decidersOf(index, explainSide(index.program, direction, ofSubject, ofPeer, destination, flow))),
+    const { program } = index;
+    const { dialect } = program.source;
+    const deciders = decidersOf(selecting(program, ofSubject), direction, reason, ({ policy }, rule) =>
+      matchRule(policy[direction][rule]!, ofPeer, destination, flow, dialect),
     );
+    index.sides.set(key, (rules = hitsOf(index, direction, deciders)));
   }
   return rules;
 }
 
-/** Rules that certainly match, of the NetworkPolicies as a set, of a tier the first. */
-function decidersOf(index: HitIndex, { direction, decidedBy, policies }: SideExplanation): readonly RuleHit[] {
-  if (decidedBy === undefined) return [];
-  if (decidedBy.policy.tier !== 'networkpolicy') return [hitOf(index, direction, decidedBy.policy, decidedBy.rule)];
-  return policies
-    .filter(({ policy, selectsSubject }) => policy.tier === 'networkpolicy' && selectsSubject === 'yes')
-    .flatMap(({ policy, rules }) =>
-      rules.filter(({ match }) => match === 'yes').map(({ rule }) => hitOf(index, direction, policy, rule)),
-    );
+function hitsOf(index: HitIndex, direction: Direction, deciders: readonly Decider[]): readonly RuleHit[] {
+  return deciders.map(({ policy, rule }) => hitOf(index, direction, policy, rule));
+}
+
+/** The same as explain has found them. */
+function decidersShown({ direction, reason, policies }: SideExplanation): readonly Decider[] {
+  const all = policies.map(({ policy, selectsSubject, rules }) => ({ policy, selection: selectsSubject, rules }));
+  return decidersOf(all, direction, reason, ({ rules }, rule) => rules[rule]!.match);
 }
 
 function hitOf(index: HitIndex, direction: Direction, owner: Policy, rule: Rule): RuleHit {

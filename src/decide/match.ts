@@ -1,16 +1,14 @@
 /**
- * One rule against one flow, in words: three-valued, with a sentence for every peer and port that does not match. The slow
- * twin of what compile puts into columns and port classes.
+ * One rule against one flow, three-valued and without a word: what explain puts into sentences (`sentence.ts`), and what hits are
+ * counted by. The slow twin of what compile puts into columns and port classes.
  */
-import type { AddressText } from '../model/address.ts';
-import { parseAddress } from '../model/address.ts';
-import { type Cidr, maskWords, parseCidr } from '../model/cidr.ts';
+import { type AddressText, type AddressWords, parseAddress } from '../model/address.ts';
+import { type Cidr, type CidrBits, maskWords, parseCidr } from '../model/cidr.ts';
 import type { Dialect } from '../model/dialect.ts';
-import type { PeerExplanation, PortExplanation, RuleExplanation, Ternary } from '../model/explanation.ts';
-import { formatRequirement, type Labels, type Requirement, type Selector } from '../model/label.ts';
+import type { Ternary } from '../model/explanation.ts';
+import type { Labels, Requirement, Selector } from '../model/label.ts';
 import type { NamespaceScope, Peer, PodSet, Rule } from '../model/policy.ts';
-import { formatPortMatch, formatProtocol, PORT_PROTOCOLS, type PortMatch, Protocol } from '../model/port.ts';
-import { MissingFact } from '../model/verdict.ts';
+import { PORT_PROTOCOLS, type PortMatch, Protocol } from '../model/port.ts';
 import type { Facts } from './fact.ts';
 
 /** What a flow asks for at its destination; `port` -1: not known. */
@@ -20,301 +18,172 @@ export interface FlowPort {
   readonly icmp: number;
 }
 
-/** A match with the facts that it wants, and how near a miss came (0..1). */
-export interface Match<T> {
-  readonly explanation: T;
-  readonly missing: number;
-  readonly nearness: number;
-}
+/** An address against an ipBlock: `in` it, in one of its exceptions, or what keeps it from being asked. */
+export type BlockFinding = 'in' | 'pods exempt' | 'nodes exempt' | 'no address' | 'elsewhere' | { readonly hole: Cidr };
 
-/** Which end of the flow the peer is, for sentences. */
-export type PeerRole = 'source' | 'destination';
+/** A flow against one `ports[]` item: `admitted`, or what does not fit or is not known. */
+export type PortFinding =
+  | 'admitted'
+  | 'protocol without ports'
+  | 'protocol unknown'
+  | 'no such name'
+  | 'other protocol'
+  | 'names unknown'
+  | 'port unknown'
+  | 'other port';
 
 /** NP-08, NP-09, NP-10: peers OR, ports OR, both AND; a missing half matches. */
-export function matchRule(
-  rule: Rule,
-  peer: Facts,
-  role: PeerRole,
-  destination: Facts,
-  flow: FlowPort,
-  dialect: Dialect,
-): Match<RuleExplanation> & { readonly why: string } {
-  const peers =
-    rule.peers?.map((item, index) => matchPeer(item, peer, role, dialect, rule.peerPositions?.[index])) ?? [];
-  const ports = rule.ports?.map((item, index) => matchPort(item, destination, flow, rule.portPositions?.[index])) ?? [];
-  const peersMatch = rule.peers === undefined ? 'yes' : any(peers.map(({ explanation }) => explanation.match));
-  const portsMatch =
-    rule.ports === undefined ? matchNoPorts(flow, dialect) : any(ports.map(({ explanation }) => explanation.match));
-  const match = both(peersMatch, portsMatch);
-  let missing = 0;
-  if (match === 'unknown') {
-    if (peersMatch === 'unknown') for (const item of peers) missing |= item.missing;
-    if (portsMatch === 'unknown') for (const item of ports) missing |= item.missing;
-  }
-  const nearestPeer = nearest(peers);
-  const nearestPort = nearest(ports);
-  const reasons = [
-    peersMatch === 'yes' ? '' : (nearestPeer?.explanation.why ?? ''),
-    portsMatch === 'yes' ? '' : (nearestPort?.explanation.why ?? ''),
-  ];
-  return {
-    why: reasons.filter((why) => why !== '').join('; '),
-    explanation: {
-      rule,
-      action: rule.action,
-      match,
-      peersMatch,
-      portsMatch,
-      peers: peers.map(({ explanation }) => explanation),
-      ports: ports.map(({ explanation }) => explanation),
-    },
-    missing,
-    nearness:
-      (peersMatch === 'yes' ? 2 : (nearestPeer?.nearness ?? 0)) +
-      (portsMatch === 'yes' ? 2 : (nearestPort?.nearness ?? 0)),
-  };
+export function matchRule(rule: Rule, peer: Facts, destination: Facts, flow: FlowPort, dialect: Dialect): Ternary {
+  const ports =
+    rule.ports === undefined
+      ? matchNoPorts(flow, dialect)
+      : any(rule.ports, (item) => matchOfPort(findPort(item, destination, flow)));
+  if (ports === 'no' || rule.peers === undefined) return ports;
+  return both(
+    any(rule.peers, (item) => matchPeer(item, peer, dialect)),
+    ports,
+  );
 }
 
-/** NP-11, NP-12, NP-13: does a pod set hold an endpoint? The sentence says why not. */
-export function matchPodSet(
-  set: PodSet,
-  facts: Facts,
-  role: PeerRole | 'subject',
-): Match<{ match: Ternary; why: string }> {
-  const who = role === 'subject' ? 'the pod' : `the ${role}`;
-  if (facts.kind === 'outside' || facts.kind === 'node') {
-    const what = facts.kind === 'node' ? 'a node' : 'outside the cluster';
-    return miss(`admits pods; ${who}${facts.address === undefined ? '' : ` ${facts.address}`} is ${what}`, 0);
-  }
-  if (facts.kind === 'unknown-pod')
-    return {
-      explanation: { match: 'unknown', why: `${who} ${facts.address} is a pod that the input does not hold` },
-      missing: MissingFact.UnknownPod,
-      nearness: 0.5,
-    };
-  const namespace = matchScope(set.namespaces, facts, who);
-  const pods = matchLabels(set.pods, facts.labels, facts.areLabelsComplete, who, '');
-  const match = both(namespace.match, pods.match);
-  if (match === 'yes') return { explanation: { match, why: '' }, missing: 0, nearness: 1 };
-  const why =
-    match === 'no'
-      ? [namespace, pods].filter((part) => part.match === 'no')
-      : [namespace, pods].filter((part) => part.match === 'unknown');
-  return {
-    explanation: { match, why: why.map((part) => part.why).join('; ') },
-    missing: match === 'unknown' ? MissingFact.UnknownLabel : 0,
-    nearness: (namespace.nearness + pods.nearness) / 2.01,
-  };
-}
-
-/** Is an address in a block? Both canonical. */
-export function isInBlock(address: AddressText, cidr: Cidr): boolean {
-  const words = new Uint32Array(4);
-  const family = parseAddress(address, words);
-  const block = parseCidr(cidr);
-  if (block === undefined || block.family !== family) return false;
-  maskWords(words, block.length);
-  return words.every((word, index) => word === block.first[index]);
-}
-
-function matchPeer(
-  peer: Peer,
-  facts: Facts,
-  role: PeerRole,
-  dialect: Dialect,
-  position: PeerExplanation['position'],
-): Match<PeerExplanation> {
-  const result = matchPeerOnly(peer, facts, role, dialect);
-  return { ...result, explanation: { peer, ...(position !== undefined && { position }), ...result.explanation } };
-}
-
-function matchPeerOnly(
-  peer: Peer,
-  facts: Facts,
-  role: PeerRole,
-  dialect: Dialect,
-): Match<{ match: Ternary; why: string }> {
+/** Does a peer of a rule hold an endpoint? */
+export function matchPeer(peer: Peer, facts: Facts, dialect: Dialect): Ternary {
   switch (peer.kind) {
     case 'pods':
-      return matchPodSet(peer, facts, role);
+      return matchPodSet(peer, facts);
     case 'ipBlock':
-      return matchBlock(peer, facts, role, dialect);
-    case 'nodes': {
-      if (facts.kind === 'node' && facts.address === undefined)
-        return {
-          explanation: { match: 'unknown', why: `admits nodes; the address of the ${role} is not known` },
-          missing: MissingFact.NoAddress,
-          nearness: 0.5,
-        };
-      if (facts.kind !== 'node' || facts.nodeLabels === undefined)
-        return miss(`admits nodes; the ${role} is none of them`, 0);
-      const { match, why, nearness } = matchLabels(peer.selector, facts.nodeLabels, true, `the ${role}`, '');
-      return { explanation: { match, why }, missing: 0, nearness };
-    }
+      return matchOfBlock(findBlock(peer, facts, dialect));
+    case 'nodes':
+      if (facts.kind === 'node' && facts.address === undefined) return 'unknown';
+      if (facts.kind !== 'node' || facts.nodeLabels === undefined) return 'no';
+      return matchLabels(peer.selector, facts.nodeLabels, true);
     case 'domains':
-      return {
-        explanation: {
-          match: 'unknown',
-          why: `whether ${facts.address ?? 'it'} is ${peer.names.join(' or ')} is not recorded`,
-        },
-        missing: MissingFact.DomainName,
-        nearness: 0.5,
-      };
+      return 'unknown';
   }
+}
+
+/** NP-11, NP-12, NP-13: does a pod set hold an endpoint? */
+export function matchPodSet(set: PodSet, facts: Facts): Ternary {
+  if (facts.kind === 'outside' || facts.kind === 'node') return 'no';
+  if (facts.kind === 'unknown-pod') return 'unknown';
+  const namespace = matchScope(set.namespaces, facts);
+  return namespace === 'no' ? 'no' : both(namespace, matchLabels(set.pods, facts.labels, facts.areLabelsComplete));
+}
+
+/** The namespace of an endpoint against those that a selector looks into. */
+export function matchScope(scope: NamespaceScope, facts: Facts): Ternary {
+  if (scope.kind === 'selected')
+    return matchLabels(scope.selector, facts.namespaceLabels, facts.areNamespaceLabelsComplete);
+  if (facts.namespace === undefined) return 'unknown';
+  return facts.namespace === scope.namespace ? 'yes' : 'no';
+}
+
+/** NP-14 to NP-18: all requirements; a missing key is unknown where the labels may be incomplete. */
+export function matchLabels(selector: Selector, labels: Labels, areComplete: boolean): Ternary {
+  let match: Ternary = 'yes';
+  for (const requirement of selector) {
+    const own = matchRequirement(requirement, labels, areComplete);
+    if (own === 'no') return 'no';
+    if (own === 'unknown') match = 'unknown';
+  }
+  return match;
+}
+
+/** One requirement of a selector. */
+export function matchRequirement(
+  { key, operator, values }: Requirement,
+  labels: Labels,
+  areComplete: boolean,
+): Ternary {
+  const value = labels.get(key);
+  if (value === undefined && !areComplete) return 'unknown';
+  return meets(operator, values, value) ? 'yes' : 'no';
 }
 
 /** NP-20, NP-22: in the block and in none of its exceptions; families never match each other. */
-function matchBlock(
-  peer: Extract<Peer, { kind: 'ipBlock' }>,
-  facts: Facts,
-  role: PeerRole,
-  dialect: Dialect,
-): Match<{ match: Ternary; why: string }> {
+export function findBlock(peer: Extract<Peer, { kind: 'ipBlock' }>, facts: Facts, dialect: Dialect): BlockFinding {
   const isPod = facts.kind === 'pod' || facts.kind === 'described' || facts.kind === 'unknown-pod';
-  if (isPod && !dialect.ipBlockMatchesPods)
-    return miss(`admits ${peer.cidr}; the ${role} is a pod, which blocks do not match`, 0);
-  if (facts.kind === 'node' && !dialect.ipBlockMatchesNodes)
-    return miss(`admits ${peer.cidr}; the ${role} is a node, which blocks do not match`, 0);
-  if (facts.address === undefined)
-    return {
-      explanation: { match: 'unknown', why: `admits ${peer.cidr}; the address of the ${role} is not known` },
-      missing: MissingFact.NoAddress,
-      nearness: 0.5,
-    };
-  const { address } = facts;
-  if (!isInBlock(address, peer.cidr)) return miss(`admits ${peer.cidr}; the ${role} is ${address}`, 0.1);
-  const hole = peer.except.find((cidr) => isInBlock(address, cidr));
-  if (hole !== undefined) return miss(`admits ${peer.cidr} except ${hole}; the ${role} is ${address}`, 0.9);
-  return { explanation: { match: 'yes', why: '' }, missing: 0, nearness: 1 };
+  if (isPod && !dialect.ipBlockMatchesPods) return 'pods exempt';
+  if (facts.kind === 'node' && !dialect.ipBlockMatchesNodes) return 'nodes exempt';
+  if (facts.address === undefined) return 'no address';
+  const { block, holes } = bitsOf(peer);
+  const address = wordsOf(facts.address);
+  if (!isIn(address, block)) return 'elsewhere';
+  const hole = holes.findIndex((own) => isIn(address, own));
+  return hole < 0 ? 'in' : { hole: peer.except[hole]! };
+}
+
+/** What a finding about a block means. */
+export function matchOfBlock(finding: BlockFinding): Ternary {
+  return finding === 'in' ? 'yes' : finding === 'no address' ? 'unknown' : 'no';
 }
 
 /** DI-07: what a rule without `ports` says to protocols that have none. */
-function matchNoPorts(flow: FlowPort, dialect: Dialect): Ternary {
+export function matchNoPorts(flow: FlowPort, dialect: Dialect): Ternary {
   return dialect.icmp !== 'never' || hasPorts(flow.protocol) || flow.protocol === Protocol.Unknown ? 'yes' : 'no';
 }
 
 /** NP-24 to NP-27: protocol, and a number, a range or a name on the destination. */
-function matchPort(
-  port: PortMatch,
-  destination: Facts,
-  flow: FlowPort,
-  position: PortExplanation['position'],
-): Match<PortExplanation> {
-  const result = matchPortOnly(port, destination, flow);
-  return { ...result, explanation: { port, ...(position !== undefined && { position }), ...result.explanation } };
-}
-
-function matchPortOnly(port: PortMatch, destination: Facts, flow: FlowPort): Match<{ match: Ternary; why: string }> {
-  const wanted = formatPortMatch(port);
-  const found = flow.port < 0 ? formatProtocol(flow.protocol) : `${formatProtocol(flow.protocol)}/${flow.port}`;
-  if (!hasPorts(flow.protocol) && flow.protocol !== Protocol.Unknown)
-    return miss(`admits ${wanted}; the flow is ${found}`, 0);
-  if (flow.protocol === Protocol.Unknown)
-    return {
-      explanation: { match: 'unknown', why: `admits ${wanted}; the record does not say which protocol` },
-      missing: MissingFact.NoProtocol,
-      nearness: 0.5,
-    };
-  const numbers = numbersOf(port, destination);
-  if (numbers === 'none')
-    return miss(
-      `admits ${wanted}; the destination has no container port of that name`,
-      port.protocol === undefined || PORT_PROTOCOLS[port.protocol] === flow.protocol ? 0.4 : 0.1,
-    );
-  if (port.protocol !== undefined && PORT_PROTOCOLS[port.protocol] !== flow.protocol)
-    return miss(`admits ${wanted}; the flow is ${found}`, 0.2);
-  if (numbers === 'unknown')
-    return {
-      explanation: { match: 'unknown', why: `admits ${wanted}; the container ports of the destination are not known` },
-      missing: MissingFact.UnresolvedNamedPort | (flow.port < 0 ? MissingFact.NoPort : 0),
-      nearness: 0.5,
-    };
-  const own = numbers.filter(({ protocol }) => protocol === flow.protocol);
-  if (own.length === 0) return miss(`admits ${wanted}; the flow is ${found}`, 0.2);
-  if (flow.port < 0) {
-    if (own.some(({ first, last }) => first <= 1 && last === 65_535))
-      return { explanation: { match: 'yes', why: '' }, missing: 0, nearness: 1 };
-    return {
-      explanation: { match: 'unknown', why: `admits ${wanted}; the record carries no port` },
-      missing: MissingFact.NoPort,
-      nearness: 0.5,
-    };
+export function findPort(port: PortMatch, destination: Facts, flow: FlowPort): PortFinding {
+  if (!hasPorts(flow.protocol) && flow.protocol !== Protocol.Unknown) return 'protocol without ports';
+  if (flow.protocol === Protocol.Unknown) return 'protocol unknown';
+  const isOther = port.protocol !== undefined && PORT_PROTOCOLS[port.protocol] !== flow.protocol;
+  if (port.kind === 'named') {
+    const named = portsNamed(port, destination);
+    if (named?.length === 0) return 'no such name';
+    if (isOther) return 'other protocol';
+    if (named === undefined) return 'names unknown'; // EP-07
+    const own = named.filter(({ protocol }) => PORT_PROTOCOLS[protocol] === flow.protocol);
+    if (own.length === 0) return 'other protocol';
+    if (flow.port < 0) return 'port unknown';
+    return own.some((item) => item.port === flow.port) ? 'admitted' : 'other port';
   }
-  if (own.some(({ first, last }) => first <= flow.port && flow.port <= last))
-    return { explanation: { match: 'yes', why: '' }, missing: 0, nearness: 1 };
-  const resolved = port.kind === 'named' ? `${wanted} (${own.map(({ first }) => first).join(', ')} there)` : wanted;
-  return miss(`admits ${resolved}; the flow is ${found}`, 0.5);
+  if (isOther) return 'other protocol';
+  const [first, last] = port.kind === 'any' ? [0, 65_535] : [port.first, port.last];
+  if (flow.port < 0) return first <= 1 && last === 65_535 ? 'admitted' : 'port unknown';
+  return first <= flow.port && flow.port <= last ? 'admitted' : 'other port';
 }
 
-interface NumberRange {
-  readonly protocol: number;
-  readonly first: number;
-  readonly last: number;
+/** What a finding about a port means. */
+export function matchOfPort(finding: PortFinding): Ternary {
+  switch (finding) {
+    case 'admitted':
+      return 'yes';
+    case 'protocol unknown':
+    case 'names unknown':
+    case 'port unknown':
+      return 'unknown';
+    default:
+      return 'no';
+  }
 }
 
-function numbersOf(port: PortMatch, destination: Facts): readonly NumberRange[] | 'none' | 'unknown' {
-  if (port.kind === 'any') return [{ protocol: PORT_PROTOCOLS[port.protocol], first: 0, last: 65_535 }];
-  if (port.kind === 'range') return [{ protocol: PORT_PROTOCOLS[port.protocol], first: port.first, last: port.last }];
-  if (destination.ports === undefined) return 'unknown'; // EP-07
-  const named = destination.ports.filter(
+/** The container ports that a name means at a destination; undefined: not known. */
+export function portsNamed(
+  port: Extract<PortMatch, { kind: 'named' }>,
+  { ports }: Facts,
+): NonNullable<Facts['ports']> | undefined {
+  return ports?.filter(
     ({ name, protocol }) => name === port.name && (port.protocol === undefined || port.protocol === protocol),
   );
-  if (named.length === 0) return 'none';
-  return named.map((item) => ({ protocol: PORT_PROTOCOLS[item.protocol], first: item.port, last: item.port }));
 }
 
-function matchScope(
-  scope: NamespaceScope,
-  facts: Facts,
-  who: string,
-): { match: Ternary; why: string; nearness: number } {
-  if (scope.kind === 'selected') {
-    const where = facts.namespace === undefined ? 'its namespace' : `namespace ${facts.namespace}`;
-    return matchLabels(
-      scope.selector,
-      facts.namespaceLabels,
-      facts.areNamespaceLabelsComplete,
-      where,
-      'namespaces with ',
-    );
+/** Kleene's OR over the items of a list. */
+export function any<T>(items: readonly T[], match: (item: T) => Ternary): Ternary {
+  let found: Ternary = 'no';
+  for (const item of items) {
+    const own = match(item);
+    if (own === 'yes') return 'yes';
+    if (own === 'unknown') found = 'unknown';
   }
-  if (facts.namespace === undefined)
-    return { match: 'unknown', why: `admits namespace ${scope.namespace}; the record names none`, nearness: 0.5 };
-  if (facts.namespace === scope.namespace) return { match: 'yes', why: '', nearness: 1 };
-  return {
-    match: 'no',
-    why: `admits pods of namespace ${scope.namespace}; ${who} is in ${facts.namespace}`,
-    nearness: 0,
-  };
+  return found;
 }
 
-/** NP-14 to NP-18: all requirements; a missing key is unknown where the labels may be incomplete. */
-function matchLabels(
-  selector: Selector,
-  labels: Labels,
-  areComplete: boolean,
-  who: string,
-  prefix: string,
-): { match: Ternary; why: string; nearness: number } {
-  const failed: string[] = [];
-  const open: string[] = [];
-  for (const requirement of selector) {
-    const value = labels.get(requirement.key);
-    const text = formatRequirement(requirement);
-    if (value === undefined && !areComplete)
-      open.push(`admits ${prefix}${text}; the record does not show ${requirement.key}`);
-    else if (!meetsRequirement(requirement, value))
-      failed.push(
-        `admits ${prefix}${text}; ${who} ${value === undefined ? `has no label ${requirement.key}` : `is ${requirement.key}=${value}`}`,
-      );
-  }
-  const nearness = selector.length === 0 ? 1 : (selector.length - failed.length) / selector.length;
-  if (failed.length > 0) return { match: 'no', why: failed.join('; '), nearness };
-  if (open.length > 0) return { match: 'unknown', why: open.join('; '), nearness: 0.5 };
-  return { match: 'yes', why: '', nearness: 1 };
+/** Kleene's AND. */
+export function both(a: Ternary, b: Ternary): Ternary {
+  return a === 'no' || b === 'no' ? 'no' : a === 'yes' && b === 'yes' ? 'yes' : 'unknown';
 }
 
-function meetsRequirement({ operator, values }: Requirement, value: string | undefined): boolean {
+function meets(operator: Requirement['operator'], values: readonly string[], value: string | undefined): boolean {
   switch (operator) {
     case 'In':
       return value !== undefined && values.includes(value);
@@ -331,22 +200,42 @@ function hasPorts(protocol: number): boolean {
   return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp;
 }
 
-function miss(why: string, nearness: number): Match<{ match: Ternary; why: string }> {
-  return { explanation: { match: 'no', why }, missing: 0, nearness };
+interface BlockBits {
+  readonly block: CidrBits | undefined;
+  readonly holes: readonly (CidrBits | undefined)[];
 }
 
-function any(matches: readonly Ternary[]): Ternary {
-  return matches.includes('yes') ? 'yes' : matches.includes('unknown') ? 'unknown' : 'no';
+const blocks = new WeakMap<Peer, BlockBits>();
+
+/** A block in bits, read once. */
+function bitsOf(peer: Extract<Peer, { kind: 'ipBlock' }>): BlockBits {
+  let bits = blocks.get(peer);
+  if (bits === undefined)
+    blocks.set(peer, (bits = { block: parseCidr(peer.cidr), holes: peer.except.map((cidr) => parseCidr(cidr)) }));
+  return bits;
 }
 
-function both(a: Ternary, b: Ternary): Ternary {
-  return a === 'no' || b === 'no' ? 'no' : a === 'yes' && b === 'yes' ? 'yes' : 'unknown';
+interface AddressBits {
+  readonly text: AddressText;
+  readonly family: number;
+  readonly words: AddressWords;
 }
 
-/** The first of the items that came nearest. */
-function nearest<T>(items: readonly Match<T>[]): Match<T> | undefined {
-  return items.reduce<Match<T> | undefined>(
-    (best, item) => (best === undefined || item.nearness > best.nearness ? item : best),
-    undefined,
-  );
+/** The address that was asked about last: one is held against many blocks in turn. */
+let lastAddress: AddressBits | undefined;
+
+function wordsOf(text: AddressText): AddressBits {
+  if (lastAddress?.text === text) return lastAddress;
+  const words = new Uint32Array(4);
+  return (lastAddress = { text, family: parseAddress(text, words), words });
+}
+
+const masked = new Uint32Array(4);
+
+function isIn({ family, words }: AddressBits, block: CidrBits | undefined): boolean {
+  if (block === undefined || block.family !== family) return false;
+  masked.set(words);
+  maskWords(masked, block.length);
+  const { first } = block;
+  return masked[0] === first[0] && masked[1] === first[1] && masked[2] === first[2] && masked[3] === first[3];
 }

@@ -1,0 +1,123 @@
+/**
+ * Who decides a side: the policies that select its subject, and of their rules those that did what was decided. What explain shows
+ * and what hits count is found here, once.
+ */
+import type { Program } from '../compile/program.ts';
+import { isGoverning } from '../compile/table.ts';
+import type { Ternary } from '../model/explanation.ts';
+import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
+import { Reason } from '../model/verdict.ts';
+import type { Facts } from './fact.ts';
+import { matchPodSet } from './match.ts';
+
+/** A policy that selects a subject, for certain or perhaps. */
+export interface Selecting {
+  readonly policy: Policy;
+  readonly selection: Ternary;
+}
+
+/** A rule that decided. */
+export interface Decider {
+  readonly policy: Policy;
+  readonly rule: Rule;
+}
+
+/**
+ * The policies that select a subject, for certain or perhaps, in order of evaluation; kept by its facts, which are asked about for one peer
+ * after another.
+ */
+export function selecting(program: Program, subject: Facts): readonly Selecting[] {
+  const { selectingOf } = policyIndex(program);
+  let known = selectingOf.get(subject);
+  if (known === undefined) {
+    const found: Selecting[] = [];
+    for (const policy of candidates(program, subject)) {
+      const selection = matchPodSet(policy.subject, subject);
+      if (selection !== 'no') found.push({ policy, selection });
+    }
+    selectingOf.set(subject, (known = found));
+  }
+  return known;
+}
+
+/** Where a policy stands in the order of evaluation. */
+export function ordinalOf(program: Program, policy: Policy): number {
+  return policyIndex(program).ordinals.get(policy)!;
+}
+
+/**
+ * The rules that did what was decided: of a tier the first certain one, of NetworkPolicies every certain one, as their order means
+ * nothing. `match` is asked for rules by their index, and for no more of them than the answer needs.
+ */
+export function decidersOf<T extends Selecting>(
+  all: readonly T[],
+  direction: Direction,
+  reason: Reason,
+  match: (own: T, rule: number) => Ternary,
+): Decider[] {
+  const found: Decider[] = [];
+  const action = reason === Reason.AllowedByRule ? 'Accept' : reason === Reason.DeniedByRule ? 'Deny' : undefined;
+  if (action === undefined) return found;
+  const passed = new Set<Tier>();
+  for (const own of all) {
+    const { policy, selection } = own;
+    const isOrdered = policy.tier !== 'networkpolicy';
+    if (isOrdered && found.length > 0) break;
+    if (selection !== 'yes' || passed.has(policy.tier) || !isGoverning(policy, direction)) continue;
+    const rules = policy[direction];
+    for (let index = 0; index < rules.length; index++) {
+      if (match(own, index) !== 'yes') continue;
+      const rule = rules[index]!;
+      if (rule.action === action) found.push({ policy, rule });
+      if (!isOrdered) continue;
+      if (found.length > 0) return found;
+      if (rule.action === 'Pass') passed.add(policy.tier);
+      break;
+    }
+  }
+  return found;
+}
+
+interface PolicyIndex {
+  readonly ordinals: ReadonlyMap<Policy, number>;
+  readonly byNamespace: ReadonlyMap<string, readonly Policy[]>;
+  readonly elsewhere: readonly Policy[];
+  readonly selectingOf: WeakMap<Facts, readonly Selecting[]>;
+}
+
+const indexes = new WeakMap<Program, PolicyIndex>();
+
+function policyIndex(program: Program): PolicyIndex {
+  let index = indexes.get(program);
+  if (index === undefined) indexes.set(program, (index = indexPolicies(program.source.policies)));
+  return index;
+}
+
+/** The policies that may select a subject, in order of evaluation. */
+function candidates(program: Program, subject: Facts): readonly Policy[] {
+  const index = policyIndex(program);
+  if (subject.namespace === undefined) return program.source.policies;
+  const own = index.byNamespace.get(subject.namespace) ?? [];
+  if (index.elsewhere.length === 0) return own;
+  return [...own, ...index.elsewhere].sort((a, b) => index.ordinals.get(a)! - index.ordinals.get(b)!);
+}
+
+function indexPolicies(policies: readonly Policy[]): PolicyIndex {
+  const byNamespace = new Map<string, Policy[]>();
+  const elsewhere: Policy[] = [];
+  for (const policy of policies) {
+    const { namespaces } = policy.subject;
+    if (namespaces.kind !== 'named') elsewhere.push(policy);
+    else {
+      const list = byNamespace.get(namespaces.namespace);
+      if (list === undefined) byNamespace.set(namespaces.namespace, [policy]);
+      else list.push(policy);
+    }
+  }
+  return {
+    ordinals: new Map(policies.map((policy, at) => [policy, at])),
+    byNamespace,
+    elsewhere,
+    selectingOf: new WeakMap(),
+  };
+}
