@@ -4,7 +4,7 @@
  */
 import type { Program } from '../compile/program.ts';
 import { isGoverning } from '../compile/table.ts';
-import type { Ternary } from '../model/explanation.ts';
+import type { PolicyExplanation, Ternary } from '../model/explanation.ts';
 import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
 import { Reason } from '../model/verdict.ts';
 import type { Facts } from './fact.ts';
@@ -45,37 +45,41 @@ export function ordinalOf(program: Program, policy: Policy): number {
   return policyIndex(program).ordinals.get(policy)!;
 }
 
+/** The rules of the policies that certainly select a subject, in order of evaluation. */
+export function certainRules(all: readonly Selecting[], direction: Direction): Decider[] {
+  return all.flatMap(({ policy, selection }) =>
+    selection === 'yes' && isGoverning(policy, direction) ? policy[direction].map((rule) => ({ policy, rule })) : [],
+  );
+}
+
 /**
- * The rules that did what was decided: of a tier the first certain one, of NetworkPolicies every certain one, as their order means
- * nothing. `match` is asked for rules by their index, and for no more of them than the answer needs.
+ * Of the rules in order of evaluation those that did what was decided: of a tier the first certain one, of NetworkPolicies every certain
+ * one, as their order means nothing. `match` is asked for no more rules than the answer needs.
  */
-export function decidersOf<T extends Selecting>(
-  all: readonly T[],
-  direction: Direction,
-  reason: Reason,
-  match: (own: T, rule: number) => Ternary,
-): Decider[] {
-  const found: Decider[] = [];
+export function decidersOf<T extends Decider>(rules: readonly T[], reason: Reason, match: (own: T) => Ternary): T[] {
+  const found: T[] = [];
   const action = reason === Reason.AllowedByRule ? 'Accept' : reason === Reason.DeniedByRule ? 'Deny' : undefined;
   if (action === undefined) return found;
-  const passed = new Set<Tier>();
-  for (const own of all) {
-    const { policy, selection } = own;
+  let passed: Policy | Tier | undefined;
+  for (const own of rules) {
+    const { policy, rule } = own;
     const isOrdered = policy.tier !== 'networkpolicy';
     if (isOrdered && found.length > 0) break;
-    if (selection !== 'yes' || passed.has(policy.tier) || !isGoverning(policy, direction)) continue;
-    const rules = policy[direction];
-    for (let index = 0; index < rules.length; index++) {
-      if (match(own, index) !== 'yes') continue;
-      const rule = rules[index]!;
-      if (rule.action === action) found.push({ policy, rule });
-      if (!isOrdered) continue;
-      if (found.length > 0) return found;
-      if (rule.action === 'Pass') passed.add(policy.tier);
-      break;
-    }
+    if (policy === passed || policy.tier === passed || match(own) !== 'yes') continue;
+    if (rule.action === action) found.push(own);
+    if (!isOrdered) continue;
+    if (found.length > 0) break;
+    passed = rule.action === 'Pass' ? policy.tier : policy;
   }
   return found;
+}
+
+/** The same of an explained side. */
+export function decidersShown(policies: readonly PolicyExplanation[], reason: Reason): Decider[] {
+  const all = policies.flatMap(({ policy, selectsSubject, rules }) =>
+    selectsSubject === 'yes' ? rules.map(({ rule, match }) => ({ policy, rule, match })) : [],
+  );
+  return decidersOf(all, reason, ({ match }) => match).map(({ policy, rule }) => ({ policy, rule }));
 }
 
 interface PolicyIndex {

@@ -22,7 +22,7 @@ import { formatProtocol } from '../model/port.ts';
 import { MissingFact, Reason, Verdict, verdictOf } from '../model/verdict.ts';
 import { type BackendPlace, backendsOf, headlessMembers } from './backend.ts';
 import { findService } from './decide.ts';
-import { decidersOf, ordinalOf, type Selecting, selecting } from './decider.ts';
+import { decidersShown, ordinalOf, type Selecting, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { serviceTarget } from './judge.ts';
 import type { FlowPort } from './match.ts';
@@ -233,7 +233,14 @@ export function explainSide(
           tierMatches(walked, 'baseline', direction),
         );
   const verdict = verdictOf(result.reason);
-  const [decidedBy] = decidersOf(walked, direction, result.reason, ({ rules }, rule) => rules[rule]!.explanation.match);
+  const policiesShown = walked
+    .filter(({ policy }) => isGoverning(policy, direction))
+    .map(({ policy, selection, rules }): PolicyExplanation => ({
+      policy,
+      selectsSubject: selection,
+      rules: rules.map(({ explanation }) => explanation),
+    }));
+  const [decidedBy] = decidersShown(policiesShown, result.reason);
   const nearest =
     result.reason === Reason.NoRuleMatches || verdict === Verdict.Undecidable
       ? findNearest(walked, direction)
@@ -245,13 +252,7 @@ export function explainSide(
     verdict,
     reason: result.reason,
     missing: result.missing,
-    policies: walked
-      .filter(({ policy }) => isGoverning(policy, direction))
-      .map(({ policy, selection, rules }): PolicyExplanation => ({
-        policy,
-        selectsSubject: selection,
-        rules: rules.map(({ explanation }) => explanation),
-      })),
+    policies: policiesShown,
     ...(decidedBy !== undefined && { decidedBy }),
     ...(nearest !== undefined && { nearest }),
   };

@@ -6,13 +6,13 @@
 import { Endpoint, EndpointKind, Header, Layout, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
-import type { Explanation, SideExplanation } from '../model/explanation.ts';
+import type { Explanation } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService } from './decide.ts';
-import { type Decider, decidersOf, selecting } from './decider.ts';
+import { certainRules, type Decider, decidersOf, decidersShown, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
-import { type FlowPort, matchRule } from './match.ts';
+import { type FlowPort, matchPorts, matchRule, type PortHolder } from './match.ts';
 
 /** A rule that decided; one object for each rule of a Program, so that it can be a key of counts. */
 export interface RuleHit {
@@ -60,7 +60,15 @@ export function listRules(program: Program): readonly RuleHit[] {
 export function rulesOfExplanation(program: Program, { egress, ingress, via }: Explanation): readonly RuleHit[] {
   const index = indexOf(program);
   const sides = via === undefined ? [egress, ingress] : via.backends.flatMap((own) => [own.egress, own.ingress]);
-  return [...new Set(sides.flatMap((side) => hitsOf(index, side.direction, decidersShown(side))))];
+  const shown = sides.flatMap(({ direction, policies, reason }) =>
+    decidersShown(policies, reason).map(({ policy, rule }) => hitOf(index, direction, policy, rule)),
+  );
+  return [...new Set(shown)];
+}
+
+/** A rule that may decide, as counts know it. */
+interface Candidate extends Decider {
+  readonly hit: RuleHit;
 }
 
 interface HitIndex {
@@ -72,11 +80,16 @@ interface HitIndex {
   readonly starts: readonly number[];
   /** By source and slot of the service table. */
   readonly services: Map<number, readonly RuleHit[]>;
+  /** By row and port class. */
+  readonly candidates: Readonly<Record<Direction, Map<number, readonly Candidate[]>>>;
   /** By direction, row, column and port class. */
   readonly sides: Map<number, readonly RuleHit[]>;
   readonly facts: Map<number, Facts>;
   addresses: readonly (AddressText | undefined)[] | undefined;
 }
+
+/** A destination that may have every named port. */
+const ANYBODY: PortHolder = { ports: undefined };
 
 const indexes = new WeakMap<Program, HitIndex>();
 
@@ -89,6 +102,7 @@ function indexOf(program: Program): HitIndex {
       ordinals: new Map(policies.map((policy, at) => [policy, at])),
       ...numberRules(policies),
       services: new Map(),
+      candidates: { egress: new Map(), ingress: new Map() },
       sides: new Map(),
       facts: new Map(),
       addresses: undefined,
@@ -179,30 +193,43 @@ function rulesOfSide(
   const key = ((row * columns + column) * 65_536 + portClass) * 2 + (direction === 'egress' ? 0 : 1);
   let rules = index.sides.get(key);
   if (rules === undefined) {
+    const { program } = index;
+    const { dialect } = program.source;
     const ofSubject = factsOf(index, subject);
     const ofPeer = factsOf(index, peer);
     const destination = direction === 'egress' ? ofPeer : ofSubject;
-    const { program } = index;
-    const { dialect } = program.source;
-    const deciders = decidersOf(selecting(program, ofSubject), direction, reason, ({ policy }, rule) =>
-      matchRule(policy[direction][rule]!, ofPeer, destination, flow, dialect),
-    );
-    index.sides.set(key, (rules = hitsOf(index, direction, deciders)));
+    const candidates = candidatesOf(index, direction, ofSubject, row * 65_536 + portClass, flow);
+    const deciders = decidersOf(candidates, reason, ({ rule }) => matchRule(rule, ofPeer, destination, flow, dialect));
+    index.sides.set(key, (rules = deciders.map(({ hit }) => hit)));
   }
   return rules;
 }
 
-function hitsOf(index: HitIndex, direction: Direction, deciders: readonly Decider[]): readonly RuleHit[] {
-  return deciders.map(({ policy, rule }) => hitOf(index, direction, policy, rule));
+/** The rules of a subject's row that may admit a port class, whoever the peer is; `key` is both. */
+function candidatesOf(
+  { program, candidates, ...index }: HitIndex,
+  direction: Direction,
+  subject: Facts,
+  key: number,
+  flow: FlowPort,
+): readonly Candidate[] {
+  const known = candidates[direction].get(key);
+  if (known !== undefined) return known;
+  const { dialect } = program.source;
+  const destination = direction === 'egress' ? ANYBODY : subject;
+  const found = certainRules(selecting(program, subject), direction)
+    .filter(({ rule }) => matchPorts(rule, destination, flow, dialect) !== 'no')
+    .map(({ policy, rule }) => ({ policy, rule, hit: hitOf(index, direction, policy, rule) }));
+  candidates[direction].set(key, found);
+  return found;
 }
 
-/** The same as explain has found them. */
-function decidersShown({ direction, reason, policies }: SideExplanation): readonly Decider[] {
-  const all = policies.map(({ policy, selectsSubject, rules }) => ({ policy, selection: selectsSubject, rules }));
-  return decidersOf(all, direction, reason, ({ rules }, rule) => rules[rule]!.match);
-}
-
-function hitOf(index: HitIndex, direction: Direction, owner: Policy, rule: Rule): RuleHit {
+function hitOf(
+  index: Pick<HitIndex, 'ordinals' | 'starts' | 'rules'>,
+  direction: Direction,
+  owner: Policy,
+  rule: Rule,
+): RuleHit {
   const policy = index.ordinals.get(owner)!;
   const start = index.starts[policy]! + (direction === 'egress' ? 0 : owner.egress.length);
   return index.rules[start + owner[direction].indexOf(rule)]!;

@@ -32,17 +32,27 @@ export type PortFinding =
   | 'port unknown'
   | 'other port';
 
+/** Whoever has container ports, or, where those are not known, may have any. */
+export type PortHolder = Pick<Facts, 'ports'>;
+
 /** NP-08, NP-09, NP-10: peers OR, ports OR, both AND; a missing half matches. */
 export function matchRule(rule: Rule, peer: Facts, destination: Facts, flow: FlowPort, dialect: Dialect): Ternary {
-  const ports =
-    rule.ports === undefined
-      ? matchNoPorts(flow, dialect)
-      : any(rule.ports, (item) => matchOfPort(findPort(item, destination, flow)));
-  if (ports === 'no' || rule.peers === undefined) return ports;
-  return both(
-    any(rule.peers, (item) => matchPeer(item, peer, dialect)),
-    ports,
-  );
+  const ports = matchPorts(rule, destination, flow, dialect);
+  const { peers } = rule;
+  if (ports === 'no' || peers === undefined) return ports;
+  let match: Ternary = 'no';
+  for (let at = 0; at < peers.length && match !== 'yes'; at++)
+    match = either(match, matchPeer(peers[at]!, peer, dialect));
+  return both(match, ports);
+}
+
+/** The half of a rule that speaks of ports. */
+export function matchPorts({ ports }: Rule, destination: PortHolder, flow: FlowPort, dialect: Dialect): Ternary {
+  if (ports === undefined) return matchNoPorts(flow, dialect);
+  let match: Ternary = 'no';
+  for (let at = 0; at < ports.length && match !== 'yes'; at++)
+    match = either(match, matchOfPort(findPort(ports[at]!, destination, flow)));
+  return match;
 }
 
 /** Does a peer of a rule hold an endpoint? */
@@ -123,7 +133,7 @@ export function matchNoPorts(flow: FlowPort, dialect: Dialect): Ternary {
 }
 
 /** NP-24 to NP-27: protocol, and a number, a range or a name on the destination. */
-export function findPort(port: PortMatch, destination: Facts, flow: FlowPort): PortFinding {
+export function findPort(port: PortMatch, destination: PortHolder, flow: FlowPort): PortFinding {
   if (!hasPorts(flow.protocol) && flow.protocol !== Protocol.Unknown) return 'protocol without ports';
   if (flow.protocol === Protocol.Unknown) return 'protocol unknown';
   const isOther = port.protocol !== undefined && PORT_PROTOCOLS[port.protocol] !== flow.protocol;
@@ -160,22 +170,16 @@ export function matchOfPort(finding: PortFinding): Ternary {
 /** The container ports that a name means at a destination; undefined: not known. */
 export function portsNamed(
   port: Extract<PortMatch, { kind: 'named' }>,
-  { ports }: Facts,
+  { ports }: PortHolder,
 ): NonNullable<Facts['ports']> | undefined {
   return ports?.filter(
     ({ name, protocol }) => name === port.name && (port.protocol === undefined || port.protocol === protocol),
   );
 }
 
-/** Kleene's OR over the items of a list. */
-export function any<T>(items: readonly T[], match: (item: T) => Ternary): Ternary {
-  let found: Ternary = 'no';
-  for (const item of items) {
-    const own = match(item);
-    if (own === 'yes') return 'yes';
-    if (own === 'unknown') found = 'unknown';
-  }
-  return found;
+/** Kleene's OR. */
+export function either(a: Ternary, b: Ternary): Ternary {
+  return a === 'yes' || b === 'yes' ? 'yes' : a === 'no' && b === 'no' ? 'no' : 'unknown';
 }
 
 /** Kleene's AND. */

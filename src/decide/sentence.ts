@@ -10,8 +10,8 @@ import { formatPortMatch, formatProtocol, PORT_PROTOCOLS, type PortMatch } from 
 import { MissingFact } from '../model/verdict.ts';
 import type { Facts } from './fact.ts';
 import {
-  any,
   both,
+  either,
   findBlock,
   findPort,
   type FlowPort,
@@ -47,8 +47,8 @@ export function explainRule(
     rule.peers?.map((item, index) => explainPeer(item, peer, role, dialect, rule.peerPositions?.[index])) ?? [];
   const ports =
     rule.ports?.map((item, index) => explainPort(item, destination, flow, rule.portPositions?.[index])) ?? [];
-  const peersMatch = rule.peers === undefined ? 'yes' : any(peers, matchOf);
-  const portsMatch = rule.ports === undefined ? matchNoPorts(flow, dialect) : any(ports, matchOf);
+  const peersMatch = rule.peers === undefined ? 'yes' : any(peers);
+  const portsMatch = rule.ports === undefined ? matchNoPorts(flow, dialect) : any(ports);
   const match = both(peersMatch, portsMatch);
   let missing = 0;
   if (match === 'unknown') {
@@ -255,8 +255,8 @@ function unknown(why: string, missing: number): Fare {
   return { explanation: { match: 'unknown', why }, missing, nearness: 0.5 };
 }
 
-function matchOf({ explanation }: Match<{ readonly match: Ternary }>): Ternary {
-  return explanation.match;
+function any(items: readonly Match<{ readonly match: Ternary }>[]): Ternary {
+  return items.reduce<Ternary>((found, { explanation }) => either(found, explanation.match), 'no');
 }
 
 /** The first of the items that came nearest. */
