@@ -171,8 +171,7 @@ export function decideBackend(program: Program, source: number, backend: number,
  */
 export function agree(first: number, second: number, fact: MissingFact): number {
   const missing = (first >>> 14) | (second >>> 14);
-  const isMixed = (missing & fact) !== 0 || (first & 3) !== (second & 3);
-  return isMixed ? undecidable(missing | fact) : (first & 0x3fff) | (missing << 14);
+  return (first & 3) === (second & 3) ? (first & 0x3fff) | (missing << 14) : undecidable(missing | fact);
 }
 
 /** A decision that wants these facts on both sides. */

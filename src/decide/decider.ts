@@ -59,7 +59,6 @@ export function certainRules(all: readonly Selecting[], direction: Direction): D
 export function decidersOf<T extends Decider>(rules: readonly T[], reason: Reason, match: (own: T) => Ternary): T[] {
   const found: T[] = [];
   const action = reason === Reason.AllowedByRule ? 'Accept' : reason === Reason.DeniedByRule ? 'Deny' : undefined;
-  if (action === undefined) return found;
   let passed: Policy | Tier | undefined;
   for (const own of rules) {
     const { policy, rule } = own;
@@ -102,7 +101,6 @@ function candidates(program: Program, subject: Facts): readonly Policy[] {
   const index = policyIndex(program);
   if (subject.namespace === undefined) return program.source.policies;
   const own = index.byNamespace.get(subject.namespace) ?? [];
-  if (index.elsewhere.length === 0) return own;
   return [...own, ...index.elsewhere].sort((a, b) => index.ordinals.get(a)! - index.ordinals.get(b)!);
 }
 

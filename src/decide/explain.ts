@@ -6,7 +6,6 @@ import { DialectFlag, Endpoint, EndpointKind, Header, PortClass, portIndexOf } f
 import type { Program } from '../compile/program.ts';
 import { isGoverning } from '../compile/table.ts';
 import { evaluateIsolated, evaluateSide, type StageResult, type TierMatch } from '../compile/tier.ts';
-import type { AddressText } from '../model/address.ts';
 import type { Service } from '../model/cluster.ts';
 import type {
   Explanation,
@@ -25,7 +24,7 @@ import { findService } from './decide.ts';
 import { decidersShown, ordinalOf, type Selecting, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { serviceTarget } from './judge.ts';
-import type { FlowPort } from './match.ts';
+import { either, type FlowPort } from './match.ts';
 import { isKind, resolvePairs } from './resolve.ts';
 import { explainRule } from './sentence.ts';
 
@@ -284,9 +283,8 @@ function tierMatches(walked: readonly WalkedPolicy[], tier: 'admin' | 'baseline'
 }
 
 /**
- * NP-01, NP-02, NP-04 for a subject whose selection may be unknown: it may be denied where the policies that surely select it
- * (or, if none does, one that may) admit nothing for certain; it may be allowed where some rule may match, or nothing
- * surely selects it.
+ * NP-01, NP-02, NP-04 for a subject whose selection may be unknown. Where a policy surely isolates it, whoever else selects it can
+ * only admit more. Where some only may, every result that some of them would have is possible, and that none isolates it.
  */
 function networkPolicyStage(
   walked: readonly WalkedPolicy[],
@@ -295,33 +293,33 @@ function networkPolicyStage(
 ): StageResult {
   const all = walked.filter(({ policy }) => policy.tier === 'networkpolicy');
   const isolating = all.filter(({ policy }) => policy.isolates.includes(direction));
-  if (isolating.length === 0) {
-    // DI-09
-    const isFinal = scope === 'per-pod' && all.some(({ selection }) => selection === 'yes');
-    return isFinal
-      ? { reasons: [Reason.NotIsolated], missing: 0, isOpen: false }
-      : { reasons: [], missing: 0, isOpen: true };
-  }
-  const admits = ({ rules }: WalkedPolicy): Ternary =>
-    rules.some(({ explanation }) => explanation.match === 'yes')
-      ? 'yes'
-      : rules.some(({ explanation }) => explanation.match === 'unknown')
-        ? 'unknown'
-        : 'no';
-  const certain = isolating.filter(({ selection }) => selection === 'yes');
-  // Where the pod is isolated for certain, whether one more policy selects it matters only if that one may admit.
-  const facts = isolating.reduce((mask, policy) => {
-    const isOpen = policy.selection === 'unknown' && (certain.length === 0 || admits(policy) !== 'no');
-    return policy.rules.reduce((own, { missing }) => own | missing, mask) | (isOpen ? MissingFact.UnknownLabel : 0);
+  const isIsolated = isolating.some(({ selection }) => selection === 'yes');
+  const answers = isolating.map(({ rules }) =>
+    rules.reduce<Ternary>((found, { explanation }) => either(found, explanation.match), 'no'),
+  );
+  const facts = isolating.reduce((mask, { selection, rules }, at) => {
+    // Where the pod is isolated anyhow, whether one more policy selects it matters only if that one may admit.
+    const isOpen = selection === 'unknown' && (!isIsolated || answers[at] !== 'no');
+    return rules.reduce((own, { missing }) => own | missing, mask) | (isOpen ? MissingFact.UnknownLabel : 0);
   }, 0);
-  const answers = isolating.map(admits);
-  if (certain.length > 0) {
-    if (certain.some((policy) => admits(policy) === 'yes')) return evaluateIsolated('yes', 0);
+  if (isIsolated) {
+    const certain = answers.filter((_, at) => isolating[at]!.selection === 'yes');
+    if (certain.includes('yes')) return evaluateIsolated('yes', 0);
     return evaluateIsolated(answers.every((answer) => answer === 'no') ? 'no' : 'unknown', facts);
   }
-  // KL-02: where every policy that may isolate the pod also admits the flow, it is allowed either way.
-  if (answers.every((answer) => answer === 'yes')) return { reasons: [Reason.AllowedByRule], missing: 0, isOpen: true };
-  return { reasons: [Reason.AllowedByRule, Reason.NoRuleMatches], missing: facts, isOpen: true };
+  // KL-02: where every policy that may isolate the pod also admits the flow, none of them denies it.
+  const reasons: Reason[] = [];
+  if (answers.some((answer) => answer !== 'no')) reasons.push(Reason.AllowedByRule);
+  if (answers.some((answer) => answer !== 'yes')) reasons.push(Reason.NoRuleMatches);
+  // DI-09: per pod, a policy that selects it ends the evaluation, whichever direction it isolates.
+  const ending =
+    scope === 'per-pod' ? all.reduce<Ternary>((found, { selection }) => either(found, selection), 'no') : 'no';
+  if (ending !== 'no') reasons.push(Reason.NotIsolated);
+  return {
+    reasons,
+    missing: facts | (ending === 'unknown' ? MissingFact.UnknownLabel : 0),
+    isOpen: ending !== 'yes',
+  };
 }
 
 /** The rule that came nearest to matching, and what it lacked. */
@@ -342,28 +340,27 @@ function findNearest(
   return best;
 }
 
+/** What a destination is that something translates, or a Service's where nobody listens: both have an address (SV-06). */
 function describeTarget(program: Program, destination: Facts, flow: FlowPort): Via {
-  const { snapshot } = program.source;
-  const where = `${destination.address ?? destination.resolved.name ?? 'a node'} ${formatFlow(flow)}`;
+  const { services } = program.source.snapshot;
+  const address = destination.address!;
+  const where = `${address} ${formatFlow(flow)}`;
   const protocol = formatProtocol(flow.protocol);
-  const holds = (service: Service, address: AddressText): boolean =>
-    service.clusterAddresses.includes(address) || service.externalAddresses.includes(address);
-  const held =
-    destination.address === undefined
-      ? undefined
-      : snapshot.services.find((service) => holds(service, destination.address!));
-  const byNodePort =
-    destination.kind === 'node'
-      ? snapshot.services.find(({ ports }) =>
-          ports.some((port) => port.nodePort === flow.port && port.protocol === protocol),
-        )
-      : undefined;
-  const service = byNodePort ?? held;
+  const has = (service: Service, key: 'port' | 'nodePort'): boolean =>
+    service.ports.some((port) => port[key] === flow.port && port.protocol === protocol);
+  const isNode = destination.kind === 'node';
+  const byNodePort = isNode ? services.find((service) => has(service, 'nodePort')) : undefined;
+  const holders = services.filter(
+    ({ clusterAddresses, externalAddresses }) =>
+      clusterAddresses.includes(address) || externalAddresses.includes(address),
+  );
+  // Services may share an address, each with ports of its own.
+  const service = byNodePort ?? holders.find((own) => has(own, 'port')) ?? (isNode ? undefined : holders[0]);
   if (service === undefined) return { text: `host port ${where}` };
   const what =
     byNodePort !== undefined
       ? 'node port'
-      : service.clusterAddresses.includes(destination.address!)
+      : service.clusterAddresses.includes(address)
         ? 'ClusterIP'
         : 'external address';
   return { service, text: `${what} ${where} of Service ${service.namespace}/${service.name}` };

@@ -158,7 +158,9 @@ function addressOf(program: Program, pod: Pod, endpoint: number): AddressText | 
   return pod.addresses[at];
 }
 
+/** The node that a hostNetwork pod says it runs on; without an address nobody knows which node is meant. */
 function nodeName(program: Program, endpoint: number): string | undefined {
+  if (endpoint === program.header[Header.NodeNoAddress]) return undefined;
   const pod = program.source.snapshot.pods.findIndex(
     ({ hostNetwork }, index) =>
       hostNetwork &&

@@ -12,15 +12,14 @@ import { judge } from '../../src/decide/judge.ts';
 import { arbitraryCase, type Case, type WorldOptions } from '../../src/fuzz/arbitrary.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
-import type { ContainerPort, Pod, Service, Snapshot } from '../../src/model/cluster.ts';
 import { UnknownName } from '../../src/model/evaluator.ts';
 import type { Explanation } from '../../src/model/explanation.ts';
-import type { Decision, EndpointRef, Flow } from '../../src/model/flow.ts';
-import type { Selector } from '../../src/model/label.ts';
-import type { Peer, Policy, Rule } from '../../src/model/policy.ts';
+import type { Decision, Flow } from '../../src/model/flow.ts';
+import type { Policy, Rule } from '../../src/model/policy.ts';
 import { MissingFact, missingFactNames, REASONS, Verdict, VERDICT_NAMES } from '../../src/model/verdict.ts';
 import { Reached } from '../law/outcome.ts';
 import { runs, seed } from '../law/seed.ts';
+import { admit, CLUSTER_ADDRESS, flowTo, ONE, peerOf, program, ruleOf, SERVICE } from './world.ts';
 
 /** Alternatives that disagree have no reason of their own: explain shows the one that denies. */
 const MIXED = MissingFact.SomePods | MissingFact.SomeBackends;
@@ -129,101 +128,6 @@ function known<T>(ask: () => T): T | undefined {
 }
 
 // Directed: what random worlds reach too rarely, and the sentences.
-
-const POSITION = { file: 'policy.yaml', line: 1, column: 1 };
-
-/** A pod of namespace `app` whose workload is a Deployment of the same name. */
-function pod(name: string, address: string, labels: Readonly<Record<string, string>>, port?: ContainerPort): Pod {
-  return {
-    namespace: 'app',
-    name,
-    labels: new Map(Object.entries(labels)),
-    addresses: [address as AddressText],
-    phase: 'Running',
-    hostNetwork: false,
-    ports: port === undefined ? [] : [port],
-    workload: { kind: 'Deployment', namespace: 'app', name },
-    count: 1,
-    isStandIn: false,
-    position: POSITION,
-  };
-}
-
-const BACKEND_ONE = pod(
-  'one',
-  '10.0.0.1',
-  { role: 'one', tier: 'backend' },
-  { name: 'http', port: 8080, protocol: 'TCP' },
-);
-const BACKEND_TWO = pod('two', '10.0.0.2', { role: 'two', tier: 'backend' });
-const FRONTEND = pod('frontend', '10.0.0.9', { role: 'frontend', env: 'test' });
-const SERVICE: Service = {
-  namespace: 'app',
-  name: 'backend',
-  type: 'ClusterIP',
-  clusterAddresses: ['10.96.0.10' as AddressText],
-  externalAddresses: [],
-  ports: [{ protocol: 'TCP', port: 80, targetPort: 8080 }],
-  selector: new Map([['tier', 'backend']]),
-  isHeadless: false,
-  position: POSITION,
-};
-
-function equals(labels: Readonly<Record<string, string>>): Selector {
-  return Object.entries(labels).map(([key, value]) => ({ key, operator: 'In', values: [value] }));
-}
-
-function ruleOf(part: Partial<Rule>): Rule {
-  return { index: 0, action: 'Accept', peers: undefined, ports: undefined, position: POSITION, ...part };
-}
-
-/** An ingress policy of namespace `app`. */
-function admit(subject: Readonly<Record<string, string>>, ...rules: readonly Rule[]): Policy {
-  return {
-    kind: 'NetworkPolicy',
-    namespace: 'app',
-    name: 'admit',
-    tier: 'networkpolicy',
-    priority: 0,
-    subject: { namespaces: { kind: 'named', namespace: 'app' }, pods: equals(subject) },
-    isolates: ['ingress'],
-    ingress: rules.map((rule, index) => ({ ...rule, index })),
-    egress: [],
-    position: POSITION,
-  };
-}
-
-function program(policies: readonly Policy[], part: Partial<Snapshot> = {}): Program {
-  return compile(
-    {
-      namespaces: [{ name: 'app', labels: new Map([['kubernetes.io/metadata.name', 'app']]) }],
-      pods: [BACKEND_ONE, BACKEND_TWO, FRONTEND],
-      nodes: [],
-      services: [SERVICE],
-      endpointSlices: [],
-      ...part,
-    },
-    policies,
-  );
-}
-
-const peerOf = (labels: Readonly<Record<string, string>>, namespace = 'app'): Peer => ({
-  kind: 'pods',
-  namespaces: { kind: 'named', namespace },
-  pods: equals(labels),
-});
-
-function flowTo(destination: EndpointRef, port: number | undefined = 8080, source = 'frontend'): Flow {
-  return {
-    src: { kind: 'name', namespace: 'app', name: source },
-    dst: destination,
-    protocol: 6,
-    ...(port !== undefined && { port }),
-  };
-}
-
-const ONE: EndpointRef = { kind: 'name', namespace: 'app', name: 'one' };
-const CLUSTER_ADDRESS: EndpointRef = { kind: 'address', address: '10.96.0.10' as AddressText };
 
 test('backends that disagree are undecidable, and explained one by one', () => {
   const compiled = program([admit({ role: 'one' })]);

@@ -1,5 +1,5 @@
 /**
- * `npm run test:mutation [-- ROOM...] [--file PATH] [--sample SHARE]`: installs Stryker beside its own lockfile, mutates each room and says what
+ * `npm run test:mutation [-- ROOM...] [--file PATH] [--sample SHARE] [--workers N]`: installs Stryker beside its own lockfile, mutates each room and says what
  * survived. Reports go to reports/mutation/ROOM.json; docs/mutation.md explains the survivors.
  */
 import { spawnSync } from 'node:child_process';
@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '20261121' },
     sample: { type: 'string', default: '1' },
     again: { type: 'boolean', default: false },
+    workers: { type: 'string', default: '1' },
   },
 });
 const rooms = positionals.length === 0 ? Object.keys(ROOMS) : positionals;
@@ -49,7 +50,7 @@ function mutate(room) {
       plugins: ['runner.mjs', 'wording.mjs'].map((name) => new URL(name, import.meta.url).pathname),
       buildCommand: `node ${HERE}/bundle.mjs ${room}`,
       coverageAnalysis: 'perTest',
-      concurrency: 1,
+      concurrency: Number(values.workers),
       dryRunTimeoutMinutes: 60,
       timeoutMS: 3000,
       timeoutFactor: 2,

@@ -59,7 +59,10 @@ class InProcessRunner {
     });
     delete stryker.currentTestId;
     if (error !== undefined) return { status: DryRunStatus.Error, errorMessage: error };
-    for (const { id, timeSpentMs } of results) this.#timesMs.set(id, timeSpentMs);
+    for (const { id, timeSpentMs } of results) {
+      this.#timesMs.set(id, timeSpentMs);
+      appendFileSync(LOG, `${Math.round(timeSpentMs)} ms ${id}\n`);
+    }
     return { status: DryRunStatus.Complete, tests: results, mutantCoverage: stryker.mutantCoverage };
   }
 

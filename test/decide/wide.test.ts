@@ -1,0 +1,190 @@
+/**
+ * Tables of more than one page: a hundred and fifty pods, each with a policy, a peer and a port of its own, so that rows, columns and
+ * port classes all pass 64. What each pair is told is worked out here in one line, and decide, explain and the rules that are
+ * counted must say the same.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compile } from '../../src/compile/compile.ts';
+import { Header } from '../../src/compile/layout.ts';
+import { decide, decideBatch, findEndpoints6 } from '../../src/decide/decide.ts';
+import { explain } from '../../src/decide/explain.ts';
+import { listRules, type RuleHit, rulesOf, rulesOfExplanation } from '../../src/decide/hit.ts';
+import { judge } from '../../src/decide/judge.ts';
+import { endpointOfAddress } from '../../src/decide/resolve.ts';
+import type { AddressText } from '../../src/model/address.ts';
+import type { Cidr } from '../../src/model/cidr.ts';
+import type { Pod } from '../../src/model/cluster.ts';
+import { createBatch, createDictionary, type Flow } from '../../src/model/flow.ts';
+import type { Policy } from '../../src/model/policy.ts';
+import { decisionEgress, decisionIngress, decisionVerdict, Reason, Verdict } from '../../src/model/verdict.ts';
+import { admit, peerOf, pod, program, ruleOf } from './world.ts';
+
+const COUNT = 150;
+const COUNTED = Array.from({ length: COUNT }, (_, index) => index);
+const callerOf = (index: number): number => (index * 7 + 3) % COUNT;
+const calledBy = (index: number): number => (index * 11 + 5) % COUNT;
+const portOf = (index: number): number => 1000 + index * 2;
+const labelsOf = (index: number): Readonly<Record<string, string>> => ({ id: `p${index}` });
+
+const PODS: readonly Pod[] = COUNTED.map((index) => ({
+  ...pod(`p${index}`, `10.0.0.${index + 1}`, labelsOf(index)),
+  addresses: [`10.0.0.${index + 1}`, `fd00::${(index + 1).toString(16)}`] as AddressText[],
+}));
+
+/** Pod i: of callerOf(i) it takes its own port alone; to calledBy(i) it may send whatever it likes, to nobody else anything. */
+const POLICIES: readonly Policy[] = COUNTED.flatMap((index): Policy[] => {
+  const port = { kind: 'range', protocol: 'TCP', first: portOf(index), last: portOf(index) } as const;
+  const ingress = admit(labelsOf(index), ruleOf({ peers: [peerOf(labelsOf(callerOf(index)))], ports: [port] }));
+  return [
+    { ...ingress, name: `in-${index}` },
+    {
+      ...ingress,
+      name: `out-${index}`,
+      isolates: ['egress'],
+      ingress: [],
+      egress: [ruleOf({ peers: [peerOf(labelsOf(calledBy(index)))] })],
+    },
+  ];
+});
+
+const compiled = program(POLICIES, { pods: PODS, services: [] });
+const endpoints = ([4, 6] as const).map((family) =>
+  PODS.map(({ addresses }) => endpointOfAddress(compiled, addresses[family === 4 ? 0 : 1]!)),
+);
+
+const formatHit = ({ policy, direction, rule }: RuleHit): string =>
+  `${compiled.source.policies[policy]!.name} ${direction} ${rule}`;
+
+test('the tables have several pages each way', () => {
+  const { header } = compiled;
+  const pages = [Header.EgressPagesPerRow, Header.IngressPagesPerRow, Header.PagesPerVector].map((at) => header[at]!);
+  assert.ok(
+    pages.every((count) => count > 2),
+    String(pages),
+  );
+});
+
+test('each pair of pods is told what its two policies say, and by which rules', () => {
+  let allowed = 0;
+  for (const ofFamily of endpoints)
+    for (const from of COUNTED)
+      for (const to of COUNTED) {
+        if (from === to) continue;
+        const mayLeave = to === calledBy(from);
+        for (const port of [portOf(to), portOf(to) + 1]) {
+          const mayEnter = from === callerOf(to) && port === portOf(to);
+          const [source, destination] = [ofFamily[from]!, ofFamily[to]!];
+          const decision = decide(compiled, source, destination, 6, port, -1);
+          const found = [decisionVerdict(decision), decisionEgress(decision), decisionIngress(decision)];
+          if (
+            found[0] !== (mayLeave && mayEnter ? Verdict.Allow : Verdict.Deny) ||
+            found[1] !== (mayLeave ? Reason.AllowedByRule : Reason.NoRuleMatches) ||
+            found[2] !== (mayEnter ? Reason.AllowedByRule : Reason.NoRuleMatches)
+          )
+            assert.fail(`${from} > ${to}:${port} is ${found}`);
+          if (mayLeave && mayEnter) allowed++;
+          if (!mayLeave && !mayEnter) continue;
+          assert.deepEqual(
+            rulesOf(compiled, source, destination, 6, port, -1).map(formatHit),
+            [...(mayLeave ? [`out-${from} egress 0`] : []), ...(mayEnter ? [`in-${to} ingress 0`] : [])],
+            `${from} > ${to}:${port}`,
+          );
+        }
+      }
+  assert.ok(allowed > 0, 'some pair may talk');
+  for (const from of COUNTED) {
+    const to = (from * 13 + 1) % COUNT;
+    if (from === to || to === calledBy(from) || from === callerOf(to)) continue;
+    assert.deepEqual(rulesOf(compiled, endpoints[0]![from]!, endpoints[0]![to]!, 6, portOf(to), -1), []);
+  }
+});
+
+test('explain walks to the same answer, and shows the rule', () => {
+  for (const to of COUNTED) {
+    const from = callerOf(to);
+    if (from === to) continue;
+    const flow: Flow = {
+      src: { kind: 'name', namespace: 'app', name: `p${from}` },
+      dst: { kind: 'address', address: PODS[to]!.addresses[to % 2]! },
+      protocol: 6,
+      port: portOf(to),
+    };
+    const explanation = explain(compiled, flow);
+    assert.equal(explanation.ingress.decidedBy?.policy.name, `in-${to}`);
+    assert.equal(explanation.ingress.policies.length, 1, 'policies of other subjects are not walked');
+    assert.equal(judge(compiled, flow).ingress, Reason.AllowedByRule);
+    assert.ok(rulesOfExplanation(compiled, explanation).map(formatHit).includes(`in-${to} ingress 0`));
+  }
+});
+
+test('every rule has one number: policies in order of evaluation, egress before ingress', () => {
+  const rules = listRules(compiled);
+  assert.deepEqual(
+    rules.map(({ ordinal }) => ordinal),
+    rules.map((_, at) => at),
+  );
+  const expected = compiled.source.policies.flatMap(({ name, egress, ingress }) => [
+    ...egress.map((_, at) => `${name} egress ${at}`),
+    ...ingress.map((_, at) => `${name} ingress ${at}`),
+  ]);
+  assert.deepEqual(rules.map(formatHit), expected);
+  const both = admit({}, ruleOf({}), ruleOf({}));
+  const of = program([{ ...both, isolates: ['ingress', 'egress'], egress: [ruleOf({}), ruleOf({ index: 1 })] }]);
+  assert.deepEqual(
+    listRules(of).map(({ direction, rule }) => `${direction} ${rule}`),
+    ['egress 0', 'egress 1', 'ingress 0', 'ingress 1'],
+  );
+});
+
+test('a batch is decided as far as it is filled, and no further', () => {
+  const batch = createBatch(8);
+  const { addresses } = createDictionary();
+  const [from, to] = [10, calledBy(10)];
+  for (let row = 0; row < 8; row++) {
+    batch.family[row] = 4;
+    batch.src[row] = 0x0a000001 + from;
+    batch.dst[row] = 0x0a000001 + to;
+    batch.protocol[row] = 6;
+    batch.dstPort[row] = portOf(to);
+  }
+  batch.count = 3;
+  const out = new Int32Array(8).fill(-7);
+  decideBatch(compiled, batch, findEndpoints6(compiled, addresses, new Int32Array(0), 0), out);
+  const one = decide(compiled, endpoints[0]![from]!, endpoints[0]![to]!, 6, portOf(to), -1);
+  assert.deepEqual([...out], [one, one, one, -7, -7, -7, -7, -7]);
+});
+
+test('a table of IPv6 endpoints that is large enough is used again', () => {
+  const { addresses } = createDictionary();
+  addresses.intern(0xfd000000, 0, 0, 1);
+  const known = new Int32Array(1).fill(-7);
+  assert.equal(findEndpoints6(compiled, addresses, known, 0), known);
+  assert.equal(known[0], endpoints[1]![0]);
+});
+
+test('rules are counted where addresses are many: in fragments, and beyond the first of a run', () => {
+  const addresses = Array.from({ length: 5000 }, (_, at) => `11.${at >> 8}.${at & 255}.7` as AddressText);
+  const nodes = [{ name: 'n', labels: new Map(), addresses, podCidrs: [] }];
+  const halves = ['11.0.0.0/12', '11.16.0.0/12'].map((cidr) =>
+    ruleOf({ peers: [{ kind: 'ipBlock', cidr: cidr as Cidr, except: [] }] }),
+  );
+  const policy: Policy = { ...admit({ role: 'frontend' }), isolates: ['egress'], egress: halves };
+  const scattered = program([policy], { nodes });
+  assert.equal(scattered.mid4.length, 0, 'in fragments');
+  const source = endpointOfAddress(scattered, '10.0.0.9' as AddressText);
+  for (const [at, address] of addresses.entries()) {
+    const destination = endpointOfAddress(scattered, address);
+    const hits = rulesOf(scattered, source, destination, 6, 80, -1).map(({ rule }) => rule);
+    if (hits.length !== 1 || hits[0] !== at >> 12) assert.fail(`${address} ${hits}`);
+  }
+});
+
+test('compiling keeps the fewest: pods that policies tell apart in nothing share their answers', () => {
+  const replicas = COUNTED.map((index) => pod(`r${index}`, `10.0.1.${index + 1}`, { role: 'one' }));
+  const same = compile({ ...compiled.source.snapshot, pods: replicas }, [admit({ role: 'one' }, ruleOf({}))]);
+  const hits = replicas.map(({ addresses }) =>
+    rulesOf(same, endpointOfAddress(same, '10.0.0.9' as AddressText), endpointOfAddress(same, addresses[0]!), 6, 1, -1),
+  );
+  assert.ok(hits.every((own) => own === hits[0]));
+});
