@@ -20,6 +20,17 @@ export class ColumnSets {
     return this.close();
   }
 
+  /** The set of the pages `pages[0, count)` of a bitset, which need not ascend, each once. */
+  addPages(bits: Uint32Array, pages: Int32Array, count: number): number {
+    for (let at = 1; at < count; at++)
+      if (pages[at]! < pages[at - 1]!) {
+        pages.subarray(0, count).sort();
+        break;
+      }
+    for (let at = 0; at < count; at++) this.push(pages[at]!, bits[pages[at]! * 2]!, bits[pages[at]! * 2 + 1]!);
+    return this.close();
+  }
+
   /** The columns of a set that are also in `bits`, two words a page. */
   intersect(set: number, bits: Uint32Array): number {
     const end = this.starts[set + 1]!;
@@ -32,6 +43,11 @@ export class ColumnSets {
 
   /** The columns of `set` that are not in `other`; `set` itself where they share none. */
   subtract(set: number, other: number): number {
+    const { words, starts } = this;
+    const [start, end, otherStart, otherEnd] = [starts[set]!, starts[set + 1]!, starts[other]!, starts[other + 1]!];
+    // Most sets lie wholly beside each other.
+    if (start === end || otherStart === otherEnd) return set;
+    if (words[end - 3]! < words[otherStart]! || words[otherEnd - 3]! < words[start]!) return set;
     const key = set * 2 ** 26 + other;
     let difference = this.differences.get(key);
     if (difference === undefined) {

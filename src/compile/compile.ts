@@ -1,19 +1,21 @@
 /**
- * compile: a snapshot and policies -> one immutable Program. The order below is the order of dependence: names of ports,
+ * compile: a snapshot and policies -> one immutable Program. The order below is the order of dependence: policies in numbers,
  * units, columns, port classes, rows, tables, endpoints, Services.
  */
 import type { Snapshot } from '../model/cluster.ts';
 import { DEFAULT_DIALECT, type Dialect } from '../model/dialect.ts';
-import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
+import type { Direction, Policy, Tier } from '../model/policy.ts';
+import type { PortMatch } from '../model/port.ts';
+import { DIRECTION_ORDINAL, PolicyBook, PolicyFlag } from './book.ts';
 import { buildColumns, type FinishedColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
 import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
-import { grow, ListStore } from './list.ts';
+import { grow } from './list.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
-import { createTableBuilder, isGoverning, type Subject, type TableBuilder } from './table.ts';
-import { collectQuestions, indexUnits, type UnitIndex } from './unit.ts';
+import { createTableBuilder, type TableBuilder } from './table.ts';
+import { indexUnits, type UnitIndex } from './unit.ts';
 import { VectorStore } from './vector.ts';
 
 /** Compiles a cluster and its policies. Throws a RangeError where a number does not fit its width; see `layout.ts`. */
@@ -41,19 +43,22 @@ export interface CompileWork {
 
 /** Compiles, and keeps what `next` needs. */
 export function createCompilation(snapshot: Snapshot, policies: readonly Policy[], dialect: Dialect): Compilation {
+  const book = new PolicyBook();
   const ordered = orderPolicies(policies);
-  const known = new Set(ordered);
-  const units = indexUnits(snapshot, collectQuestions(ordered));
+  const numbers = Int32Array.from(ordered, (policy) => book.read(policy));
+  const units = indexUnits(snapshot, book);
   const columns = {
-    egress: buildColumns(ordered, 'egress', units, snapshot.nodes),
-    ingress: buildColumns(ordered, 'ingress', units, snapshot.nodes),
+    egress: buildColumns(book, 'egress', units, snapshot.nodes),
+    ingress: buildColumns(book, 'ingress', units, snapshot.nodes),
   };
-  const ports = classifyPorts(collectRanges(ordered, units));
+  const ports = classifyPorts(collectRanges(book.portsOf, units));
   if (dialect.icmp === 'always') ports.table.fill(PortClass.Exempt, PortIndex.Other, PortIndex.Other + 255); // DI-07
   if (dialect.neighborDiscovery === 'judge') ports.table[PortIndex.Exempt] = ports.table[PortIndex.Other + 58]!; // DI-08
   const vectors = new VectorStore(ports.count, dialect.icmp);
   let builders: Readonly<Record<Direction, TableBuilder>> | undefined;
-  const first = assemble(snapshot, ordered, units.unitOfPod)!;
+  // Policies that `first` and `next` have read, by identity; made when it is needed.
+  let known: Map<Policy, number> | undefined;
+  const first = assemble(snapshot, ordered, numbers, units.unitOfPod)!;
 
   return {
     first,
@@ -65,20 +70,40 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
       };
     },
     next(changed, changedPolicies) {
-      const fresh = changedPolicies.filter((policy) => !known.has(policy));
-      const unitOfPod = units.place(changed.pods);
-      if (unitOfPod === undefined || !units.covers(fresh)) return undefined;
-      for (const range of collectRanges(fresh)) if (!ports.covers(range)) return undefined;
-      for (const policy of fresh) {
-        if (!columns.egress.admit(policy) || !columns.ingress.admit(policy)) return undefined;
-        known.add(policy);
+      known ??= new Map(book.policies.map((policy, number) => [policy, number]));
+      const fresh = changedPolicies.filter((policy) => !known!.has(policy));
+      const freshNumbers = fresh.map((policy) => book.read(policy));
+      const unitOfPod = units.isComplete() ? units.place(changed.pods) : undefined;
+      if (unitOfPod === undefined) return undefined;
+      for (let at = 0; at < fresh.length; at++) {
+        const number = freshNumbers[at]!;
+        if (!coversPorts(fresh[at]!) || !columns.egress.admit(number) || !columns.ingress.admit(number))
+          return undefined;
+        known.set(fresh[at]!, number);
       }
-      return assemble(changed, orderPolicies(changedPolicies), unitOfPod);
+      const own = orderPolicies(changedPolicies);
+      return assemble(
+        changed,
+        own,
+        Int32Array.from(own, (policy) => known!.get(policy)!),
+        unitOfPod,
+      );
     },
   };
 
+  function coversPorts({ ingress, egress }: Policy): boolean {
+    return [...ingress, ...egress].every(({ ports: list }) =>
+      rangesOf(list ?? []).every((range) => ports.covers(range)),
+    );
+  }
+
   /** Undefined where an endpoint needs a column that the tables do not have. */
-  function assemble(world: Snapshot, own: readonly Policy[], unitOfPod: Int32Array): Program | undefined {
+  function assemble(
+    world: Snapshot,
+    own: readonly Policy[],
+    numbersOfOwn: Int32Array,
+    unitOfPod: Int32Array,
+  ): Program | undefined {
     const endpoints = indexEndpoints(world, dialect, units, unitOfPod, columns.egress, columns.ingress);
     const finished = { egress: columns.egress.finish(), ingress: columns.ingress.finish() };
     if (finished.egress === undefined || finished.ingress === undefined) return undefined;
@@ -88,13 +113,14 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
     };
     const services = listServices(world, dialect, endpoints.ofAddress);
     const rows = {
-      egress: assignRows(own, 'egress', units, dialect),
-      ingress: assignRows(own, 'ingress', units, dialect),
+      egress: assignRows(numbersOfOwn, 'egress', builders.egress),
+      ingress: assignRows(numbersOfOwn, 'ingress', builders.ingress),
     };
-    const governs = (direction: Direction): boolean => own.some((policy) => isGoverning(policy, direction));
+    const governs = (direction: Direction): boolean =>
+      numbersOfOwn.some((policy) => (book.flags[policy]! & (PolicyFlag.Governs << DIRECTION_ORDINAL[direction])) !== 0);
     const tables = {
-      egress: builders.egress.build(rows.egress.subjects, governs('egress')),
-      ingress: builders.ingress.build(rows.ingress.subjects, governs('ingress')),
+      egress: builders.egress.build(rows.egress.rows, governs('egress')),
+      ingress: builders.ingress.build(rows.ingress.rows, governs('ingress')),
     };
     const index = endpoints.finish({
       egressRows: rows.egress.rowOfUnit,
@@ -139,12 +165,58 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
   function createBuilder(direction: Direction, finished: FinishedColumns): TableBuilder {
     return createTableBuilder({
       direction,
+      book,
       subjectPorts: units.portGroups,
       columns: finished,
       ports,
       vectors,
       scope: dialect.networkPolicyScope,
     });
+  }
+
+  /** NP-02, NP-03: which policies govern each unit in a direction; units that agree share a row. */
+  function assignRows(
+    own: Int32Array,
+    direction: Direction,
+    builder: TableBuilder,
+  ): { rows: Int32Array; rowOfUnit: Int32Array } {
+    const ordinal = DIRECTION_ORDINAL[direction];
+    const counted =
+      (PolicyFlag.Governs << ordinal) | (dialect.networkPolicyScope === 'per-pod' ? PolicyFlag.NetworkPolicy : 0); // DI-09
+    const governing = own.filter((policy) => (book.flags[policy]! & counted) !== 0);
+    const ends = new Int32Array(units.count + 1);
+    for (const policy of governing) {
+      const { words, start, end } = units.select(book.subjects[policy]!);
+      for (let at = start; at < end; at++) ends[words[at]! + 1]!++;
+    }
+    for (let unit = 0; unit < units.count; unit++) ends[unit + 1]! += ends[unit]!;
+    const policies = new Int32Array(ends[units.count]!);
+    // From here on where each unit's list ends so far: at last, where the next one begins.
+    for (let unit = units.count; unit > 0; unit--) ends[unit] = ends[unit - 1]!;
+    for (const policy of governing) {
+      const { words, start, end } = units.select(book.subjects[policy]!);
+      for (let at = start; at < end; at++) policies[ends[words[at]! + 1]!++] = policy;
+    }
+    const rowOfUnit = new Int32Array(units.count).fill(Row.NotIsolated);
+    const placeOf = new Map<number, number>();
+    let key = new Int32Array(64);
+    for (let unit = 0; unit < units.count; unit++) {
+      const start = ends[unit]!;
+      const length = ends[unit + 1]! - start;
+      if (length === 0) continue;
+      if (length + 1 > key.length) key = grow(key, length + 1);
+      key[0] = -1;
+      for (let at = 0; at < length; at++) {
+        const policy = policies[start + at]!;
+        key[at + 1] = policy;
+        if (ordinal === 1 && (book.flags[policy]! & PolicyFlag.NamedIngress) !== 0) key[0] = units.portGroupOf[unit]!;
+      }
+      const row = builder.row(key, length + 1);
+      let place = placeOf.get(row);
+      if (place === undefined) placeOf.set(row, (place = placeOf.size));
+      rowOfUnit[unit] = Row.First + place;
+    }
+    return { rows: Int32Array.from(placeOf.keys()), rowOfUnit };
   }
 }
 
@@ -160,17 +232,9 @@ function orderPolicies(policies: readonly Policy[]): Policy[] {
 }
 
 /** Every numeric range of the rules, and every number that a name may stand for. */
-function collectRanges(policies: readonly Policy[], index?: UnitIndex): PortRange[] {
-  const ranges: PortRange[] = [];
-  const addRules = (rules: readonly Rule[]): void => {
-    for (const { ports } of rules)
-      if (ports !== undefined) for (const port of ports) if (port.kind !== 'named') ranges.push(rangeOfMatch(port));
-  };
-  for (const { ingress, egress } of policies) {
-    addRules(ingress);
-    addRules(egress);
-  }
-  for (const ports of index?.portGroups ?? [])
+function collectRanges(lists: readonly (readonly PortMatch[])[], { portGroups }: UnitIndex): PortRange[] {
+  const ranges = lists.flatMap(rangesOf);
+  for (const ports of portGroups)
     for (const [key, numbers] of ports) {
       const protocol = PROTOCOL_ORDINAL[key.slice(0, key.indexOf('/')) as keyof typeof PROTOCOL_ORDINAL];
       for (const port of numbers) ranges.push({ protocol, first: port, last: port });
@@ -178,38 +242,8 @@ function collectRanges(policies: readonly Policy[], index?: UnitIndex): PortRang
   return ranges;
 }
 
-/** NP-02, NP-03: which policies govern each unit in a direction; units that agree share a row. */
-function assignRows(
-  policies: readonly Policy[],
-  direction: Direction,
-  index: UnitIndex,
-  dialect: Dialect,
-): { subjects: Subject[]; rowOfUnit: Int32Array } {
-  const governing: number[][] = index.units.map(() => []);
-  policies.forEach((policy, ordinal) => {
-    // DI-09
-    const endsBoth = dialect.networkPolicyScope === 'per-pod' && policy.tier === 'networkpolicy';
-    if (!endsBoth && !isGoverning(policy, direction)) return;
-    for (const unit of index.select(policy.subject, index.setNumber(policy.subject))) governing[unit]!.push(ordinal);
-  });
-  const needsPorts = policies.map(
-    (policy) =>
-      direction === 'ingress' && policy.ingress.some((rule) => rule.ports?.some((port) => port.kind === 'named')),
-  );
-  const subjects: Subject[] = [];
-  const rows = new ListStore();
-  let key = new Int32Array(64);
-  const rowOfUnit = Int32Array.from(governing, (list, unit) => {
-    if (list.length === 0) return Row.NotIsolated;
-    if (list.length + 1 > key.length) key = grow(key, list.length + 1);
-    const portGroup = list.some((policy) => needsPorts[policy]) ? index.units[unit]!.portGroup : -1;
-    key[0] = portGroup;
-    list.forEach((policy, at) => (key[at + 1] = policy));
-    const row = rows.intern(key, list.length + 1);
-    if (row === subjects.length) subjects.push({ policies: list.map((ordinal) => policies[ordinal]!), portGroup });
-    return Row.First + row;
-  });
-  return { subjects, rowOfUnit };
+function rangesOf(ports: readonly PortMatch[]): PortRange[] {
+  return ports.flatMap((port) => (port.kind === 'named' ? [] : [rangeOfMatch(port)]));
 }
 
 function dialectFlags(dialect: Dialect): number {

@@ -58,7 +58,7 @@ export function indexEndpoints(
   egress: Columns,
   ingress: Columns,
 ): { finish(numbering: Numbering): EndpointIndex; ofAddress(address: AddressText): number } {
-  const elements = numberElements(units.units.length, snapshot.nodes.length);
+  const elements = numberElements(units.count, snapshot.nodes.length);
   const nodeNumbers = numberNodes(snapshot);
   const records: number[] = [];
   const unitOf: number[] = [];

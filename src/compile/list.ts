@@ -2,29 +2,36 @@
 
 /** Interns lists; they are numbered from 0 in order of arrival. */
 export class ListStore {
-  private words = new Int32Array(1024);
-  private starts = new Int32Array(256);
-  private slots = new Int32Array(512).fill(-1);
+  private words: Int32Array = new Int32Array(1024);
+  private starts: Int32Array = new Int32Array(256);
+  private hashes: Int32Array = new Int32Array(256);
+  private slots: Int32Array = new Int32Array(512).fill(-1);
   private used = 0;
   count = 0;
 
   /** The number of the list `source[0, length)`; it is new where `count` grew. */
   intern(source: Int32Array, length: number): number {
-    const mask = this.slots.length - 1;
-    let slot = hashList(source, 0, length) & mask;
-    for (let id = this.slots[slot]!; id >= 0; id = this.slots[slot]!) {
-      if (this.holds(id, source, length)) return id;
-      slot = (slot + 1) & mask;
-    }
+    const hash = hashList(source, length);
+    const slot = this.probe(source, length, hash);
+    if (this.slots[slot]! >= 0) return this.slots[slot]!;
     const id = this.count++;
     if (this.used + length > this.words.length) this.words = grow(this.words, this.used + length);
     for (let index = 0; index < length; index++) this.words[this.used + index] = source[index]!;
     this.used += length;
-    if (id + 2 > this.starts.length) this.starts = grow(this.starts, id + 2);
+    if (id + 2 > this.starts.length) {
+      this.starts = grow(this.starts, id + 2);
+      this.hashes = grow(this.hashes, id + 2);
+    }
     this.starts[id + 1] = this.used;
+    this.hashes[id] = hash;
     this.slots[slot] = id;
     if (this.count * 2 > this.slots.length) this.rehash();
     return id;
+  }
+
+  /** The number of the list `source[0, length)`; -1 where it was never interned. */
+  find(source: Int32Array, length: number): number {
+    return this.slots[this.probe(source, length, hashList(source, length))]!;
   }
 
   /** Copies a list into `target`; returns its length. */
@@ -40,9 +47,33 @@ export class ListStore {
     return this.starts[id + 1]! - this.starts[id]!;
   }
 
+  /** One word of a list. */
+  at(id: number, index: number): number {
+    return this.words[this.starts[id]! + index]!;
+  }
+
+  /** Is a word in a list, from `first` on? */
+  has(id: number, first: number, word: number): boolean {
+    for (let at = this.starts[id]! + first, end = this.starts[id + 1]!; at < end; at++)
+      if (this.words[at] === word) return true;
+    return false;
+  }
+
   /** A list by its number; a view, valid until the next `intern`. */
   get(id: number): Int32Array {
     return this.words.subarray(this.starts[id]!, this.starts[id + 1]!);
+  }
+
+  /** The slot of a list, or the empty one where it belongs. */
+  private probe(source: Int32Array, length: number, hash: number): number {
+    const { slots, hashes } = this;
+    const mask = slots.length - 1;
+    let slot = hash & mask;
+    for (let id = slots[slot]!; id >= 0; id = slots[slot]!) {
+      if (hashes[id] === hash && this.holds(id, source, length)) break;
+      slot = (slot + 1) & mask;
+    }
+    return slot;
   }
 
   private holds(id: number, source: Int32Array, length: number): boolean {
@@ -54,11 +85,10 @@ export class ListStore {
   }
 
   private rehash(): void {
-    const slots = new Int32Array(this.slots.length * 2).fill(-1);
+    const slots = new Int32Array(this.slots.length * 4).fill(-1);
     const mask = slots.length - 1;
     for (let id = 0; id < this.count; id++) {
-      const start = this.starts[id]!;
-      let slot = hashList(this.words, start, this.starts[id + 1]! - start) & mask;
+      let slot = this.hashes[id]! & mask;
       while (slots[slot]! >= 0) slot = (slot + 1) & mask;
       slots[slot] = id;
     }
@@ -73,9 +103,14 @@ export function grow(words: Int32Array, length: number): Int32Array<ArrayBuffer>
   return grown;
 }
 
-function hashList(words: Int32Array, start: number, length: number): number {
+/** The same; what is new is `value`. */
+export function growFilled(words: Int32Array, length: number, value: number): Int32Array<ArrayBuffer> {
+  return grow(words, length).fill(value, words.length);
+}
+
+function hashList(words: Int32Array, length: number): number {
   let hash = 0x811c9dc5 ^ length;
-  for (let index = start; index < start + length; index++) {
+  for (let index = 0; index < length; index++) {
     hash = Math.imul(hash ^ words[index]!, 0x85ebca6b);
     hash ^= hash >>> 15;
   }

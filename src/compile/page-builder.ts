@@ -6,7 +6,7 @@
  */
 import type { ColumnSets } from './column-set.ts';
 import { Layout } from './layout.ts';
-import { grow, ListStore } from './list.ts';
+import { grow, growFilled, ListStore } from './list.ts';
 import { PageStore } from './page.ts';
 
 /** The set of every place. */
@@ -32,9 +32,9 @@ export class PageBuilder {
   /** States with the tokens that hold everywhere. */
   private readonly bases = new ListStore();
   private readonly signatures = new ListStore();
-  private pageOfSignature = new Int32Array(256).fill(-1);
+  private pageOfSignature: Int32Array = new Int32Array(256).fill(-1);
   private readonly lists = new ListStore();
-  private valueOfList = new Int32Array(256).fill(-1);
+  private valueOfList: Int32Array = new Int32Array(256).fill(-1);
   /** Groups of cells that hold the same tokens: their cells as two words. */
   private readonly lows = new Int32Array(Layout.PageSize);
   private readonly highs = new Int32Array(Layout.PageSize);
@@ -203,7 +203,7 @@ export class PageBuilder {
   /** The page of a signature: base, then triples of token and bits. */
   private page(signature: Int32Array, length: number): number {
     const id = this.signatures.intern(signature, length);
-    if (id >= this.pageOfSignature.length) this.pageOfSignature = growFilled(this.pageOfSignature, id + 1);
+    if (id >= this.pageOfSignature.length) this.pageOfSignature = growFilled(this.pageOfSignature, id + 1, -1);
     let page = this.pageOfSignature[id]!;
     if (page < 0) page = this.pageOfSignature[id] = this.build(signature, length);
     return page;
@@ -248,14 +248,9 @@ export class PageBuilder {
     // With a base the run is a set. Sorted, so that it is found again whoever put it together.
     if (shared > 1) list.subarray(1, used).sort();
     const id = this.lists.intern(list, used);
-    if (id >= this.valueOfList.length) this.valueOfList = growFilled(this.valueOfList, id + 1);
+    if (id >= this.valueOfList.length) this.valueOfList = growFilled(this.valueOfList, id + 1, -1);
     let value = this.valueOfList[id]!;
     if (value < 0) value = this.valueOfList[id] = this.valueOf(list, used);
     return value;
   }
-}
-
-/** A copy of at least `length` words, doubled; what is new is -1. */
-function growFilled(words: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  return grow(words, length).fill(-1, words.length);
 }

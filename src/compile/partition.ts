@@ -5,10 +5,10 @@ import { grow } from './list.ts';
 export interface Partition {
   readonly classOf: Int32Array;
   readonly count: number;
-  /** Splits every class that `members` (distinct elements) cuts. O(members). */
-  refine(members: ArrayLike<number>): void;
+  /** Splits every class that the distinct elements `words[start, end)` cut. Takes time by their number. */
+  refine(words: Int32Array, start: number, end: number): void;
   /** Would `refine` split a class? */
-  cuts(members: ArrayLike<number>): boolean;
+  cuts(words: Int32Array, start: number, end: number): boolean;
 }
 
 /** A partition that begins with the classes given: `initial[element]`, numbered 0.. without gaps. */
@@ -26,19 +26,19 @@ export function createPartition(initial: Int32Array): Partition {
     get count() {
       return count;
     },
-    cuts(members) {
+    cuts(words, start, end) {
       const counts = new Map<number, number>();
-      for (let at = 0; at < members.length; at++) {
-        const id = classOf[members[at]!]!;
+      for (let at = start; at < end; at++) {
+        const id = classOf[words[at]!]!;
         counts.set(id, (counts.get(id) ?? 0) + 1);
       }
       for (const [id, hit] of counts) if (hit !== sizes[id]) return true;
       return false;
     },
-    refine(members) {
+    refine(words, start, end) {
       let touchedCount = 0;
-      for (let at = 0; at < members.length; at++) {
-        const id = classOf[members[at]!]!;
+      for (let at = start; at < end; at++) {
+        const id = classOf[words[at]!]!;
         if (hits[id]!++ > 0) continue;
         if (touchedCount === touched.length) touched = grow(touched, touchedCount + 1);
         touched[touchedCount++] = id;
@@ -61,9 +61,9 @@ export function createPartition(initial: Int32Array): Partition {
         hits[id] = count++;
       }
       if (hasSplit)
-        for (let at = 0; at < members.length; at++) {
-          const moved = hits[classOf[members[at]!]!]!;
-          if (moved > 0) classOf[members[at]!] = moved;
+        for (let at = start; at < end; at++) {
+          const moved = hits[classOf[words[at]!]!]!;
+          if (moved > 0) classOf[words[at]!] = moved;
         }
       for (let at = 0; at < touchedCount; at++) hits[touched[at]!] = 0;
     },

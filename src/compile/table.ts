@@ -2,23 +2,17 @@
  * Tables: [rows x columns] of vectors, one for each direction. A row is what one group of subjects is governed by: a run of pages,
  * put together from the sets of columns that its rules match.
  */
-import type { Direction, Policy, Rule } from '../model/policy.ts';
+import type { Direction } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
 import { Reason, MissingFact } from '../model/verdict.ts';
+import { ACTIONS, DIRECTION_ORDINAL, PolicyFlag, type PolicyBook, RuleField } from './book.ts';
 import type { FinishedColumns } from './column.ts';
 import { Layout, Row } from './layout.ts';
-import { grow, ListStore } from './list.ts';
+import { grow, growFilled, ListStore } from './list.ts';
 import { EVERYWHERE, PageBuilder } from './page-builder.ts';
 import { type PortClasses, type PortShape, PROTOCOL_ORDINAL, rangeOfMatch, type ResolvedPorts } from './port.ts';
 import { type NamedPorts, namedPortKey } from './unit.ts';
 import { RowState, type VectorStore } from './vector.ts';
-
-/** What governs one group of subjects in one direction: the policies that select it, in order of evaluation. */
-export interface Subject {
-  readonly policies: readonly Policy[];
-  /** Which of `TableInput.subjectPorts` the subject has: ingress rules resolve names on them. */
-  readonly portGroup: number;
-}
 
 /** A finished table. */
 export interface Table {
@@ -30,6 +24,7 @@ export interface Table {
 /** What rows are built from, whatever policies there are. */
 export interface TableInput {
   readonly direction: Direction;
+  readonly book: PolicyBook;
   readonly subjectPorts: readonly NamedPorts[];
   readonly columns: FinishedColumns;
   readonly ports: PortClasses;
@@ -39,8 +34,13 @@ export interface TableInput {
 
 /** Builds tables of one direction over the same columns, port classes and vectors; rows that were built once are kept. */
 export interface TableBuilder {
-  /** The table of these subjects, in rows from `Row.First` on; `hasPolicies`: some policy governs this direction. */
-  build(subjects: readonly Subject[], hasPolicies: boolean): Table;
+  /**
+   * The row of subjects in every table that it is asked for: `key[0]` is their group of named ports (-1: it does not matter),
+   * `key[1, length)` the policies that select them, in order of evaluation, by number.
+   */
+  row(key: Int32Array, length: number): number;
+  /** The table of these rows, from `Row.First` on; `hasPolicies`: some policy governs this direction. */
+  build(rows: Int32Array, hasPolicies: boolean): Table;
   /** Rows built so far, and pages kept. */
   readonly rowCount: number;
   readonly pageCount: number;
@@ -51,35 +51,33 @@ const CHUNK_ROWS = 16;
 
 /** A builder without rows. */
 export function createTableBuilder(input: TableInput): TableBuilder {
-  const { columns, vectors, direction } = input;
+  const { columns, vectors, direction, book } = input;
+  const ordinal = DIRECTION_ORDINAL[direction];
   const pagesPerRow = Math.max(1, Math.ceil(columns.count / Layout.PageSize));
   const pages = new PageBuilder(columns.sets, columns.all, pagesPerRow, (list, length) =>
     vectors.ofRules(list, length),
   );
   const entries = createEntries(input);
-  // Policies by number, and rows by the numbers of their policies.
-  const numbers = new Map<Policy, number>();
   const keys = new ListStore();
   // Rows lie in chunks as large as a table asks for: every 64 MiB of new arrays make V8 collect a heap that has the whole world.
   const chunks: Uint32Array[] = [];
-  const chunkOf: number[] = [];
-  const placeOf: number[] = [];
+  const spaces: Uint32Array[] = [];
   let free = 0;
-  let built = 0;
-  let key = new Int32Array(64);
+  let key: Int32Array = new Int32Array(64);
 
   return {
+    row: (own, length) => keys.intern(own, length),
     build,
     get rowCount() {
-      return built;
+      return spaces.length;
     },
     get pageCount() {
       return pages.pageCount;
     },
   };
 
-  function build(subjects: readonly Subject[], hasPolicies: boolean): Table {
-    const pageIndex = new Uint32Array((Row.First + subjects.length) * pagesPerRow);
+  function build(rows: Int32Array, hasPolicies: boolean): Table {
+    const pageIndex = new Uint32Array((Row.First + rows.length) * pagesPerRow);
     const fillRow = (row: number, vector: number): void => {
       pageIndex.fill(pages.uniform(vector), row * pagesPerRow, (row + 1) * pagesPerRow);
     };
@@ -90,91 +88,72 @@ export function createTableBuilder(input: TableInput): TableBuilder {
       Row.UnknownPod,
       hasPolicies ? vectors.uniform(Reason.Undecidable, MissingFact.UnknownPod) : vectors.uniform(Reason.NotIsolated),
     );
-    subjects.forEach((subject, index) =>
-      pageIndex.set(rowOf(subject, subjects.length - index), (Row.First + index) * pagesPerRow),
-    );
+    while (spaces.length < keys.count) buildRow(spaces.length, keys.count - spaces.length);
+    rows.forEach((row, at) => pageIndex.set(spaces[row]!, (Row.First + at) * pagesPerRow));
     return { pagesPerRow, pageIndex, pages: pages.data() };
   }
 
-  /** `left`: how many rows at most are still to be built, this one included. */
-  function rowOf(subject: Subject, left: number): Uint32Array {
-    const { policies, portGroup } = subject;
-    if (policies.length + 1 > key.length) key = grow(key, policies.length + 1);
-    key[0] = portGroup;
-    for (let at = 0; at < policies.length; at++) {
-      let number = numbers.get(policies[at]!);
-      if (number === undefined) numbers.set(policies[at]!, (number = numbers.size));
-      key[at + 1] = number;
+  /** `left`: how many rows are still to be built, this one included. */
+  function buildRow(row: number, left: number): void {
+    const length = keys.lengthOf(row);
+    if (length > key.length) key = grow(key, length);
+    keys.copy(row, key);
+    // What all policies are, what some are, and what some are of those in the NetworkPolicy tier.
+    let every = -1;
+    let some = 0;
+    for (let at = 1; at < length; at++) {
+      const flags = book.flags[key[at]!]!;
+      every &= flags;
+      some |= flags;
     }
-    const id = keys.intern(key, policies.length + 1);
-    if (id === built) {
-      addSpace(built++, left);
-      buildRow(subject, spaceOf(id));
+    const isIsolated = (some & (PolicyFlag.Isolates << ordinal)) !== 0;
+    const isFinal = input.scope === 'per-pod' && (some & PolicyFlag.NetworkPolicy) !== 0;
+    // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
+    pages.begin(
+      (isIsolated ? RowState.Isolated : 0) | (isFinal ? RowState.Final : 0),
+      (every & PolicyFlag.NetworkPolicy) !== 0 ? 'set' : 'list',
+    );
+    for (let at = 1; at < length; at++) {
+      const run = entries.find(key[at]!, key[0]!);
+      const { words, starts } = entries;
+      // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
+      for (let own = starts[run]!; own < starts[run + 1]!; own += 2) pages.add(words[own]!, words[own + 1]!);
     }
-    return spaceOf(id);
-  }
-
-  function addSpace(id: number, left: number): void {
     if (free === 0) {
       free = Math.max(CHUNK_ROWS, left);
       chunks.push(new Uint32Array(free * pagesPerRow));
     }
-    const chunk = chunks.length - 1;
-    chunkOf[id] = chunk;
-    placeOf[id] = chunks[chunk]!.length - free-- * pagesPerRow;
-  }
-
-  /** Where a row lies. */
-  function spaceOf(id: number): Uint32Array {
-    const at = placeOf[id]!;
-    return chunks[chunkOf[id]!]!.subarray(at, at + pagesPerRow);
-  }
-
-  function buildRow({ policies, portGroup }: Subject, row: Uint32Array): void {
-    const isPlain = policies.every(({ tier }) => tier === 'networkpolicy');
-    const isIsolated = policies.some((policy) => isIsolating(policy, direction));
-    const isFinal = input.scope === 'per-pod' && policies.some(({ tier }) => tier === 'networkpolicy');
-    // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
-    pages.begin((isIsolated ? RowState.Isolated : 0) | (isFinal ? RowState.Final : 0), isPlain ? 'set' : 'list');
-    for (const policy of policies) {
-      const id = entries.find(policy, numbers.get(policy)!, portGroup);
-      const end = entries.starts[id + 1]!;
-      // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
-      for (let at = entries.starts[id]!; at < end; at += 2) pages.add(entries.words[at]!, entries.words[at + 1]!);
-    }
-    pages.finish(row);
+    const chunk = chunks.at(-1)!;
+    const at = chunk.length - free-- * pagesPerRow;
+    const space = chunk.subarray(at, at + pagesPerRow);
+    pages.finish(space);
+    spaces.push(space);
   }
 }
 
-/** Does a policy say anything about a direction? */
-export function isGoverning(policy: Policy, direction: Direction): boolean {
-  return policy.tier === 'networkpolicy' ? policy.isolates.includes(direction) : policy[direction].length > 0;
-}
-
-/** NP-02: isolation is per direction, by `policyTypes`. */
-function isIsolating(policy: Policy, direction: Direction): boolean {
-  return policy.tier === 'networkpolicy' && policy.isolates.includes(direction);
-}
-
-/** Rules as the row builder takes them: pairs of token and set of columns (-1: every column), a run for each policy. */
+/** Rules as rows take them: pairs of token and set of columns, a run for each policy. */
 interface Entries {
   /** Run `n` is `words[starts[n], starts[n + 1])`. */
   readonly words: Int32Array;
   readonly starts: Int32Array;
   /** The run of a policy, worked out once; for each set of named ports where those matter. */
-  find(policy: Policy, number: number, portGroup: number): number;
+  find(policy: number, portGroup: number): number;
 }
 
 function createEntries(input: TableInput): Entries {
-  const { direction, columns, ports, vectors } = input;
+  const { direction, columns, ports, vectors, book } = input;
+  const ordinal = DIRECTION_ORDINAL[direction];
   const { sets } = columns;
   const groupCount = input.subjectPorts.length + 1;
-  // [policies] do its rules mean other ports on other subjects?
-  const byGroup: boolean[] = [];
-  const runs = new Map<number, number>();
-  const splits = new Map<string, readonly { readonly shape: PortShape; readonly bits: Uint32Array }[]>();
-  let words = new Int32Array(4096);
-  let starts = new Int32Array(1024);
+  // [policies x 1] run of those that mean the same on every subject; -1: not worked out yet.
+  let runs: Int32Array = new Int32Array(256).fill(-1);
+  // By policy and group of named ports.
+  const runsByGroup = new Map<number, number>();
+  const shapes = new Map<number, PortShape>();
+  const everyPort = ports.shape(undefined);
+  const splits = new Map<number, readonly { readonly shape: PortShape; readonly bits: Uint32Array }[]>();
+  let words: Int32Array = new Int32Array(4096);
+  let starts: Int32Array = new Int32Array(1024);
   let used = 0;
   let count = 0;
   return {
@@ -184,21 +163,28 @@ function createEntries(input: TableInput): Entries {
     get starts() {
       return starts;
     },
-    find(policy, number, portGroup) {
-      const hasGroups = (byGroup[number] ??= direction === 'ingress' && policy.ingress.some(hasNamedPort));
-      const key = number * groupCount + (hasGroups ? portGroup + 1 : 0);
-      let run = runs.get(key);
-      if (run === undefined) {
-        if (isGoverning(policy, direction))
-          for (const rule of policy[direction]) addRule(policy, number, rule, portGroup);
-        run = count++;
-        if (run + 2 > starts.length) starts = grow(starts, run + 2);
-        starts[run + 1] = used;
-        runs.set(key, run);
+    find(policy, portGroup) {
+      if (direction === 'ingress' && (book.flags[policy]! & PolicyFlag.NamedIngress) !== 0) {
+        const key = policy * groupCount + portGroup + 1;
+        let run = runsByGroup.get(key);
+        if (run === undefined) runsByGroup.set(key, (run = addRun(policy, portGroup)));
+        return run;
       }
-      return run;
+      if (policy >= runs.length) runs = growFilled(runs, policy + 1, -1);
+      if (runs[policy]! < 0) runs[policy] = addRun(policy, portGroup);
+      return runs[policy]!;
     },
   };
+
+  function addRun(policy: number, portGroup: number): number {
+    const place = policy * 2 + ordinal;
+    if ((book.flags[policy]! & (PolicyFlag.Governs << ordinal)) !== 0)
+      for (let rule = book.ruleStarts[place]!; rule < book.ruleStarts[place + 1]!; rule++)
+        addRule(policy, rule * RuleField.Stride, portGroup);
+    if (count + 2 > starts.length) starts = grow(starts, count + 2);
+    starts[count + 1] = used;
+    return count++;
+  }
 
   function push(token: number, set: number): void {
     if (used + 2 > words.length) words = grow(words, used + 2);
@@ -206,55 +192,56 @@ function createEntries(input: TableInput): Entries {
     words[used++] = set;
   }
 
-  function addRule(policy: Policy, number: number, rule: Rule, portGroup: number): void {
-    const token = (shape: PortShape, missing: number): number =>
-      vectors.token({
-        tier: policy.tier,
-        priority: policy.priority,
-        policy: policy.tier === 'networkpolicy' ? 0 : number,
-        action: rule.action,
-        shape,
-        missing,
-      });
-    const { yes, maybe } = columns.match(rule);
-    if (direction === 'ingress' || !hasNamedPort(rule)) {
-      const shape = ports.shape(resolvePorts(rule.ports, input.subjectPorts[portGroup]));
-      const certain = token(shape, 0);
-      for (const set of yes ?? [EVERYWHERE]) push(certain, set);
-      for (const { missing, set } of maybe) push(token(shape, missing), set);
+  function addRule(number: number, rule: number, portGroup: number): void {
+    const policy = book.policies[number]!;
+    const list = book.rules[rule + RuleField.Ports]!;
+    const action = ACTIONS[book.rules[rule + RuleField.Action]!]!;
+    const owner = policy.tier === 'networkpolicy' ? 0 : number;
+    const matched = columns.match(book.rules[rule + RuleField.Question]!);
+    const isSplit = direction === 'egress' && list >= 0 && book.isNamed[list] === 1;
+    if (!isSplit) {
+      const shape = shapeOf(list, portGroup);
+      for (let at = matched.start; at < matched.end; at += 2)
+        push(vectors.token(policy, owner, action, shape, matched.words[at]!), matched.words[at + 1]!);
       return;
     }
     // NP-26: an egress rule's named port means another number on each peer.
-    for (const { shape, bits } of splitByPorts(rule)) {
-      const certain = token(shape, 0);
-      for (const set of yes ?? [columns.all]) push(certain, sets.intersect(set, bits));
-      for (const { missing, set } of maybe) push(token(shape, missing), sets.intersect(set, bits));
-    }
+    for (const { shape, bits } of splitByPorts(list))
+      for (let at = matched.start; at < matched.end; at += 2) {
+        const set = matched.words[at + 1]!;
+        const own = sets.intersect(set === EVERYWHERE ? columns.all : set, bits);
+        push(vectors.token(policy, owner, action, shape, matched.words[at]!), own);
+      }
   }
 
-  /** The columns for which a rule's ports mean the same. */
-  function splitByPorts(rule: Rule): readonly { readonly shape: PortShape; readonly bits: Uint32Array }[] {
-    const key = JSON.stringify(rule.ports);
-    let split = splits.get(key);
+  /** What a list of ports means on subjects with these named ports. */
+  function shapeOf(list: number, portGroup: number): PortShape {
+    if (list < 0) return everyPort; // NP-09
+    const key = list * groupCount + (book.isNamed[list] === 1 ? portGroup + 1 : 0);
+    let shape = shapes.get(key);
+    if (shape === undefined)
+      shapes.set(key, (shape = ports.shape(resolvePorts(book.portsOf[list]!, input.subjectPorts[portGroup]))));
+    return shape;
+  }
+
+  /** The columns for which a list of ports means the same. */
+  function splitByPorts(list: number): readonly { readonly shape: PortShape; readonly bits: Uint32Array }[] {
+    let split = splits.get(list);
     if (split === undefined) {
       const byShape = new Map<PortShape, Uint32Array>();
-      for (const { ports: named, bits } of columns.portGroups) {
-        const shape = ports.shape(resolvePorts(rule.ports, named));
+      for (const { ports: named, bits } of columns.portGroups()) {
+        const shape = ports.shape(resolvePorts(book.portsOf[list]!, named));
         const known = byShape.get(shape);
         byShape.set(shape, known === undefined ? bits : known.map((word, at) => word | bits[at]!));
       }
-      splits.set(key, (split = [...byShape].map(([shape, bits]) => ({ shape, bits }))));
+      splits.set(list, (split = [...byShape].map(([shape, bits]) => ({ shape, bits }))));
     }
     return split;
   }
 }
 
 /** NP-26, NP-27: a name is looked up among the destination's container ports; `undefined` ports are not known (EP-07). */
-export function resolvePorts(
-  matches: readonly PortMatch[] | undefined,
-  named: NamedPorts | undefined,
-): ResolvedPorts | undefined {
-  if (matches === undefined) return undefined; // NP-09
+function resolvePorts(matches: readonly PortMatch[], named: NamedPorts | undefined): ResolvedPorts {
   const ranges: ResolvedPorts['ranges'][number][] = [];
   const unresolved: number[] = [];
   for (const match of matches) {
@@ -273,8 +260,4 @@ export function resolvePorts(
     }
   }
   return { ranges, unresolved };
-}
-
-function hasNamedPort(rule: Rule): boolean {
-  return rule.ports?.some((port) => port.kind === 'named') ?? false;
 }

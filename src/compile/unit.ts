@@ -4,50 +4,40 @@
  * their own. Selectors are resolved to units here, once each, from the shortest list of candidates inwards.
  */
 import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
-import { type Labels, NAMESPACE_NAME_LABEL, type Operator, type Requirement, type Selector } from '../model/label.ts';
-import type { NamespaceScope, PodSet, Policy } from '../model/policy.ts';
-import { grow, ListStore } from './list.ts';
+import { type Labels, NAMESPACE_NAME_LABEL, type Requirement, type Selector } from '../model/label.ts';
+import type { PolicyBook } from './book.ts';
+import { groupByKey } from './group.ts';
+import { grow, growFilled, ListStore } from './list.ts';
 import { append } from './multimap.ts';
+import { PROTOCOL_ORDINAL } from './port.ts';
 
-/** A container port that some rule may name: `TCP/http` -> the numbers that carry it. */
+/** Container ports that some rule may name: `TCP/http` -> the numbers that carry it. */
 export type NamedPorts = ReadonlyMap<string, readonly number[]>;
 
-/** One unit, with what selectors may ask of its pods. */
-export interface Unit {
-  readonly namespace: string;
-  /** The labels that selectors ask for; undefined stands for every value that none of them names. */
-  readonly labels: ReadonlyMap<string, string | undefined>;
-  /** Index into `UnitIndex.portGroups`. */
-  readonly portGroup: number;
-}
-
-/** What the selectors and ports of a set of policies ask for: all that can tell two pods apart. */
-export interface Questions {
-  /** Keys of the named ports that some rule asks for, such as `TCP/http`; `*` where it leaves the protocol open. */
-  readonly portNames: ReadonlySet<string>;
-  /** By label key: the values that some requirement names. */
-  readonly labels: ReadonlyMap<string, ReadonlySet<string>>;
-}
-
-/** Units of a snapshot and the indexes that selectors are resolved with. */
+/** Units of a snapshot, and the selectors of a book resolved to them. */
 export interface UnitIndex {
-  readonly units: readonly Unit[];
-  /** Distinct sets of named ports; a unit's is `portGroups[unit.portGroup]`. */
+  readonly count: number;
+  /** [units] index into `portGroups`. */
+  readonly portGroupOf: Int32Array;
+  /** Distinct sets of named ports. */
   readonly portGroups: readonly NamedPorts[];
   /** [pods] unit of each pod that the index was built from; -1 for pods outside policy (hostNetwork, terminated). */
   readonly unitOfPod: Int32Array;
-  /** The same for other pods; undefined where one of them is in no unit that there is. */
+  /** The same for other pods, while the book is complete; undefined where one of them is in no unit that there is. */
   place(pods: readonly Pod[]): Int32Array | undefined;
-  /** Do these policies ask for nothing that the units do not tell apart? */
-  covers(policies: readonly Policy[]): boolean;
-  /** The number of a selector; equal selectors have one, whatever the order of their requirements. */
-  selectorNumber(selector: Selector): number;
-  /** The number of a pod set; equal ones have one. */
-  setNumber(set: PodSet): number;
-  /** The units that a pod set selects, ascending; `number` is its `setNumber`. The array is shared: do not change it. */
-  select(set: PodSet, number: number): Int32Array;
-  /** Namespaces in an order in which those lie together that the selections made so far take alike. */
-  rankNamespaces(): ReadonlyMap<string, number>;
+  /** Does the book ask for nothing more than when the units were made? */
+  isComplete(): boolean;
+  /** The units that a pod set of the book selects, ascending. */
+  select(set: number): Selection;
+  /** [units] a rank of their namespaces, in which those lie together that the selections made so far take alike. */
+  rankNamespaces(): Int32Array;
+}
+
+/** Elements, ascending: `words[start, end)`. */
+export interface Selection {
+  readonly words: Int32Array;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** `TCP/http`, the key of a named port. */
@@ -60,93 +50,82 @@ export function isGoverned(pod: Pod): boolean {
   return !pod.hostNetwork && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
 }
 
-/** What a set of policies asks of pods. */
-export function collectQuestions(policies: readonly Policy[]): Questions {
-  const portNames = new Set<string>();
-  const labels = new Map<string, Set<string>>();
-  const ask = (selector: Selector): void => {
-    for (let at = 0; at < selector.length; at++) {
-      const { key, values } = selector[at]!;
-      let known = labels.get(key);
-      if (known === undefined) labels.set(key, (known = new Set()));
-      for (let own = 0; own < values.length; own++) known.add(values[own]!);
-    }
-  };
-  for (const { subject, ingress, egress } of policies) {
-    ask(subject.pods);
-    for (const rules of [ingress, egress])
-      for (const rule of rules) {
-        for (const peer of rule.peers ?? []) if (peer.kind === 'pods') ask(peer.pods);
-        for (const port of rule.ports ?? [])
-          if (port.kind === 'named') portNames.add(namedPortKey(port.protocol ?? '*', port.name));
-      }
-  }
-  return { portNames, labels };
-}
-
-/** Groups the governed pods of a snapshot into units. */
-export function indexUnits(snapshot: Snapshot, questions: Questions): UnitIndex {
-  const units: Unit[] = [];
-  const ids = new Map<string, number>();
+/** Groups the governed pods of a snapshot into units, by what the policies in a book ask for. */
+export function indexUnits(snapshot: Snapshot, book: PolicyBook): UnitIndex {
+  const { asked } = book;
+  // Units by number: namespace, group of ports, labels ascending.
+  const units = new ListStore();
+  const namespaces = new Map<string, number>();
   const portGroups: NamedPorts[] = [];
-  const groupIds = new Map<string, number>();
-  const unitOfPod = new Int32Array(snapshot.pods.length).fill(-1);
-  const known = new Map<Labels, { key: string; labels: Unit['labels'] }>();
-  snapshot.pods.forEach((pod, index) => {
-    if (isGoverned(pod)) unitOfPod[index] = intern(pod);
-  });
-  known.clear();
-  return { units, portGroups, unitOfPod, ...createSelect(units, snapshot.namespaces), place, covers };
-
-  function intern(pod: Pod): number {
-    const ports = relevantPorts(pod, questions.portNames);
-    const portsKey = ports.size === 0 ? '' : namedPortsKey(ports);
-    let portGroup = groupIds.get(portsKey);
-    if (portGroup === undefined) groupIds.set(portsKey, (portGroup = portGroups.push(ports) - 1));
-    const asked = ask(pod.labels);
-    const key = unitKey(pod, portGroup, asked.key);
-    let unit = ids.get(key);
-    if (unit === undefined)
-      ids.set(key, (unit = units.push({ namespace: pod.namespace, labels: asked.labels, portGroup }) - 1));
-    return unit;
+  // Groups by number: pairs of name and protocol, and port, ascending.
+  const groups = new ListStore();
+  let list: Int32Array = new Int32Array(64);
+  let ports: Int32Array = new Int32Array(64);
+  const unitOfPod = placeAll(snapshot.pods, true)!;
+  const namespaceOf = new Int32Array(units.count);
+  const portGroupOf = new Int32Array(units.count);
+  for (let unit = 0; unit < units.count; unit++) {
+    namespaceOf[unit] = units.at(unit, 0);
+    portGroupOf[unit] = units.at(unit, 1);
   }
 
-  /** Pods of one workload often share one object. */
-  function ask(labels: Labels): { key: string; labels: Unit['labels'] } {
-    let asked = known.get(labels);
-    if (asked === undefined) known.set(labels, (asked = askedLabels(labels, questions)));
-    return asked;
-  }
+  return {
+    count: units.count,
+    portGroupOf,
+    portGroups,
+    unitOfPod,
+    place: (pods) => placeAll(pods, false),
+    isComplete: () => book.asked.labels === asked.labels && book.asked.portNames === asked.portNames,
+    ...createSelect(book, units, namespaceOf, [...namespaces.keys()], snapshot.namespaces),
+  };
 
-  function place(pods: readonly Pod[]): Int32Array | undefined {
+  /** `isNew`: units may be made; otherwise undefined where one would have to be. */
+  function placeAll(pods: readonly Pod[], isNew: boolean): Int32Array | undefined {
     const placed = new Int32Array(pods.length).fill(-1);
     for (let index = 0; index < pods.length; index++) {
       const pod = pods[index]!;
       if (!isGoverned(pod)) continue;
-      const ports = relevantPorts(pod, questions.portNames);
-      const portGroup = groupIds.get(ports.size === 0 ? '' : namedPortsKey(ports));
-      const unit = portGroup === undefined ? undefined : ids.get(unitKey(pod, portGroup, ask(pod.labels).key));
-      if (unit === undefined) return undefined;
+      const length = describe(pod);
+      if (length === 0) return undefined;
+      const unit = isNew ? units.intern(list, length) : units.find(list, length);
+      if (unit < 0) return undefined;
       placed[index] = unit;
     }
-    known.clear();
     return placed;
-  }
 
-  function covers(policies: readonly Policy[]): boolean {
-    const { portNames, labels } = collectQuestions(policies);
-    for (const name of portNames) if (!questions.portNames.has(name)) return false;
-    for (const [key, values] of labels) {
-      const asked = questions.labels.get(key);
-      if (asked === undefined) return false;
-      for (const value of values) if (!asked.has(value)) return false;
+    /** Fills `list` with what makes a pod's unit; returns its length, 0 where it cannot be a unit that there is. */
+    function describe(pod: Pod): number {
+      let namespace = namespaces.get(pod.namespace);
+      if (namespace === undefined) {
+        if (!isNew) return 0;
+        namespaces.set(pod.namespace, (namespace = namespaces.size));
+      }
+      const group = groupOf(pod);
+      if (group < 0) return 0;
+      if (pod.labels.size + 2 > list.length) list = grow(list, pod.labels.size + 2);
+      list[0] = namespace;
+      list[1] = group;
+      return book.readLabels(pod.labels, list, 2);
     }
-    return true;
-  }
-}
 
-function unitKey({ namespace }: Pod, portGroup: number, labelsKey: string): string {
-  return `${namespace}\u0003${portGroup}\u0003${labelsKey}`;
+    function groupOf({ ports: own }: Pod): number {
+      let length = 0;
+      if (book.portNames.size > 0) {
+        if (own.length * 2 > ports.length) ports = grow(ports, own.length * 2);
+        for (let at = 0; at < own.length; at++) {
+          const { name, protocol, port } = own[at]!;
+          const known = name === undefined ? undefined : book.portNames.get(name);
+          const ordinal = PROTOCOL_ORDINAL[protocol];
+          if (known !== undefined && (known.protocols >> ordinal) & 1)
+            length = insertPair(ports, length, known.number * 4 + ordinal, port);
+        }
+      }
+      if (!isNew) return groups.find(ports, length);
+      const group = groups.intern(ports, length);
+      if (group === portGroups.length) portGroups.push(namedPortsOf(own, book));
+      return group;
+    }
+  }
 }
 
 /** NP-18: does a set of labels meet every requirement? (apimachinery labels/selector.go: NotIn and DoesNotExist match a missing key.) */
@@ -169,271 +148,257 @@ export function meets(requirement: Requirement, value: string | undefined): bool
   }
 }
 
-/** A spelling of a set of named ports that is equal for equal sets. */
-export function namedPortsKey(ports: NamedPorts): string {
-  return [...ports]
-    .map(([key, numbers]) => `${key}=${[...numbers].sort((a, b) => a - b).join('+')}`)
-    .sort()
-    .join(';');
+/** In the order of `OPERATORS` in the book. */
+const enum OperatorCode {
+  In = 0,
+  NotIn = 1,
+  Exists = 2,
+  DoesNotExist = 3,
 }
 
-const NOBODY = new Int32Array(0);
-const NO_PORTS: NamedPorts = new Map();
-
 function createSelect(
-  units: readonly Unit[],
+  book: PolicyBook,
+  units: ListStore,
+  namespaceOf: Int32Array,
+  names: readonly string[],
   namespaces: readonly Namespace[],
-): Pick<UnitIndex, 'selectorNumber' | 'setNumber' | 'select' | 'rankNamespaces'> {
-  const numbers = createNumbers();
-  const byNamespace = new Map<string, Int32Array>();
-  const byLabel = new Map<string, { present: Int32Array; values: Map<string, Int32Array> }>();
-  indexLists();
+): Pick<UnitIndex, 'select' | 'rankNamespaces'> {
+  const { count } = units;
+  const labelCount = book.labelCount;
+  const labelStarts = countLabels((label) => label, labelCount);
+  const keyStarts = countLabels((label) => book.keyOf(label), book.keyCount);
+  const ofNamespace = groupByKey(namespaceOf, names.length);
+  // Every list of units one after another: all, by namespace, by label, by key, then what was selected.
+  const namespaceBase = count;
+  const labelBase = namespaceBase + count;
+  const keyBase = labelBase + labelStarts[labelCount]!;
+  let used = keyBase + keyStarts[book.keyCount]!;
+  let words: Int32Array = new Int32Array(used + 4 * count + 1024);
+  layLists();
+  // [pod sets] -1: not selected yet.
+  let starts: Int32Array = new Int32Array(book.sets.count).fill(-1);
+  let ends: Int32Array = new Int32Array(book.sets.count);
+
+  const numberOfName = new Map(names.map((name, number) => [name, number]));
   // NP-19: a namespace without an object still has its name.
   const labelsOf = new Map(namespaces.map(({ name, labels }) => [name, labels]));
-  for (const name of byNamespace.keys())
-    if (!labelsOf.has(name)) labelsOf.set(name, new Map([[NAMESPACE_NAME_LABEL, name]]));
-
+  for (const name of names) if (!labelsOf.has(name)) labelsOf.set(name, new Map([[NAMESPACE_NAME_LABEL, name]]));
   // Most selectors of namespaces ask for one by its name.
-  const byNameLabel = new Map<string, string[]>();
-  for (const name of byNamespace.keys()) {
+  const byNameLabel = new Map<string, number[]>();
+  names.forEach((name, number) => {
     const value = labelsOf.get(name)!.get(NAMESPACE_NAME_LABEL);
-    if (value !== undefined) append(byNameLabel, value, name);
-  }
+    if (value !== undefined) append(byNameLabel, value, number);
+  });
 
   interface Scope {
-    /** Undefined: every namespace. */
-    readonly units: Int32Array | undefined;
+    readonly start: number;
+    readonly end: number;
+    /** The namespace, where there is one; -1: see `names`. */
+    readonly namespace: number;
+    /** Those of a namespace selector. */
+    readonly names: readonly number[];
     bits: Uint32Array | undefined;
-    /** Those of a namespace selector, for `rankNamespaces`. */
-    readonly names: readonly string[];
     uses: number;
   }
-  const everywhere: Scope = { units: undefined, bits: undefined, names: [], uses: 0 };
+  const everywhere: Scope = { start: 0, end: count, namespace: -1, names: [], bits: undefined, uses: 0 };
   const scopes = new Map<number, Scope>();
-  const requirements: (Uint32Array | undefined)[] = [];
-  const results: (Int32Array | undefined)[] = [];
+  const requirements = new Map<number, Uint32Array>();
+  const filters: Uint32Array[] = [];
+  const labels: number[] = [];
 
   return {
-    selectorNumber: numbers.ofSelector,
-    setNumber: numbers.ofSet,
-    select: ({ namespaces: scope, pods: selector }, number) => (results[number] ??= compute(scope, selector)),
+    select(set) {
+      if (set >= starts.length) {
+        starts = growFilled(starts, set + 1, -1);
+        ends = grow(ends, set + 1);
+      }
+      if (starts[set]! < 0) compute(set);
+      return { words, start: starts[set]!, end: ends[set]! };
+    },
     rankNamespaces,
   };
 
   /** By the most used selectors that take several namespaces, the first ahead; then as the pods came. */
-  function rankNamespaces(): ReadonlyMap<string, number> {
-    const wide = [...scopes.values()]
-      .filter(({ names }) => names.length > 1)
+  function rankNamespaces(): Int32Array {
+    const signatures = new Int32Array(names.length);
+    [...scopes.values()]
+      .filter((scope) => scope.names.length > 1)
       .sort((a, b) => b.uses * b.names.length - a.uses * a.names.length)
-      .slice(0, 16);
-    const signatures = new Map<string, number>();
-    wide.forEach(({ names }, at) => {
-      for (const name of names) signatures.set(name, (signatures.get(name) ?? 0) | (1 << (15 - at)));
-    });
-    const order = [...byNamespace.keys()].sort((a, b) => (signatures.get(b) ?? 0) - (signatures.get(a) ?? 0));
-    return new Map(order.map((name, rank) => [name, rank]));
-  }
-
-  function indexLists(): void {
-    const inNamespace = new Map<string, number[]>();
-    const withKey = new Map<string, { present: number[]; values: Map<string, number[]> }>();
-    units.forEach(({ namespace, labels }, unit) => {
-      append(inNamespace, namespace, unit);
-      for (const [key, value] of labels) {
-        let lists = withKey.get(key);
-        if (lists === undefined) withKey.set(key, (lists = { present: [], values: new Map() }));
-        lists.present.push(unit);
-        if (value !== undefined) append(lists.values, value, unit);
-      }
-    });
-    for (const [namespace, list] of inNamespace) byNamespace.set(namespace, Int32Array.from(list));
-    for (const [key, { present, values }] of withKey)
-      byLabel.set(key, {
-        present: Int32Array.from(present),
-        values: new Map([...values].map(([value, list]) => [value, Int32Array.from(list)])),
+      .slice(0, 16)
+      .forEach((scope, at) => {
+        for (const name of scope.names) signatures[name]! |= 1 << (15 - at);
       });
+    const rankOf = new Int32Array(names.length);
+    Array.from(names, (_, name) => name)
+      .sort((a, b) => signatures[b]! - signatures[a]!)
+      .forEach((name, rank) => (rankOf[name] = rank));
+    return namespaceOf.map((name) => rankOf[name]!);
   }
 
-  function scopeOf(scope: NamespaceScope): Scope {
-    if (scope.kind === 'selected' && scope.selector.length === 0) return everywhere; // NP-12
-    const key = numbers.ofScope(scope);
-    let known = scopes.get(key);
-    if (known === undefined) {
-      // NP-03, NP-11, or by the namespace's labels.
-      const names = scope.kind === 'named' ? [scope.namespace] : namesOf(scope.selector);
-      const list = union(names.map((name) => byNamespace.get(name) ?? NOBODY));
-      scopes.set(key, (known = { units: list, bits: undefined, names, uses: 0 }));
+  /** Where the list of each label, or of each key of labels, begins. */
+  function countLabels(keyOf: (label: number) => number, keyCount: number): Int32Array {
+    const counted = new Int32Array(keyCount + 1);
+    for (let unit = 0; unit < count; unit++)
+      for (let at = 2, length = units.lengthOf(unit); at < length; at++) counted[keyOf(units.at(unit, at)) + 1]!++;
+    for (let key = 0; key < keyCount; key++) counted[key + 1]! += counted[key]!;
+    return counted;
+  }
+
+  function layLists(): void {
+    const nextOfLabel = labelStarts.slice();
+    const nextOfKey = keyStarts.slice();
+    for (let unit = 0; unit < count; unit++) {
+      words[unit] = unit;
+      for (let at = 2, length = units.lengthOf(unit); at < length; at++) {
+        const label = units.at(unit, at);
+        words[labelBase + nextOfLabel[label]!++] = unit;
+        words[keyBase + nextOfKey[book.keyOf(label)]!++] = unit;
+      }
     }
-    known.uses++;
-    return known;
+    words.set(ofNamespace.items, namespaceBase);
+  }
+
+  function scopeOf(number: number): Scope {
+    let scope = scopes.get(number);
+    if (scope === undefined)
+      scopes.set(number, (scope = number & 1 ? selectScope(number >> 1) : nameScope(number >> 1)));
+    scope.uses++;
+    return scope;
+  }
+
+  /** NP-03 */
+  function nameScope(number: number): Scope {
+    const namespace = numberOfName.get(book.namespaces[number]!) ?? -1;
+    const start = namespace < 0 ? 0 : namespaceBase + ofNamespace.starts[namespace]!;
+    const end = namespace < 0 ? 0 : namespaceBase + ofNamespace.starts[namespace + 1]!;
+    return { start, end, namespace, names: [], bits: undefined, uses: 0 };
+  }
+
+  /** NP-11: by the namespace's labels. */
+  function selectScope(number: number): Scope {
+    const selector = book.selectorOf[number]!;
+    if (selector.length === 0) return everywhere; // NP-12
+    const chosen = namesOf(selector);
+    const start = used;
+    for (const name of chosen)
+      for (let at = ofNamespace.starts[name]!; at < ofNamespace.starts[name + 1]!; at++) push(ofNamespace.items[at]!);
+    words.subarray(start, used).sort();
+    return { start, end: used, namespace: -1, names: chosen, bits: undefined, uses: 0 };
   }
 
   /** The namespaces with pods whose labels match, from the shortest list of candidates. */
-  function namesOf(selector: Selector): string[] {
+  function namesOf(selector: Selector): number[] {
     const exact = selector.find(({ key, operator }) => key === NAMESPACE_NAME_LABEL && operator === 'In');
     const candidates =
       exact === undefined
-        ? [...byNamespace.keys()]
+        ? names.map((_, number) => number)
         : [...new Set(exact.values)].flatMap((value) => byNameLabel.get(value) ?? []);
-    return candidates.filter((name) => matchesSelector(selector, labelsOf.get(name)!));
+    return candidates.filter((name) => matchesSelector(selector, labelsOf.get(names[name]!)!));
   }
 
   /** NP-13: namespace AND labels. */
-  function compute(namespaceScope: NamespaceScope, selector: Selector): Int32Array {
-    const scope = scopeOf(namespaceScope);
-    let best = scope.units;
-    let from: Requirement | undefined;
-    for (const requirement of selector) {
-      const { key, operator, values } = requirement;
-      if (operator !== 'In' || values.length !== 1) continue;
-      const list = byLabel.get(key)?.values.get(values[0]!) ?? NOBODY;
-      if (best !== undefined && list.length >= best.length) continue;
-      best = list;
-      from = requirement;
+  function compute(set: number): void {
+    const scope = scopeOf(book.sets.at(set, 0));
+    const selector = book.sets.at(set, 1);
+    let { start, end } = scope;
+    let from = -1;
+    filters.length = 0;
+    labels.length = 0;
+    for (let at = 0, length = book.selectors.lengthOf(selector); at < length; at++) {
+      const requirement = book.selectors.at(selector, at);
+      if (book.requirements.lengthOf(requirement) !== 3 || book.requirements.at(requirement, 0) !== OperatorCode.In) {
+        filters.push(bitsOf(requirement));
+        continue;
+      }
+      const label = book.requirements.at(requirement, 2);
+      labels.push(label);
+      const first = labelBase + labelStarts[label]!;
+      const last = labelBase + labelStarts[label + 1]!;
+      if (last - first >= end - start) continue;
+      start = first;
+      end = last;
+      from = label;
     }
-    if (best !== undefined && best.length === 0) return NOBODY;
-    const filters: Uint32Array[] = [];
-    for (const requirement of selector) if (requirement !== from) filters.push(bitsOf(requirement));
-    if (scope.units !== undefined && best !== scope.units) {
-      if (namespaceScope.kind === 'named') {
-        const { namespace } = namespaceScope;
-        best = best!.filter((unit) => units[unit]!.namespace === namespace);
-      } else filters.push((scope.bits ??= bitsOfList(scope.units)));
+    const isInScope = from < 0 || scope === everywhere;
+    if (!isInScope && scope.namespace < 0) filters.push((scope.bits ??= bitsOfList(scope.start, scope.end)));
+    const namespace = isInScope ? -1 : scope.namespace;
+    if (end > start && (filters.length > 0 || namespace >= 0 || labels.length > (from < 0 ? 0 : 1))) {
+      const first = used;
+      for (let at = start; at < end; at++) {
+        const unit = words[at]!;
+        if ((namespace < 0 || namespaceOf[unit] === namespace) && passes(unit, from)) push(unit);
+      }
+      start = first;
+      end = used;
     }
-    if (best === undefined) best = Int32Array.from(units, (_, unit) => unit);
-    if (filters.length === 0) return best;
-    return best.filter((unit) => {
-      for (const bits of filters) if (((bits[unit >>> 5]! >>> (unit & 31)) & 1) === 0) return false;
-      return true;
-    });
+    starts[set] = start;
+    ends[set] = end;
+  }
+
+  /** Does a unit have every one of `labels` but `known`, and lie in every one of `filters`? */
+  function passes(unit: number, known: number): boolean {
+    for (let at = 0; at < filters.length; at++)
+      if (((filters[at]![unit >>> 5]! >>> (unit & 31)) & 1) === 0) return false;
+    for (let at = 0; at < labels.length; at++)
+      if (labels[at] !== known && !units.has(unit, 2, labels[at]!)) return false;
+    return true;
   }
 
   /** The units that meet one requirement. */
-  function bitsOf(requirement: Requirement): Uint32Array {
-    const { key, operator, values } = requirement;
-    const number = numbers.ofRequirement(requirement);
-    let bits = requirements[number];
+  function bitsOf(requirement: number): Uint32Array {
+    let bits = requirements.get(requirement);
     if (bits === undefined) {
-      const lists = byLabel.get(key);
-      const isNamed = operator === 'In' || operator === 'NotIn';
-      bits = new Uint32Array((units.length + 31) >>> 5);
-      if (isNamed) for (const value of values) setBits(bits, lists?.values.get(value) ?? NOBODY);
-      else setBits(bits, lists?.present ?? NOBODY);
+      const operator = book.requirements.at(requirement, 0);
+      const key = book.requirements.at(requirement, 1);
+      bits = new Uint32Array((count + 31) >>> 5);
+      if (operator === OperatorCode.In || operator === OperatorCode.NotIn)
+        for (let at = 2, length = book.requirements.lengthOf(requirement); at < length; at++) {
+          const label = book.requirements.at(requirement, at);
+          setBits(bits, labelBase + labelStarts[label]!, labelBase + labelStarts[label + 1]!);
+        }
+      else setBits(bits, keyBase + keyStarts[key]!, keyBase + keyStarts[key + 1]!);
       // NP-15, NP-17: a missing key meets the negation.
-      if (operator === 'NotIn' || operator === 'DoesNotExist')
+      if (operator === OperatorCode.NotIn || operator === OperatorCode.DoesNotExist)
         for (let word = 0; word < bits.length; word++) bits[word] = ~bits[word]!;
-      requirements[number] = bits;
+      requirements.set(requirement, bits);
     }
     return bits;
   }
 
-  function bitsOfList(list: Int32Array): Uint32Array {
-    const bits = new Uint32Array((units.length + 31) >>> 5);
-    setBits(bits, list);
+  function bitsOfList(start: number, end: number): Uint32Array {
+    const bits = new Uint32Array((count + 31) >>> 5);
+    setBits(bits, start, end);
     return bits;
   }
-}
 
-/**
- * Numbers for what is equal among requirements, selectors, scopes and pod sets. Made of numbers again, not of spellings: policies
- * name their peers tens of thousands of times.
- */
-interface Numbers {
-  ofRequirement(requirement: Requirement): number;
-  ofSelector(selector: Selector): number;
-  /** Even for a namespace by its name, odd for a selector. */
-  ofScope(scope: NamespaceScope): number;
-  ofSet(set: PodSet): number;
-}
-
-function createNumbers(): Numbers {
-  const operators: readonly Operator[] = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
-  const texts = new Map<string, number>();
-  const requirements = new ListStore();
-  const selectors = new ListStore();
-  const sets = new ListStore();
-  let list = new Int32Array(16);
-  const pair = new Int32Array(2);
-
-  return { ofRequirement, ofSelector, ofScope, ofSet };
-
-  function ofText(text: string): number {
-    let number = texts.get(text);
-    if (number === undefined) texts.set(text, (number = texts.size));
-    return number;
+  function setBits(bits: Uint32Array, start: number, end: number): void {
+    for (let at = start; at < end; at++) bits[words[at]! >>> 5]! |= 1 << (words[at]! & 31);
   }
 
-  function ofRequirement({ key, operator, values }: Requirement): number {
-    if (values.length + 2 > list.length) list = grow(list, values.length + 2);
-    list[0] = ofText(key);
-    list[1] = operators.indexOf(operator);
-    for (let at = 0; at < values.length; at++) list[at + 2] = ofText(values[at]!);
-    if (values.length > 1) list.subarray(2, values.length + 2).sort();
-    return requirements.intern(list, values.length + 2);
-  }
-
-  function ofSelector(selector: Selector): number {
-    if (selector.length === 1) {
-      pair[0] = ofRequirement(selector[0]!);
-      return selectors.intern(pair, 1);
-    }
-    const own = Int32Array.from(selector, ofRequirement).sort();
-    return selectors.intern(own, own.length);
-  }
-
-  function ofScope(scope: NamespaceScope): number {
-    return scope.kind === 'named' ? ofText(scope.namespace) * 2 : ofSelector(scope.selector) * 2 + 1;
-  }
-
-  function ofSet({ namespaces, pods }: PodSet): number {
-    const scope = ofScope(namespaces);
-    const selector = ofSelector(pods);
-    pair[0] = scope;
-    pair[1] = selector;
-    return sets.intern(pair, 2);
+  function push(unit: number): void {
+    if (used === words.length) words = grow(words, used + 1);
+    words[used++] = unit;
   }
 }
 
-function setBits(bits: Uint32Array, list: Int32Array): void {
-  for (let at = 0; at < list.length; at++) bits[list[at]! >>> 5]! |= 1 << (list[at]! & 31);
+/** A pair at its place in `list[0, length)`, pairs ascending, each once; the new length. */
+function insertPair(list: Int32Array, length: number, first: number, second: number): number {
+  let at = length;
+  while (at > 0 && (list[at - 2]! > first || (list[at - 2] === first && list[at - 1]! > second))) at -= 2;
+  if (at > 0 && list[at - 2] === first && list[at - 1] === second) return length;
+  list.copyWithin(at + 2, at, length);
+  list[at] = first;
+  list[at + 1] = second;
+  return length + 2;
 }
 
-/** Disjoint ascending lists as one. */
-function union(lists: readonly Int32Array[]): Int32Array {
-  const all = new Int32Array(lists.reduce((sum, list) => sum + list.length, 0));
-  let at = 0;
-  for (const list of lists) {
-    all.set(list, at);
-    at += list.length;
+function namedPortsOf(ports: Pod['ports'], book: PolicyBook): NamedPorts {
+  const named = new Map<string, number[]>();
+  for (const { name, port, protocol } of ports) {
+    const known = name === undefined ? undefined : book.portNames.get(name);
+    if (known === undefined || ((known.protocols >> PROTOCOL_ORDINAL[protocol]) & 1) === 0) continue;
+    const key = namedPortKey(protocol, name!);
+    if (!named.get(key)?.includes(port)) append(named, key, port);
   }
-  return all.sort();
-}
-
-/** The labels of a pod as far as somebody asks for them, and a spelling of them that is equal for equal sets. */
-function askedLabels(labels: Labels, { labels: asked }: Questions): { key: string; labels: Unit['labels'] } {
-  const kept: [key: string, value: string | undefined][] = [];
-  for (const [key, value] of labels) {
-    const values = asked.get(key);
-    if (values !== undefined) kept.push([key, values.has(value) ? value : undefined]);
-  }
-  kept.sort((a, b) => (a[0] < b[0] ? -1 : 1));
-  return {
-    key: kept.map(([key, value]) => (value === undefined ? key : `${key}\u0001${value}`)).join('\u0002'),
-    labels: new Map(kept),
-  };
-}
-
-function relevantPorts(pod: Pod, names: ReadonlySet<string>): NamedPorts {
-  if (names.size === 0 || pod.ports.length === 0) return NO_PORTS;
-  const ports = new Map<string, number[]>();
-  for (const { name, port, protocol } of pod.ports) {
-    if (name === undefined) continue;
-    const key = namedPortKey(protocol, name);
-    if (names.has(key) || names.has(namedPortKey('*', name))) {
-      const numbers = ports.get(key) ?? [];
-      if (!numbers.includes(port)) numbers.push(port);
-      ports.set(key, numbers);
-    }
-  }
-  return ports;
+  return named;
 }

@@ -3,8 +3,9 @@
  * the column, in order of evaluation. It is a run of pages of outcomes, put together from the port classes that each rule's
  * ports match; vectors and outcomes are interned.
  */
-import type { Action, Tier } from '../model/policy.ts';
+import type { Action, Policy, Tier } from '../model/policy.ts';
 import { Reason, verdictOf } from '../model/verdict.ts';
+import { ACTIONS } from './book.ts';
 import { ColumnSets } from './column-set.ts';
 import { Layout, packOutcome, PortClass } from './layout.ts';
 import { ListStore } from './list.ts';
@@ -13,7 +14,7 @@ import type { PortShape } from './port.ts';
 import { evaluateIsolated, evaluateSide, type TierMatch } from './tier.ts';
 
 /** What a rule does in the columns that it matches: for certain (`missing` 0), or for want of facts perhaps. */
-export interface Token {
+interface Token {
   readonly tier: Tier;
   readonly priority: number;
   /** Number of the policy; 0 in the NetworkPolicy tier, where policies are one union. */
@@ -35,7 +36,6 @@ export const enum RowState {
 export type NoPortsRule = 'by-ports-absent' | 'always' | 'never';
 
 const TIERS: readonly Tier[] = ['admin', 'networkpolicy', 'baseline'];
-const ACTIONS: readonly Action[] = ['Accept', 'Deny', 'Pass'];
 
 /** A token in one part of its ports: what the facts that those lack add to its own. */
 interface Match extends TierMatch {
@@ -82,17 +82,17 @@ export class VectorStore {
     return this.lists.count;
   }
 
-  /** The number of a token; equal tokens have one. */
-  token(token: Token): number {
+  /** The number of what a policy's rule does with these ports, for want of these facts; equal ones have one. */
+  token({ tier, priority }: Policy, policy: number, action: Action, shape: PortShape, missing: number): number {
     const { key } = this;
-    key[0] = TIERS.indexOf(token.tier);
-    key[1] = token.priority;
-    key[2] = token.policy;
-    key[3] = ACTIONS.indexOf(token.action);
-    key[4] = token.shape.id;
-    key[5] = token.missing;
+    key[0] = TIERS.indexOf(tier);
+    key[1] = priority;
+    key[2] = policy;
+    key[3] = ACTIONS.indexOf(action);
+    key[4] = shape.id;
+    key[5] = missing;
     const id = this.tokenIds.intern(key, 6);
-    if (id === this.tokens.length) this.tokens.push(token);
+    if (id === this.tokens.length) this.tokens.push({ tier, priority, policy, action, shape, missing });
     return id;
   }
 

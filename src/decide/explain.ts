@@ -4,7 +4,7 @@
  */
 import { DialectFlag, Endpoint, EndpointKind, Header, PortClass, portIndexOf } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
-import { isGoverning } from '../compile/table.ts';
+import { isGoverning } from '../compile/book.ts';
 import { evaluateIsolated, evaluateSide, type StageResult, type TierMatch } from '../compile/tier.ts';
 import type { Service } from '../model/cluster.ts';
 import type {

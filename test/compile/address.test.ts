@@ -249,7 +249,7 @@ test('refining keeps together what no set tells apart, and nothing else', () => 
       (sets, kinds) => {
         const numbers = [...new Set(kinds)];
         const partition = createPartition(Int32Array.from(kinds, (kind) => numbers.indexOf(kind)));
-        for (const set of sets) partition.refine(set);
+        for (const set of sets) partition.refine(Int32Array.from(set), 0, set.length);
         const signature = (element: number): string =>
           `${kinds[element]}|${sets.map((set) => Number(set.includes(element))).join('')}`;
         const elements = Array.from({ length: 30 }, (_, element) => element);

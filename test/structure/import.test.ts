@@ -34,7 +34,7 @@ const grants: Readonly<Record<string, Grant>> = {
       'compile/layout.ts',
       // explain walks the tiers as the tables were built from them, and translates as the service table does.
       'compile/tier.ts',
-      'compile/table.ts',
+      'compile/book.ts',
       'compile/service.ts',
       'compile/port.ts',
     ],
