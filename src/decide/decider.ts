@@ -3,7 +3,7 @@
  * and what hits count is found here, once.
  */
 import type { Program } from '../compile/program.ts';
-import { isGoverning } from '../compile/table.ts';
+import { isGoverning } from '../compile/book.ts';
 import type { PolicyExplanation, Ternary } from '../model/explanation.ts';
 import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
 import { Reason } from '../model/verdict.ts';
