@@ -26,9 +26,10 @@ export const enum Column {
   ReplyBytes = 18,
   Policies = 19,
   Connections = 20,
+  ReplyPackets = 21,
   /** The tick of each row. */
-  Tick = 21,
-  Count = 22,
+  Tick = 22,
+  Count = 23,
 }
 
 /** Words of the state block, 32 bits each; `...Ptr` are addresses. */
@@ -36,45 +37,57 @@ export const enum State {
   /** [`Column.Count`] addresses. */
   Columns = 0,
   /** Connection table: begin and end. */
-  TablePtr = 22,
-  TableEnd = 23,
+  TablePtr = 23,
+  TableEnd = 24,
   /** `TableState` of it. */
-  Table = 24,
+  Table = 25,
   /** [`Timer`] timeouts in ticks; [64] `TcpIndex` by flags; [100] TCP transitions. */
-  TimerPtr = 30,
-  IndexPtr = 31,
-  TcpPtr = 32,
+  TimerPtr = 31,
+  IndexPtr = 32,
+  TcpPtr = 33,
   /** Group table. */
-  GroupKeyPtr = 33,
-  GroupSumPtr = 34,
-  GroupSlotPtr = 35,
-  GroupSlotMask = 36,
+  GroupKeyPtr = 34,
+  GroupSumPtr = 35,
+  GroupSlotPtr = 36,
+  GroupSlotMask = 37,
   /** 1: no group may be added outside the reserve. */
-  IsFull = 37,
+  IsFull = 38,
   /** [endpoints] party, -1 where it is not known to be one. */
-  PartyPtr = 38,
+  PartyPtr = 39,
   /** Parties of IPv4 addresses that are no pods: open addressing, pairs of address and party + 1; capacity - 1. */
-  AddressPtr = 39,
-  AddressMask = 40,
+  AddressPtr = 40,
+  AddressMask = 41,
   /** The party that outside addresses are pooled in. */
-  OthersParty = 41,
-  /** UDP ports on which pods listen: open addressing, pairs of endpoint + 1 and port; capacity - 1. */
-  ListenPtr = 42,
-  ListenMask = 43,
+  OthersParty = 42,
+  /** Ports on which pods listen: open addressing, pairs of endpoint + 1 and protocol << 17 | port; capacity - 1. */
+  ListenPtr = 43,
+  ListenMask = 44,
   /** [`Memo.Size`] openings that TypeScript has judged. */
-  MemoPtr = 44,
+  MemoPtr = 45,
   /** Candidate and baseline tables, `Tables` each; 0 = there is no baseline. */
-  CandidatePtr = 45,
-  BaselinePtr = 46,
+  CandidatePtr = 46,
+  BaselinePtr = 47,
   /** 1: the sender of a NEW packet is the initiator, and a denied opening leaves no connection. */
-  IsPacketMode = 47,
+  IsPacketMode = 48,
   /** [5] connections by `OrientedBy`, 64-bit floats. */
-  OrientedPtr = 48,
+  OrientedPtr = 49,
   /** [rows to take] their places in the columns. */
-  RowPtr = 49,
+  RowPtr = 50,
   /** [endpoints] class, as keys of groups have it. */
-  ClassPtr = 50,
-  Count = 51,
+  ClassPtr = 51,
+  /** [`Name.Size`] the address that each endpoint of the dictionary stands for, see `Name`. */
+  NamePtr = 52,
+  Count = 53,
+}
+
+/** An end that a record names, in words: at which address its name says nothing that the snapshot does not know. */
+export const enum Name {
+  Address = 0,
+  /** 4 or 6; 0 = at none yet. */
+  Family = 1,
+  Stride = 2,
+  /** Names that are kept; who has a higher number is left to TypeScript. */
+  Size = 65_536,
 }
 
 /** A judged opening, in words: the next one of the same ends and port is of the same group. */

@@ -17,12 +17,28 @@ import {
   findVector,
 } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
-import { Meta, TableState, Timer, UdpMeta, Word } from '../track/entry.ts';
-import { ageUdp, bury, directionOf, find, insert, isSwapped, reopens, stepTcp, TCP, UDP } from '../track/table.as.ts';
-import { TcpIndex, TcpState } from '../track/tcp-state.ts';
+import { Meta, TableState, Word } from '../track/entry.ts';
+import {
+  advance,
+  associate,
+  beginOf,
+  beginOfRecord,
+  bury,
+  directionOf,
+  findAgain,
+  findForTcp,
+  hasEnded,
+  insert,
+  isSwapped,
+  keyMetaOf,
+  TCP,
+  timerOf,
+  UDP,
+} from '../track/table.as.ts';
+import { TcpIndex } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
 import { Data, GroupKey, GroupSum } from './group.ts';
-import { Column, Memo, MemoKey, Scratch, State } from './kernel-layout.ts';
+import { Column, Memo, MemoKey, Name, Scratch, State } from './kernel-layout.ts';
 
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
@@ -52,94 +68,93 @@ export function run(state: i32, from: i32, to: i32): i32 {
   const rows = load<i32>(state, State.RowPtr * 4);
   for (let staged = from; staged < to; staged++) {
     const row = load<i32>(rows + staged * 4);
+    const kind: i32 = load<u8>(kinds + row);
     const family: i32 = load<u8>(families + row);
+    const protocol: i32 = load<u8>(protocols + row);
     const sourcePort = load<i32>(sourcePorts + row * 4);
     const port = load<i32>(destinationPorts + row * 4);
     if (
-      load<u8>(kinds + row) != RecordKind.Packet ||
-      load<u8>(verdicts + row) != RecordedVerdict.None ||
+      kind == RecordKind.Aggregate ||
       family == 0 ||
       load<i32>(policies + row * 4) != 0 ||
-      (load<u16>(flags + row * 2) & RecordFlag.Fragment) != 0 ||
-      (sourcePort | port) < 0
+      (load<u16>(flags + row * 2) & (RecordFlag.Fragment | RecordFlag.NoPorts)) != 0 ||
+      (sourcePort | port) < 0 ||
+      (protocol != TCP && protocol != UDP)
     )
       return staged;
-    const protocol: i32 = load<u8>(protocols + row);
-    let index = 0;
-    if (protocol == TCP) {
-      const bits: i32 = load<u16>(tcpFlags + row * 2);
-      if (bits == TcpFlag.Absent) return staged;
-      index = load<u8>(indices + (bits & 63));
-    } else if (protocol != UDP) return staged;
+    const bits: i32 = protocol == TCP ? load<u16>(tcpFlags + row * 2) : TcpFlag.Absent;
     const tick = load<i32>(ticks + row * 4);
-    const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
     const src = load<i32>(sources + row * 4);
     const dst = load<i32>(destinations + row * 4);
     const swapped = isSwapped(src, dst, sourcePort, port);
-    const first = select(dst, src, swapped);
-    const second = select(src, dst, swapped);
-    const ports = select((port << 16) | sourcePort, (sourcePort << 16) | port, swapped);
-    let at = find(table, end, mask, tick, first, second, ports, keyMeta);
-    if (at > 0 && protocol == TCP && index == TcpIndex.Syn) {
-      const meta = load<i32>(at, Word.Meta * 4);
-      if (reopens(transitions, meta, directionOf(meta, swapped))) {
-        // The reference does the same first, so that it may take the row from here.
-        bury(table, end, at, tableState);
-        at = find(table, end, mask, tick, first, second, ports, keyMeta);
-      }
-    }
-    let group: i32;
-    if (at > 0) {
-      const data = load<i32>(at, Word.Data * 4);
-      if (data == 0) return staged;
-      let meta = load<i32>(at, Word.Meta * 4);
-      const direction = directionOf(meta, swapped);
-      let timer: i32;
+    const keyMeta = keyMetaOf(protocol, family);
+    let at: i32;
+    let data: i32;
+    if (kind == RecordKind.Packet) {
+      let index: i32 = TcpIndex.Bad;
       if (protocol == TCP) {
-        if (index == TcpIndex.Bad) return staged;
-        meta = stepTcp(transitions, meta, direction, index);
-        if (meta == 0) return staged;
-        const next = (meta & Meta.StateMask) >>> Meta.StateShift;
-        timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
+        if (bits == TcpFlag.Absent) return staged;
+        index = load<u8>(indices + (bits & 63));
+      }
+      at = findForTcp(
+        table,
+        end,
+        mask,
+        tick,
+        src,
+        dst,
+        sourcePort,
+        port,
+        swapped,
+        keyMeta,
+        index,
+        transitions,
+        tableState,
+      );
+      if (at > 0) {
+        data = load<i32>(at, Word.Data * 4);
+        if (data == 0) return staged;
+        const meta = load<i32>(at, Word.Meta * 4);
+        if (!advance(at, meta, directionOf(meta, swapped), protocol, index, tick, transitions, timers)) return staged;
       } else {
-        meta = ageUdp(meta, tick);
-        timer = Timer.Udp;
-        if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
-          meta |= Meta.Assured;
-          timer = Timer.UdpStream;
+        if (protocol == TCP && index != TcpIndex.Syn) return staged;
+        at = ~at;
+        const begin = beginOf(protocol, tick);
+        const timeout = load<i32>(timers + timerOf(protocol) * 4);
+        data = open(state, row, kind, bits, src, dst, sourcePort, port, protocol, family);
+        if (data == 0 || reply != 0) return staged;
+        if (!insert(tableState, at, tick, src, dst, sourcePort, port, swapped, 0, keyMeta, begin, timeout, data))
+          return staged;
+        countOpening(state, data);
+      }
+    } else {
+      at = findAgain(table, end, mask, tick, src, dst, sourcePort, port, swapped, keyMeta);
+      if (at > 0 && bits != TcpFlag.Absent && (bits & (TcpFlag.Syn | TcpFlag.Ack)) == TcpFlag.Syn) {
+        if (hasEnded(load<i32>(at, Word.Meta * 4))) {
+          bury(table, end, at, tableState);
+          at = findAgain(table, end, mask, tick, src, dst, sourcePort, port, swapped, keyMeta);
         }
       }
-      meta |= direction << 12;
-      store<i32>(at, meta, Word.Meta * 4);
-      store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
-      group = (data >>> Data.GroupShift) - 1;
-    } else {
-      if (protocol == TCP && index != TcpIndex.Syn) return staged;
-      if (!canOpen(state, row, protocol)) return staged;
-      group = open(state, src, dst, sourcePort, port, protocol, family);
-      if (group < 0) return staged;
-      if (
-        !insert(
-          tableState,
-          ~at,
-          tick,
-          first,
-          second,
-          ports,
-          swapped,
-          keyMeta,
-          protocol,
-          timers,
-          (group + 1) << Data.GroupShift,
-        )
-      )
-        return staged;
-      const opened = sums + group * (GroupSum.Stride * 8);
-      store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
-      const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;
-      store<f64>(oriented, load<f64>(oriented) + 1);
+      if (at > 0) {
+        data = load<i32>(at, Word.Data * 4);
+        if (data == 0) return staged;
+      } else {
+        at = ~at;
+        data = open(state, row, kind, bits, src, dst, sourcePort, port, protocol, family);
+        if (data == 0) return staged;
+        const begin = beginOfRecord(protocol, tick);
+        if (!insert(tableState, at, tick, src, dst, sourcePort, port, swapped, reply, keyMeta, begin, 1, data))
+          return staged;
+        countOpening(state, data);
+      }
+      const direction = directionOf(load<i32>(at, Word.Meta * 4), swapped);
+      const answered =
+        kind == RecordKind.Connection && load<f64>(load<i32>(state, Column.ReplyPackets * 4) + row * 8) > 0;
+      associate(at, direction, protocol, bits, answered, tick, timers);
     }
-    const sum = sums + group * (GroupSum.Stride * 8);
+    const verdict: i32 = load<u8>(verdicts + row);
+    if (verdict != RecordedVerdict.None) store<i32>(at, countRecorded(sums, data, verdict), Word.Data * 4);
+    const sum = sumsOf(sums, data);
     const time = load<f64>(times + row * 8);
     const size = max<f64>(0, load<f64>(bytes + row * 8)) + max<f64>(0, load<f64>(replyBytes + row * 8));
     store<f64>(sum, load<f64>(sum, GroupSum.Records * 8) + 1, GroupSum.Records * 8);
@@ -152,59 +167,162 @@ export function run(state: i32, from: i32, to: i32): i32 {
   return to;
 }
 
-/** `OrientedBy` of the opening in hand; `GUESS` until its ports have been looked at. */
+/** Where the sums of a connection's group lie. */
+// @ts-ignore: decorator
+@inline
+function sumsOf(sums: i32, data: i32): i32 {
+  return sums + ((data >>> Data.GroupShift) - 1) * (GroupSum.Stride * 8);
+}
+
+/** One more connection in a group, whose initiator is known by `by`. */
+function countOpening(state: i32, data: i32): void {
+  const opened = sumsOf(load<i32>(state, State.GroupSumPtr * 4), data);
+  store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
+  const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;
+  store<f64>(oriented, load<f64>(oriented) + 1);
+}
+
+/** `countVerdict` of the reference: a connection's data with one more recorded verdict. */
+function countRecorded(sums: i32, data: i32, verdict: i32): i32 {
+  const own = sumsOf(sums, data);
+  const isFirewall = verdict >= RecordedVerdict.FirewallAllow;
+  const shift: i32 = isFirewall ? Data.FirewallShift : 0;
+  const first: i32 = isFirewall ? GroupSum.FirewallAllow : GroupSum.RecordedAllow;
+  const had = (data >>> shift) & Data.PolicyMask;
+  let said: i32;
+  if (isFirewall) {
+    said = verdict - RecordedVerdict.FirewallAllow + 1;
+    if (said <= had) return data;
+  } else {
+    if (verdict == RecordedVerdict.Allow || verdict == RecordedVerdict.Audit) said = RECORDED_ALLOW;
+    else said = verdict == RecordedVerdict.Deny ? RECORDED_DENY : RECORDED_OTHER;
+    if (said == had || had == RECORDED_DENY || (had == RECORDED_ALLOW && said == RECORDED_OTHER)) return data;
+  }
+  const base = own + (first - 1) * 8;
+  if (had != 0) store<f64>(base + had * 8, load<f64>(base + had * 8) - 1);
+  store<f64>(base + said * 8, load<f64>(base + said * 8) + 1);
+  return data + ((said - had) << shift);
+}
+
+/** What a connection's records said of its fate, as the reference numbers it. */
+const RECORDED_ALLOW: i32 = 1;
+const RECORDED_DENY: i32 = 2;
+const RECORDED_OTHER: i32 = 3;
+
+/** Of the opening in hand: its `OrientedBy`, `GUESS` until its ports have been looked at, and 1 where the receiver is the initiator. */
 let by: i32 = 0;
+let reply: i32 = 0;
 const GUESS: i32 = -1;
 
-/** May a connection be opened here: plain addresses, no translation, the sender as its initiator? Sets `by`. */
-function canOpen(state: i32, row: i32, protocol: i32): bool {
-  const names =
-    load<i32>(load<i32>(state, Column.SrcEndpoint * 4) + row * 4) |
-    load<i32>(load<i32>(state, Column.DstEndpoint * 4) + row * 4);
+/** Who opened the connection of a row, as far as it says so itself: sets `by` and `reply`. */
+function orient(state: i32, row: i32, kind: i32, bits: i32, protocol: i32): void {
+  by = OrientedBy.Flags;
+  reply = 0;
+  const isPacket = kind == RecordKind.Packet;
+  if (isPacket && load<i32>(state, State.IsPacketMode * 4) != 0) return;
+  const orientation: i32 = load<u8>(load<i32>(state, Column.Orientation * 4) + row);
+  if (orientation != Orientation.Unknown) {
+    by = load<u8>(load<i32>(state, Column.OrientedBy * 4) + row);
+    reply = i32(orientation == Orientation.Reply);
+  } else if (bits != TcpFlag.Absent && (bits & TcpFlag.Syn) != 0) reply = isPacket ? 0 : i32((bits & TcpFlag.Ack) != 0);
+  else if (protocol == UDP || !isPacket) by = GUESS;
+}
+
+/** Plain addresses, no translation, one connection? */
+function isPlain(state: i32, row: i32, src: i32, dst: i32, family: i32): bool {
   const absent =
     load<i32>(load<i32>(state, Column.PreDstPort * 4) + row * 4) &
     load<i32>(load<i32>(state, Column.Icmp * 4) + row * 4);
-  if (names != 0 || absent != -1) return false;
-  if (load<f64>(load<i32>(state, Column.Connections * 4) + row * 8) != 1) return false;
-  by = OrientedBy.Flags;
-  if (load<i32>(state, State.IsPacketMode * 4) != 0) return true;
-  const orientation: i32 = load<u8>(load<i32>(state, Column.Orientation * 4) + row);
-  if (orientation == Orientation.Reply) return false;
-  if (orientation != Orientation.Unknown) by = load<u8>(load<i32>(state, Column.OrientedBy * 4) + row);
-  else if (protocol == UDP) by = GUESS;
-  return true;
+  return (
+    absent == -1 &&
+    load<f64>(load<i32>(state, Column.Connections * 4) + row * 8) == 1 &&
+    isPlainName(state, load<i32>(load<i32>(state, Column.SrcEndpoint * 4) + row * 4), src, family) &&
+    isPlainName(state, load<i32>(load<i32>(state, Column.DstEndpoint * 4) + row * 4), dst, family)
+  );
 }
 
-/** The group of a connection that a row opens, or -1 where the reference is asked. */
-function open(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protocol: i32, family: i32): i32 {
-  if (family == 6) return remembered(state, src, dst, sourcePort, port, protocol, MemoKey.Ipv6);
+/** Does the name of an end, if any, say nothing that the snapshot does not know of the address? */
+function isPlainName(state: i32, name: i32, address: i32, family: i32): bool {
+  if (name == 0) return true;
+  if (name < 0 || name >= Name.Size) return false;
+  const at = load<i32>(state, State.NamePtr * 4) + name * (Name.Stride * 4);
+  return load<i32>(at, Name.Address * 4) == address && load<i32>(at, Name.Family * 4) == family;
+}
+
+/** The data of a connection that a row opens, or 0 where the reference is asked. Sets `by` and `reply`. */
+function open(
+  state: i32,
+  row: i32,
+  kind: i32,
+  bits: i32,
+  src: i32,
+  dst: i32,
+  sourcePort: i32,
+  port: i32,
+  protocol: i32,
+  family: i32,
+): i32 {
+  if (!isPlain(state, row, src, dst, family)) return 0;
+  orient(state, row, kind, bits, protocol);
+  const isPacketMode = load<i32>(state, State.IsPacketMode * 4) != 0;
+  // A record of packets in between: the opening is not in the trace.
+  const isMidstream =
+    !isPacketMode && kind == RecordKind.OneWay && bits != TcpFlag.Absent && (bits & TcpFlag.Syn) == 0;
   const candidate = load<i32>(state, State.CandidatePtr * 4);
-  const source = findEndpoint4(candidate, src);
-  const destination = findEndpoint4(candidate, dst);
-  const endpoints = load<i32>(candidate, Tables.Endpoints * 4);
-  const sourceKind = load<i32>(endpoints + source * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
-  const destinationKind = load<i32>(endpoints + destination * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
-  if (sourceKind >= EndpointKind.Node || destinationKind >= EndpointKind.Node)
-    return remembered(state, src, dst, sourcePort, port, protocol, 0);
-  if (by == GUESS && !guess(state, source, sourcePort, listens(state, destination, port), port)) return -1;
-  const from = partyOf(state, source, sourceKind, src);
-  const to = partyOf(state, destination, destinationKind, dst);
-  if (from == UNNAMED || to == UNNAMED) return -1;
+  let isTable = family == 4;
+  let source = 0;
+  let destination = 0;
+  let sourceKind = 0;
+  let destinationKind = 0;
+  if (isTable) {
+    const endpoints = load<i32>(candidate, Tables.Endpoints * 4);
+    source = findEndpoint4(candidate, src);
+    destination = findEndpoint4(candidate, dst);
+    sourceKind = load<i32>(endpoints + source * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
+    destinationKind = load<i32>(endpoints + destination * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
+    isTable = sourceKind < EndpointKind.Node && destinationKind < EndpointKind.Node;
+  }
+  if (!isTable) {
+    if (isMidstream || reply != 0) return 0;
+    return remembered(state, src, dst, sourcePort, port, protocol, family == 6 ? MemoKey.Ipv6 : 0);
+  }
+  if (by == GUESS) {
+    const isServer = listens(state, destination, protocol, port);
+    reply = i32(!guess(state, source, sourcePort, isServer, protocol, port));
+  }
+  let initiator = src;
+  let responder = dst;
+  if (reply != 0) {
+    const end = source;
+    const endKind = sourceKind;
+    source = destination;
+    sourceKind = destinationKind;
+    destination = end;
+    destinationKind = endKind;
+    initiator = dst;
+    responder = src;
+    port = sourcePort;
+  }
+  const from = partyOf(state, source, sourceKind, initiator);
+  const to = partyOf(state, destination, destinationKind, responder);
+  if (from == UNNAMED || to == UNNAMED) return 0;
   const portIndex = (protocol == TCP ? PortIndex.Tcp : PortIndex.Udp) + port;
   const decision = decide(candidate, source, destination, portIndex);
   const other = load<i32>(state, State.BaselinePtr * 4);
   let baseline = -1;
-  if (other != 0) baseline = decide(other, findEndpoint4(other, src), findEndpoint4(other, dst), portIndex);
-  if (load<i32>(state, State.IsPacketMode * 4) != 0 && (decision & 3) == 0) return -1;
+  if (other != 0)
+    baseline = decide(other, findEndpoint4(other, initiator), findEndpoint4(other, responder), portIndex);
+  if (isPacketMode && (decision & 3) == 0) return 0;
   const key = (protocol << MemoKey.PortShift) | (port + 1);
+  const partial = i32(isMidstream || (reply != 0 && !isPacketMode));
   const classes = load<i32>(state, State.ClassPtr * 4);
   const sourceClass = load<i32>(classes + source * 4);
   const destinationClass = load<i32>(classes + destination * 4);
   if (from >= 0 && to >= 0) {
-    const group = findGroup(state, from, to, key, decision, baseline, sourceClass, destinationClass);
-    if (group >= 0) return group;
+    const known = findGroup(state, from, to, key, decision, baseline, partial, sourceClass, destinationClass);
+    if (known != 0) return known;
   }
-  if (load<i32>(state, State.IsFull * 4) == 0) return -1;
+  if (load<i32>(state, State.IsFull * 4) == 0) return 0;
   const others = load<i32>(state, State.OthersParty * 4);
   return findGroup(
     state,
@@ -213,21 +331,23 @@ function open(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protoc
     key,
     decision,
     baseline,
+    partial,
     sourceClass,
     destinationClass,
   );
 }
 
-/** The group that TypeScript has found for the same ends and port, or -1. */
+/** The data of a connection in the group that TypeScript has found for the same ends and port, or 0. */
 function remembered(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protocol: i32, family: i32): i32 {
   const key = (protocol << MemoKey.PortShift) | (port + 1) | family;
   const slot = memoSlot(src, dst, key);
   const at = load<i32>(state, State.MemoPtr * 4) + slot * (Memo.Stride * 4);
   if (load<i32>(at, Memo.Key * 4) != key || load<i32>(at, Memo.Src * 4) != src || load<i32>(at, Memo.Dst * 4) != dst)
-    return -1;
+    return 0;
   const isServer = load<i32>(at, Memo.IsServer * 4) != 0;
-  if (by == GUESS && !guess(state, load<i32>(at, Memo.SourceEndpoint * 4), sourcePort, isServer, port)) return -1;
-  return load<i32>(at, Memo.Group * 4);
+  if (by == GUESS && !guess(state, load<i32>(at, Memo.SourceEndpoint * 4), sourcePort, isServer, protocol, port))
+    return 0;
+  return (load<i32>(at, Memo.Group * 4) + 1) << Data.GroupShift;
 }
 
 function memoSlot(src: i32, dst: i32, key: i32): i32 {
@@ -236,9 +356,9 @@ function memoSlot(src: i32, dst: i32, key: i32): i32 {
 }
 
 /** `orientByPorts`, setting `by`; false where the receiver opened the connection. */
-function guess(state: i32, source: i32, sourcePort: i32, isServer: bool, port: i32): bool {
+function guess(state: i32, source: i32, sourcePort: i32, isServer: bool, protocol: i32, port: i32): bool {
   by = OrientedBy.Ports;
-  if (listens(state, source, sourcePort) != isServer) return isServer;
+  if (listens(state, source, protocol, sourcePort) != isServer) return isServer;
   const isSourceLow = sourcePort < 1024;
   if (isSourceLow != port < 1024) return !isSourceLow;
   const isSourceEphemeral = isEphemeral(sourcePort);
@@ -251,15 +371,16 @@ function isEphemeral(port: i32): bool {
   return port >= 32_768 && port <= 60_999;
 }
 
-function listens(state: i32, endpoint: i32, port: i32): bool {
+function listens(state: i32, endpoint: i32, protocol: i32, port: i32): bool {
   const mask = load<i32>(state, State.ListenMask * 4);
   const slots = load<i32>(state, State.ListenPtr * 4);
-  let slot = ((endpoint * 0x85ebca6b) ^ (port * 0xc2b2ae35)) & mask;
+  const asked = (protocol << MemoKey.PortShift) | port;
+  let slot = ((endpoint * 0x85ebca6b) ^ (asked * 0xc2b2ae35)) & mask;
   while (true) {
     const at = slots + slot * 8;
     const key = load<i32>(at);
     if (key == 0) return false;
-    if (key == endpoint + 1 && load<i32>(at, 4) == port) return true;
+    if (key == endpoint + 1 && load<i32>(at, 4) == asked) return true;
     slot = (slot + 1) & mask;
   }
 }
@@ -283,7 +404,7 @@ function partyOf(state: i32, endpoint: i32, kind: i32, address: u32): i32 {
   }
 }
 
-/** `GroupTable.intern` for a group that is there. */
+/** `GroupTable.intern` for a group that is there: the data of a connection in it, or 0. */
 function findGroup(
   state: i32,
   from: i32,
@@ -291,6 +412,7 @@ function findGroup(
   port: i32,
   decision: i32,
   baseline: i32,
+  partial: i32,
   sourceClass: i32,
   destinationClass: i32,
 ): i32 {
@@ -301,7 +423,7 @@ function findGroup(
   hash = mix(hash, -1);
   hash = mix(hash, decision);
   hash = mix(hash, baseline);
-  hash = mix(hash, 0);
+  hash = mix(hash, partial);
   hash = mix(hash, sourceClass);
   hash = mix(hash, destinationClass);
   const mask = load<i32>(state, State.GroupSlotMask * 4);
@@ -310,7 +432,7 @@ function findGroup(
   let slot = hash & mask;
   while (true) {
     const group = load<i32>(slots + slot * 4);
-    if (group < 0) return -1;
+    if (group < 0) return 0;
     const at = keys + group * (GroupKey.Stride * 4);
     if (
       load<i32>(at, GroupKey.Source * 4) == from &&
@@ -319,11 +441,11 @@ function findGroup(
       load<i32>(at, GroupKey.Icmp * 4) == -1 &&
       load<i32>(at, GroupKey.Decision * 4) == decision &&
       load<i32>(at, GroupKey.Baseline * 4) == baseline &&
-      load<i32>(at, GroupKey.Flags * 4) == 0 &&
+      load<i32>(at, GroupKey.Flags * 4) == partial &&
       load<i32>(at, GroupKey.SourceClass * 4) == sourceClass &&
       load<i32>(at, GroupKey.DestinationClass * 4) == destinationClass
     )
-      return group;
+      return (group + 1) << Data.GroupShift;
     slot = (slot + 1) & mask;
   }
 }
@@ -360,56 +482,45 @@ export function track(state: i32, from: i32, to: i32): i32 {
     const sourcePort = load<i32>(sourcePorts + row * 4);
     const port = load<i32>(destinationPorts + row * 4);
     if (family == 0 || (sourcePort | port) < 0) return row;
-    let index = 0;
+    let index: i32 = TcpIndex.Bad;
     if (protocol == TCP) {
       const bits: i32 = load<u16>(tcpFlags + row * 2);
       if (bits == TcpFlag.Absent) return row;
       index = load<u8>(indices + (bits & 63));
-      if (index == TcpIndex.Bad) return row;
     } else if (protocol != UDP) return row;
     const tick = load<i32>(ticks + row * 4);
-    const keyMeta = protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
     const src = load<i32>(sources + row * 4);
     const dst = load<i32>(destinations + row * 4);
     const swapped = isSwapped(src, dst, sourcePort, port);
-    const first = select(dst, src, swapped);
-    const second = select(src, dst, swapped);
-    const ports = select((port << 16) | sourcePort, (sourcePort << 16) | port, swapped);
-    let at = find(table, end, mask, tick, first, second, ports, keyMeta);
-    if (at > 0 && protocol == TCP && index == TcpIndex.Syn) {
-      const meta = load<i32>(at, Word.Meta * 4);
-      if (reopens(transitions, meta, directionOf(meta, swapped))) {
-        bury(table, end, at, tableState);
-        at = find(table, end, mask, tick, first, second, ports, keyMeta);
-      }
-    }
+    const keyMeta = keyMetaOf(protocol, family);
+    const at = findForTcp(
+      table,
+      end,
+      mask,
+      tick,
+      src,
+      dst,
+      sourcePort,
+      port,
+      swapped,
+      keyMeta,
+      index,
+      transitions,
+      tableState,
+    );
     if (at < 0) {
       if (protocol == TCP && index != TcpIndex.Syn) return row;
-      if (!insert(tableState, ~at, tick, first, second, ports, swapped, keyMeta, protocol, timers, 0)) return row;
+      const timeout = load<i32>(timers + timerOf(protocol) * 4);
+      const begin = beginOf(protocol, tick);
+      if (!insert(tableState, ~at, tick, src, dst, sourcePort, port, swapped, 0, keyMeta, begin, timeout, 0))
+        return row;
       store<u8>(out + row, TrackState.New);
       continue;
     }
-    const old = load<i32>(at, Word.Meta * 4);
-    const direction = directionOf(old, swapped);
-    let meta: i32;
-    let timer: i32;
-    if (protocol == TCP) {
-      meta = stepTcp(transitions, old, direction, index);
-      if (meta == 0) return row;
-      const next = (meta & Meta.StateMask) >>> Meta.StateShift;
-      timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
-    } else {
-      meta = ageUdp(old, tick);
-      timer = Timer.Udp;
-      if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
-        meta |= Meta.Assured;
-        timer = Timer.UdpStream;
-      }
-    }
-    meta |= direction << 12;
-    store<i32>(at, meta, Word.Meta * 4);
-    store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
-    store<u8>(out + row, direction != 0 || (old & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New);
+    const meta = load<i32>(at, Word.Meta * 4);
+    const direction = directionOf(meta, swapped);
+    if (!advance(at, meta, direction, protocol, index, tick, transitions, timers)) return row;
+    store<u8>(out + row, direction != 0 || (meta & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New);
   }
   return to;
 }

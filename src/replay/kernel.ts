@@ -7,6 +7,7 @@ import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { Tables } from '../decide/table-layout.ts';
 import type { FlowBatch } from '../model/flow.ts';
+import { PORT_PROTOCOLS } from '../model/port.ts';
 import type { Clock } from '../track/clock.ts';
 import { Timer } from '../track/entry.ts';
 import type { TableStorage } from '../track/state.ts';
@@ -16,7 +17,7 @@ import { GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.
 import { Heap } from './heap.ts';
 import { classesOf } from './hit.ts';
 import { KERNEL_CODE } from './kernel-code.ts';
-import { Column, Memo, MemoKey, State } from './kernel-layout.ts';
+import { Column, Memo, MemoKey, Name, State } from './kernel-layout.ts';
 import type { ReplayMode } from './result.ts';
 import type { Share } from './share.ts';
 import { wasm, type WasmApi, type WasmMemory } from './webassembly.ts';
@@ -47,10 +48,11 @@ const COLUMNS = [
   'replyBytes',
   'policies',
   'connections',
+  'replyPackets',
 ] as const satisfies readonly (keyof FlowBatch)[];
 
 /** Bytes of a row, columns by `Column`. */
-const COLUMN_BYTES = [1, 1, 1, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, 4, 8, 4];
+const COLUMN_BYTES = [1, 1, 1, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 4, 4, 4, 8, 8, 8, 4, 8, 8, 4];
 
 /** What a kernel is made for. */
 export interface KernelOptions {
@@ -80,6 +82,7 @@ const enum Region {
   Classes,
   Addresses,
   Listen,
+  Names,
   GroupKeys,
   GroupSums,
   GroupSlots,
@@ -122,6 +125,7 @@ export class Kernel {
   private rows!: Int32Array;
   private isWhole = false;
   private memo!: Int32Array;
+  private names!: Int32Array;
   private oriented!: Float64Array;
   private parties!: Int32Array;
   private addresses!: Int32Array;
@@ -129,7 +133,7 @@ export class Kernel {
   private groups!: GroupTable;
 
   constructor(api: WasmApi, { program, baseline, mode, groupMost, others }: KernelOptions) {
-    const listeners = listUdpListeners(program);
+    const listeners = listListeners(program);
     const listenSize = powerOfTwo(listeners.length * 2 + 1);
     // The table of groups grows by doubling.
     const groups = powerOfTwo(groupMost);
@@ -150,6 +154,7 @@ export class Kernel {
       [Region.Classes]: (program.endpoints.length / Endpoint.Stride) * 4,
       [Region.Addresses]: groups * 4 * 8,
       [Region.Listen]: listenSize * 8,
+      [Region.Names]: Name.Size * Name.Stride * 4,
       [Region.GroupKeys]: groups * GroupKey.Stride * 4,
       [Region.GroupSums]: groups * GroupSum.Stride * 8,
       [Region.GroupSlots]: groups * 4 * 4,
@@ -172,11 +177,11 @@ export class Kernel {
     const classes = classesOf(program);
     heap.words(Region.Classes, classes.length).set(classes);
     const slots = heap.words(Region.Listen, listenSize * 2);
-    for (const [endpoint, port] of listeners) {
-      let slot = (Math.imul(endpoint, 0x85ebca6b) ^ Math.imul(port, 0xc2b2ae35)) & this.listenMask;
+    for (const [endpoint, asked] of listeners) {
+      let slot = (Math.imul(endpoint, 0x85ebca6b) ^ Math.imul(asked, 0xc2b2ae35)) & this.listenMask;
       while (slots[slot * 2] !== 0) slot = (slot + 1) & this.listenMask;
       slots[slot * 2] = endpoint + 1;
-      slots[slot * 2 + 1] = port;
+      slots[slot * 2 + 1] = asked;
     }
   }
 
@@ -218,6 +223,16 @@ export class Kernel {
     if (++this.addressCount * 2 > addressMask) throw new RangeError('more parties than groups have ends');
     addresses[slot * 2] = address;
     addresses[slot * 2 + 1] = party + 1;
+  }
+
+  /** Tells the kernel that an end of the dictionary, at an address, is whom the snapshot has there. */
+  learnName(name: number, family: number, address: number): void {
+    if (name >= Name.Size) return;
+    this.view();
+    const { names } = this;
+    const at = name * Name.Stride;
+    names[at + Name.Address] = address;
+    names[at + Name.Family] = family;
   }
 
   /**
@@ -322,6 +337,7 @@ export class Kernel {
     this.ticks = new Int32Array(heap.memory.buffer, columns + STAGE * columnOffset(Column.Tick), STAGE);
     this.rows = heap.words(Region.Rows, STAGE);
     this.memo = heap.words(Region.Memo, Memo.Size * Memo.Stride);
+    this.names = heap.words(Region.Names, Name.Size * Name.Stride);
     this.oriented = heap.floats(Region.Oriented, 5);
     this.parties = heap.words(Region.Parties, this.program.endpoints.length / Endpoint.Stride);
     this.addresses = heap.words(Region.Addresses, (this.addressMask + 1) * 2);
@@ -329,6 +345,7 @@ export class Kernel {
     const places: readonly (readonly [State, Region])[] = [
       [State.IndexPtr, Region.Indices],
       [State.MemoPtr, Region.Memo],
+      [State.NamePtr, Region.Names],
       [State.RowPtr, Region.Rows],
       [State.TablePtr, Region.Last],
       [State.TimerPtr, Region.Timers],
@@ -419,14 +436,14 @@ function decodeBase64(text: string): Uint8Array {
   return bytes;
 }
 
-/** Endpoint and port of every pod that says it listens on UDP. */
-function listUdpListeners(program: Program): (readonly [number, number])[] {
+/** Endpoint, and protocol << 17 | port, of everything that a pod says it listens on. */
+function listListeners(program: Program): (readonly [number, number])[] {
   const { endpoints, source } = program;
   const found: (readonly [number, number])[] = [];
   for (let at = 0; at < endpoints.length; at += Endpoint.Stride) {
     if ((endpoints[at + Endpoint.Kind]! & EndpointKind.Mask) !== EndpointKind.Pod) continue;
     for (const { protocol, port } of source.snapshot.pods[endpoints[at + Endpoint.Object]!]!.ports)
-      if (protocol === 'UDP') found.push([at / Endpoint.Stride, port]);
+      found.push([at / Endpoint.Stride, (PORT_PROTOCOLS[protocol] << MemoKey.PortShift) | port]);
   }
   return found;
 }

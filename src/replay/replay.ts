@@ -151,8 +151,9 @@ class Replaying implements Replay, PartReplay {
   private program: Program;
   private readonly dictionary: Dictionary;
   private readonly options: ReplayOptions;
-  /** Of the row that `groupOf` saw last: does its record contradict the snapshot? */
+  /** Of the row that `groupOf` saw last: does its record contradict the snapshot, or say no more than two addresses? */
   private isDisputed = false;
+  private isPlain = false;
   private readonly clock = new Clock();
   /** The tick of the row in hand. */
   private readonly now: { tick: number; setBack: number } & TickSource = {
@@ -542,8 +543,8 @@ class Replaying implements Replay, PartReplay {
   private remember(kernel: Kernel, batch: FlowBatch, row: number, group: number): void {
     const { program, dictionary } = this;
     const protocol = batch.protocol[row]!;
-    if (batch.kind[row] !== RecordKind.Packet || (protocol !== Protocol.Tcp && protocol !== Protocol.Udp)) return;
-    if ((batch.srcEndpoint[row]! | batch.dstEndpoint[row]!) !== 0 || batch.preDstPort[row]! >= 0) return;
+    if ((protocol !== Protocol.Tcp && protocol !== Protocol.Udp) || batch.preDstPort[row]! >= 0) return;
+    if (!this.isPlain) return;
     const family = batch.family[row]!;
     const source = endpointOf(program, dictionary, family, batch.src[row]!);
     // Whether a node or a Service sends from a port that it listens on, only TypeScript knows.
@@ -596,6 +597,7 @@ class Replaying implements Replay, PartReplay {
     const question = this.questionOf(batch, row, orientation);
     const { source, destination } = question;
     if (source.kind === 'nobody' || destination.kind === 'nobody') return -1;
+    this.isPlain = source.kind === 'address' && destination.kind === 'address';
     this.isDisputed = this.placer.isDisputed(source) || this.placer.isDisputed(destination);
     const decision = forced ?? this.judge.judge(question);
     const baseline = this.baseline === undefined ? -1 : (forced ?? this.baseline.judge(question));
@@ -656,11 +658,10 @@ class Replaying implements Replay, PartReplay {
   }
 
   private questionOf(batch: FlowBatch, row: number, orientation: Orientation): Question {
-    const { placer } = this;
     const family = batch.family[row]!;
     const protocol = batch.protocol[row]!;
-    const here = placer.place(family, batch.src[row]!, batch.srcEndpoint[row]!);
-    const there = placer.place(family, batch.dst[row]!, batch.dstEndpoint[row]!);
+    const here = this.placeOf(family, batch.src[row]!, batch.srcEndpoint[row]!);
+    const there = this.placeOf(family, batch.dst[row]!, batch.dstEndpoint[row]!);
     const icmp = batch.icmp[row]!;
     if (orientation === Orientation.Reply)
       return {
@@ -671,6 +672,12 @@ class Replaying implements Replay, PartReplay {
         icmp: requestOf(protocol, icmp),
       };
     return { source: here, destination: there, protocol, port: hasPorts(protocol) ? batch.dstPort[row]! : -1, icmp };
+  }
+
+  private placeOf(family: number, word: number, name: number): Place {
+    const place = this.placer.place(family, word, name);
+    if (name !== 0 && place.kind === 'address') this.kernel?.learnName(name, family, word);
+    return place;
   }
 
   /** Where a translated connection arrives: the backends' workload and port where they share one, and the Service. */

@@ -29,11 +29,14 @@ export interface Draft {
   readonly quotes: number;
   /** Rows back to one of the same ends, ports and protocol; 0 = none. */
   readonly follows: number;
+  readonly verdict: number;
+  /** The record names the pods at both ends. */
+  readonly isNamed: boolean;
 }
 
 const SYN = 2;
 const ACK = 16;
-const arbitraryDraft: fc.Arbitrary<Draft> = fc.record({
+const packet: Record<keyof Draft, fc.Arbitrary<unknown>> = {
   kind: fc.constantFrom(...Array<number>(30).fill(0), 1, 2, 3, 4),
   protocol: fc.constantFrom(6, 6, 6, 6, 6, 6, 17, 17, 17, 17, 1, 58, 132, 47),
   from: fc.constantFrom(0, 0, 0, 1, 2),
@@ -61,7 +64,18 @@ const arbitraryDraft: fc.Arbitrary<Draft> = fc.record({
   orientation: fc.constantFrom(2, 2, 2, 2, 2, 2, 2, 2, 0, 1),
   quotes: fc.nat(6),
   follows: fc.constantFrom(0, 1, 1, 2, 2, 3, 5, 8),
-});
+  verdict: fc.constant(0),
+  isNamed: fc.constant(false),
+};
+
+/** Samples, sums and decisions, as flow logs and agents write them, with packets in between. */
+const record: typeof packet = {
+  ...packet,
+  kind: fc.constantFrom(0, 1, 1, 1, 2, 2, 3, 3, 4),
+  tcpFlags: fc.constantFrom(SYN, SYN | ACK, ACK, ACK | 1, SYN | ACK | 1, 4, 0, 0xffff, 0xffff),
+  verdict: fc.constantFrom(0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7),
+  isNamed: fc.boolean(),
+};
 
 /** A world, and drafts of records between its ends. */
 export interface Stream {
@@ -70,9 +84,14 @@ export interface Stream {
 }
 
 /** Streams of up to `length` records. */
-export function arbitraryStream(length: number, tiers: WorldOptions['tiers'] = 'networkpolicy'): fc.Arbitrary<Stream> {
+export function arbitraryStream(
+  length: number,
+  tiers: WorldOptions['tiers'] = 'networkpolicy',
+  mostly: 'packets' | 'records' = 'packets',
+): fc.Arbitrary<Stream> {
+  const draft = fc.record(mostly === 'packets' ? packet : record) as fc.Arbitrary<Draft>;
   return arbitraryWorld({ tiers, dialect: 'any' }).chain((world) =>
-    fc.array(arbitraryDraft, { minLength: 1, maxLength: length, size: 'max' }).map((drafts) => ({ world, drafts })),
+    fc.array(draft, { minLength: 1, maxLength: length, size: 'max' }).map((drafts) => ({ world, drafts })),
   );
 }
 
@@ -94,6 +113,17 @@ export function batchStream({ world, drafts }: Stream): { batch: FlowBatch; dict
     parseAddress(address, words) === 6
       ? dictionary.addresses.intern(words[0]!, words[1]!, words[2]!, words[3]!)
       : words[0]!;
+  const intern = (namespace: string, name: string): number =>
+    dictionary.internEndpoint(`${namespace}/${name}`, () => ({
+      kind: 'pod',
+      namespace,
+      name,
+      areLabelsComplete: false,
+    }));
+  const nameOf = (address: AddressText): number => {
+    const pod = world.snapshot.pods.find(({ addresses }) => addresses.includes(address));
+    return pod === undefined ? 0 : intern(pod.namespace, pod.name);
+  };
   let timeUs = 1.7e15;
   const taken: Draft[] = [];
   drafts.forEach((draft, row) => {
@@ -104,6 +134,7 @@ export function batchStream({ world, drafts }: Stream): { batch: FlowBatch; dict
     const isIpv6 = drawn.protocol === 58 || (drawn.protocol !== 1 && (drawn.from + drawn.to + drawn.dstPort) % 4 === 0);
     const list = lists[isIpv6 ? 1 : 0]!;
     if (Number.isFinite(drawn.waitMs)) timeUs += drawn.waitMs * 1000;
+    batch.recordedVerdict[row] = drawn.verdict;
     batch.timeUs[row] = Number.isFinite(drawn.waitMs) ? timeUs : NaN;
     batch.kind[row] = drawn.kind;
     batch.protocol[row] = drawn.protocol;
@@ -114,10 +145,14 @@ export function batchStream({ world, drafts }: Stream): { batch: FlowBatch; dict
     batch.orientedBy[row] = drawn.oddity % 5;
     if (list.length > 0 && drawn.oddity !== 2) {
       batch.family[row] = isIpv6 ? 6 : 4;
-      const from = wordOf(list[(drawn.from * 3) % list.length]!);
-      const to = wordOf(list[(drawn.to * 3 + 1) % list.length]!);
-      batch.src[row] = drawn.isReply ? to : from;
-      batch.dst[row] = drawn.isReply ? from : to;
+      const ends = [list[(drawn.from * 3) % list.length]!, list[(drawn.to * 3 + 1) % list.length]!];
+      const [from, to] = drawn.isReply ? ends.reverse() : ends;
+      batch.src[row] = wordOf(from!);
+      batch.dst[row] = wordOf(to!);
+      if (drawn.isNamed) {
+        batch.srcEndpoint[row] = nameOf(from!);
+        batch.dstEndpoint[row] = nameOf(to!);
+      }
     }
     const hasPorts = drawn.protocol === 6 || drawn.protocol === 17 || drawn.protocol === 132;
     if (hasPorts && drawn.oddity !== 3) {
@@ -140,6 +175,9 @@ export function batchStream({ world, drafts }: Stream): { batch: FlowBatch; dict
     if (drawn.oddity === 4) batch.recordedVerdict[row] = 1 + (drawn.from % 5);
     if (drawn.oddity === 5) batch.flags[row] = 8;
     if (drawn.oddity === 6) batch.replyBytes[row] = 11;
+    if (drawn.kind === 2) batch.replyPackets[row] = drawn.oddity % 3;
+    if (drawn.oddity === 9) batch.connections[row] = 0;
+    if (drawn.oddity === 10 && drawn.kind !== 0) batch.flags[row] = 1;
     if (drawn.oddity === 7) {
       batch.preDst[row] = batch.src[row]!;
       batch.preDstPort[row] = 443;
@@ -149,12 +187,7 @@ export function batchStream({ world, drafts }: Stream): { batch: FlowBatch; dict
         namespace: 'a',
         name: 'nobody',
       };
-      batch.srcEndpoint[row] = dictionary.internEndpoint(`${namespace}/${name}`, () => ({
-        kind: 'pod',
-        namespace,
-        name,
-        areLabelsComplete: false,
-      }));
+      batch.srcEndpoint[row] = intern(namespace, name);
     }
   });
   batch.count = drafts.length;
