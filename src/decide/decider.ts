@@ -85,6 +85,7 @@ interface PolicyIndex {
   readonly ordinals: ReadonlyMap<Policy, number>;
   readonly byNamespace: ReadonlyMap<string, readonly Policy[]>;
   readonly elsewhere: readonly Policy[];
+  readonly merged: Map<string, readonly Policy[]>;
   readonly selectingOf: WeakMap<Facts, readonly Selecting[]>;
 }
 
@@ -96,12 +97,18 @@ function policyIndex(program: Program): PolicyIndex {
   return index;
 }
 
-/** The policies that may select a subject, in order of evaluation. */
-function candidates(program: Program, subject: Facts): readonly Policy[] {
-  const index = policyIndex(program);
-  if (subject.namespace === undefined) return program.source.policies;
-  const own = index.byNamespace.get(subject.namespace) ?? [];
-  return [...own, ...index.elsewhere].sort((a, b) => index.ordinals.get(a)! - index.ordinals.get(b)!);
+/** The policies that may select a subject, in order of evaluation: those of its namespace, put in between the others once. */
+function candidates(program: Program, { namespace }: Facts): readonly Policy[] {
+  const { byNamespace, elsewhere, ordinals, merged } = policyIndex(program);
+  if (namespace === undefined) return program.source.policies;
+  const own = byNamespace.get(namespace);
+  if (own === undefined || elsewhere.length === 0) return own ?? elsewhere;
+  let all = merged.get(namespace);
+  if (all === undefined) {
+    all = [...own, ...elsewhere].sort((a, b) => ordinals.get(a)! - ordinals.get(b)!);
+    merged.set(namespace, all);
+  }
+  return all;
 }
 
 function indexPolicies(policies: readonly Policy[]): PolicyIndex {
@@ -120,6 +127,7 @@ function indexPolicies(policies: readonly Policy[]): PolicyIndex {
     ordinals: new Map(policies.map((policy, at) => [policy, at])),
     byNamespace,
     elsewhere,
+    merged: new Map(),
     selectingOf: new WeakMap(),
   };
 }

@@ -12,7 +12,7 @@ import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService } from './decide.ts';
 import { certainRules, type Decider, decidersOf, decidersShown, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
-import { type FlowPort, matchPorts, matchRule, type PortHolder } from './match.ts';
+import { type FlowPort, matchPeers, matchPorts, matchRule, type PortHolder } from './match.ts';
 
 /** A rule that decided; one object for each rule of a Program, so that it can be a key of counts. */
 export interface RuleHit {
@@ -69,6 +69,8 @@ export function rulesOfExplanation(program: Program, { egress, ingress, via }: E
 /** A rule that may decide, as counts know it. */
 interface Candidate extends Decider {
   readonly hit: RuleHit;
+  /** It admits the port on every destination. */
+  readonly isPortCertain: boolean;
 }
 
 interface HitIndex {
@@ -199,7 +201,9 @@ function rulesOfSide(
     const ofPeer = factsOf(index, peer);
     const destination = direction === 'egress' ? ofPeer : ofSubject;
     const candidates = candidatesOf(index, direction, ofSubject, row * 65_536 + portClass, flow);
-    const deciders = decidersOf(candidates, reason, ({ rule }) => matchRule(rule, ofPeer, destination, flow, dialect));
+    const deciders = decidersOf(candidates, reason, ({ rule, isPortCertain }) =>
+      isPortCertain ? matchPeers(rule, ofPeer, dialect) : matchRule(rule, ofPeer, destination, flow, dialect),
+    );
     index.sides.set(key, (rules = deciders.map(({ hit }) => hit)));
   }
   return rules;
@@ -217,9 +221,12 @@ function candidatesOf(
   if (known !== undefined) return known;
   const { dialect } = program.source;
   const destination = direction === 'egress' ? ANYBODY : subject;
-  const found = certainRules(selecting(program, subject), direction)
-    .filter(({ rule }) => matchPorts(rule, destination, flow, dialect) !== 'no')
-    .map(({ policy, rule }) => ({ policy, rule, hit: hitOf(index, direction, policy, rule) }));
+  const found: Candidate[] = [];
+  for (const { policy, rule } of certainRules(selecting(program, subject), direction)) {
+    const match = matchPorts(rule, destination, flow, dialect);
+    if (match !== 'no')
+      found.push({ policy, rule, isPortCertain: match === 'yes', hit: hitOf(index, direction, policy, rule) });
+  }
   candidates[direction].set(key, found);
   return found;
 }

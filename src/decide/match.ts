@@ -3,7 +3,7 @@
  * counted by. The slow twin of what compile puts into columns and port classes.
  */
 import { type AddressText, type AddressWords, parseAddress } from '../model/address.ts';
-import { type Cidr, type CidrBits, maskWords, parseCidr } from '../model/cidr.ts';
+import { type Cidr, type CidrBits, parseCidr } from '../model/cidr.ts';
 import type { Dialect } from '../model/dialect.ts';
 import type { Ternary } from '../model/explanation.ts';
 import type { Labels, Requirement, Selector } from '../model/label.ts';
@@ -38,12 +38,16 @@ export type PortHolder = Pick<Facts, 'ports'>;
 /** NP-08, NP-09, NP-10: peers OR, ports OR, both AND; a missing half matches. */
 export function matchRule(rule: Rule, peer: Facts, destination: Facts, flow: FlowPort, dialect: Dialect): Ternary {
   const ports = matchPorts(rule, destination, flow, dialect);
-  const { peers } = rule;
-  if (ports === 'no' || peers === undefined) return ports;
+  return ports === 'no' ? 'no' : both(matchPeers(rule, peer, dialect), ports);
+}
+
+/** The half of a rule that speaks of peers. */
+export function matchPeers({ peers }: Rule, peer: Facts, dialect: Dialect): Ternary {
+  if (peers === undefined) return 'yes';
   let match: Ternary = 'no';
   for (let at = 0; at < peers.length && match !== 'yes'; at++)
     match = either(match, matchPeer(peers[at]!, peer, dialect));
-  return both(match, ports);
+  return match;
 }
 
 /** The half of a rule that speaks of ports. */
@@ -234,12 +238,11 @@ function wordsOf(text: AddressText): AddressBits {
   return (lastAddress = { text, family: parseAddress(text, words), words });
 }
 
-const masked = new Uint32Array(4);
-
 function isIn({ family, words }: AddressBits, block: CidrBits | undefined): boolean {
   if (block === undefined || block.family !== family) return false;
-  masked.set(words);
-  maskWords(masked, block.length);
-  const { first } = block;
-  return masked[0] === first[0] && masked[1] === first[1] && masked[2] === first[2] && masked[3] === first[3];
+  const { first, length } = block;
+  const whole = length >>> 5;
+  for (let word = 0; word < whole; word++) if (words[word] !== first[word]) return false;
+  const rest = length & 31;
+  return rest === 0 || (words[whole]! ^ first[whole]!) >>> (32 - rest) === 0;
 }
