@@ -5,6 +5,7 @@
  */
 import { type CidrBits, parseCidr } from '../model/cidr.ts';
 import type { Cidr } from '../model/cidr.ts';
+import { ListStore } from './list.ts';
 
 /** IPv4 as a number, IPv6 as a bigint: compile time only. */
 export type AddressKey = number | bigint;
@@ -26,8 +27,8 @@ export interface BlockClasses {
   readonly count: number;
   readonly v4: Intervals;
   readonly v6: Intervals;
-  /** [sets] the classes that lie in each set, ascending. */
-  readonly classesOfSet: readonly Int32Array[];
+  /** The classes that lie in a set, each once. */
+  classesOfSet(set: number): readonly number[];
 }
 
 /** The class of an address. */
@@ -49,27 +50,33 @@ export function indexOfAddress(starts: readonly AddressKey[], key: AddressKey): 
 
 /** Cuts both families along sets of blocks. */
 export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasses {
-  const classes = createClasses();
-  const events: readonly [Event[], Event[]] = [[], []];
+  const events: readonly [Events, Events] = [createEvents(), createEvents()];
   sets.forEach((blocks, set) => {
     for (const block of blocks) addEvents(block, set, events);
   });
-  const v4 = cut(events[0], 0, sets.length, classes.intern);
-  const v6 = cut(events[1], 0n, sets.length, classes.intern);
-  return { count: classes.members.length, v4, v6, classesOfSet: invert(classes.members, sets.length) };
-}
-
-/** [sets] the classes whose members have the set. Wide blocks hold thousands of classes: one array for all of them. */
-function invert(members: readonly Int32Array[], setCount: number): Int32Array[] {
-  const starts = new Int32Array(setCount + 1);
-  for (const list of members) for (let at = 0; at < list.length; at++) starts[list[at]! + 1]!++;
-  for (let set = 0; set < setCount; set++) starts[set + 1]! += starts[set]!;
-  const ends = starts.slice();
-  const classes = new Int32Array(starts[setCount]!);
-  members.forEach((list, id) => {
-    for (let at = 0; at < list.length; at++) classes[ends[list[at]!]!++] = id;
-  });
-  return Array.from({ length: setCount }, (_, set) => classes.subarray(starts[set]!, starts[set + 1]!));
+  const signatures = new Signatures(sets.length);
+  const v4 = cut(events[0], orderNumbers(events[0].starts as number[]), 0, signatures);
+  const v6 = cut(events[1], orderBigints(events[1].starts), 0n, signatures);
+  const stamps = new Int32Array(signatures.count);
+  let calls = 0;
+  return {
+    count: signatures.count,
+    v4,
+    v6,
+    classesOfSet(set) {
+      const found: number[] = [];
+      calls++;
+      for (const { classes, runs, firstRun } of [v4, v6])
+        for (let run = firstRun[set]!; run >= 0; run = runs[run * 3 + 2]!)
+          for (let at = runs[run * 3]!; at < runs[run * 3 + 1]!; at++) {
+            const id = classes[at]!;
+            if (stamps[id] === calls) continue;
+            stamps[id] = calls;
+            found.push(id);
+          }
+      return found;
+    },
+  };
 }
 
 /** The key of an address in words. */
@@ -87,80 +94,151 @@ interface Range {
   readonly end: AddressKey;
 }
 
-/** Interns lists of set numbers; equality is checked on the sets themselves, the hash only finds candidates. */
-function createClasses(): { members: Int32Array[]; intern: (active: ReadonlySet<number>, hash: number) => number } {
-  const members: Int32Array[] = [new Int32Array(0)];
-  const byHash = new Map<number, number[]>([[0, [0]]]);
-  return {
-    members,
-    intern(active, hash) {
-      const candidates = byHash.get(hash) ?? [];
-      for (const id of candidates) if (members[id]!.length === active.size && isSubset(members[id]!, active)) return id;
-      const list = new Int32Array(active.size);
-      let used = 0;
-      active.forEach((set) => (list[used++] = set));
-      const id = members.push(list) - 1;
-      byHash.set(hash, [...candidates, id]);
-      return id;
-    },
-  };
-}
+/**
+ * Numbers for sets of sets, one set coming or going at a time. The bits of all sets are the leaves of a binary tree in which equal
+ * halves are one node, so that a change costs a path, not the set, and equal nodes are equal sets for certain.
+ */
+class Signatures {
+  readonly setCount: number;
+  private readonly nodes = new ListStore();
+  /** Levels one after another, each half as long as the one below; first the bits, 32 a word. */
+  private readonly tree: Int32Array;
+  private readonly width: number;
+  private readonly pair = new Int32Array(2);
+  private readonly classOfRoot = new Map<number, number>();
 
-function isSubset(list: Int32Array, set: ReadonlySet<number>): boolean {
-  for (let at = 0; at < list.length; at++) if (!set.has(list[at]!)) return false;
-  return true;
+  constructor(setCount: number) {
+    this.setCount = setCount;
+    let width = 2;
+    while (width * 32 < setCount) width *= 2;
+    this.width = width;
+    this.tree = new Int32Array(width * 2);
+    // Nothing is in: equal halves all the way up.
+    for (let base = 0, size = width; size > 1; base += size, size /= 2)
+      this.tree.fill(this.node(base, 0), base + size, base + size + size / 2);
+    this.number();
+  }
+
+  /** Classes so far. */
+  get count(): number {
+    return this.classOfRoot.size;
+  }
+
+  /** A set comes or goes. */
+  toggle(set: number): void {
+    const { tree } = this;
+    let at = set >>> 5;
+    tree[at]! ^= 1 << (set & 31);
+    for (let base = 0, size = this.width; size > 1; base += size, size /= 2) {
+      at >>>= 1;
+      tree[base + size + at] = this.node(base, at);
+    }
+  }
+
+  /** The number of the sets that are in; 0: none. */
+  number(): number {
+    const root = this.tree[this.width * 2 - 2]!;
+    let id = this.classOfRoot.get(root);
+    if (id === undefined) this.classOfRoot.set(root, (id = this.classOfRoot.size));
+    return id;
+  }
+
+  /** The node above two neighbours of the level at `base`. */
+  private node(base: number, at: number): number {
+    this.pair[0] = this.tree[base + at * 2]!;
+    this.pair[1] = this.tree[base + at * 2 + 1]!;
+    return this.nodes.intern(this.pair, 2);
+  }
 }
 
 /** A block of a set begins (1) or has ended (-1) at an address. */
-interface Event {
-  readonly at: AddressKey;
-  readonly set: number;
-  readonly step: 1 | -1;
+interface Events {
+  readonly starts: AddressKey[];
+  readonly sets: number[];
+  readonly steps: (1 | -1)[];
 }
 
-function cut(
-  events: Event[],
-  zero: AddressKey,
-  setCount: number,
-  intern: (active: ReadonlySet<number>, hash: number) => number,
-): Intervals {
-  events.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+function createEvents(): Events {
+  return { starts: [], sets: [], steps: [] };
+}
+
+/** The indexes of IPv4 addresses in their order. There are fewer than 2^21: both fit a number. */
+function orderNumbers(starts: readonly number[]): Int32Array {
+  const scale = 2 ** 21;
+  if (starts.length > scale) return orderBigints(starts);
+  const keys = Float64Array.from(starts, (start, index) => start * scale + index).sort();
+  return Int32Array.from(keys, (key) => key % scale);
+}
+
+function orderBigints(starts: readonly AddressKey[]): Int32Array {
+  const order = Int32Array.from(starts, (_, index) => index);
+  return order.sort((a, b) => (starts[a]! < starts[b]! ? -1 : starts[a]! > starts[b]! ? 1 : 0));
+}
+
+/** Intervals, with the runs of them that lie in each set. */
+interface Cut extends Intervals {
+  /** Triples of first interval, the one behind the last, next run of the set or -1. */
+  readonly runs: readonly number[];
+  /** [sets] a run of the set; -1: none. */
+  readonly firstRun: Int32Array;
+}
+
+function cut(events: Events, order: Int32Array, zero: AddressKey, signatures: Signatures): Cut {
+  const { sets, steps } = events;
   const starts: AddressKey[] = [zero];
   const classes: number[] = [0];
-  // How many blocks of each set hold the addresses at hand.
-  const depths = new Int32Array(setCount);
-  const active = new Set<number>();
-  let hash = 0;
-  for (let index = 0; index < events.length;) {
-    const { at } = events[index]!;
+  const runs: number[] = [];
+  const firstRun = new Int32Array(signatures.setCount).fill(-1);
+  // How many blocks of each set hold the addresses at hand, and since which interval.
+  const depths = new Int32Array(signatures.setCount);
+  const since = new Int32Array(signatures.setCount).fill(-1);
+  for (let index = 0; index < order.length;) {
+    const at = events.starts[order[index]!]!;
     const first = index;
-    for (; index < events.length && events[index]!.at === at; index++)
-      depths[events[index]!.set]! += events[index]!.step;
+    for (; index < order.length && events.starts[order[index]!] === at; index++)
+      depths[sets[order[index]!]!]! += steps[order[index]!]!;
+    const interval = at === zero ? 0 : starts.length;
+    let isChanged = false;
     for (let own = first; own < index; own++) {
-      const { set } = events[own]!;
-      if (depths[set]! > 0 === active.has(set)) continue;
-      if (!active.delete(set)) active.add(set);
-      hash ^= mix(set);
+      const set = sets[order[own]!]!;
+      if (depths[set]! > 0 === since[set]! >= 0) continue;
+      isChanged = true;
+      signatures.toggle(set);
+      if (depths[set]! > 0) since[set] = interval;
+      else close(set, interval);
     }
-    const id = intern(active, hash);
-    if (at === zero) classes[0] = id;
-    else if (id !== classes.at(-1)) {
-      starts.push(at);
-      classes.push(id);
-    }
+    if (!isChanged) continue;
+    starts[interval] = at;
+    classes[interval] = signatures.number();
   }
-  return { starts, classes };
+  // What lasts to the end of the family.
+  for (let set = 0; set < since.length; set++)
+    if (since[set]! >= 0) {
+      signatures.toggle(set);
+      close(set, starts.length);
+    }
+  return { starts, classes, runs, firstRun };
+
+  function close(set: number, interval: number): void {
+    firstRun[set] = runs.push(since[set]!, interval, firstRun[set]!) / 3 - 1;
+    since[set] = -1;
+  }
 }
 
 /** NP-20: the disjoint ranges of a block less its exceptions, in order, as events of its family (NP-22). */
-function addEvents({ cidr, except }: Block, set: number, events: readonly [Event[], Event[]]): void {
+function addEvents({ cidr, except }: Block, set: number, events: readonly [Events, Events]): void {
   const bits = parseCidr(cidr);
   if (bits === undefined) return;
   const list = events[bits.family === 4 ? 0 : 1]!;
   const limit = bits.family === 4 ? 2 ** 32 : END_6;
+  const push = (at: AddressKey, step: 1 | -1): void => {
+    list.starts.push(at);
+    list.sets.push(set);
+    list.steps.push(step);
+  };
   const add = (start: AddressKey, end: AddressKey): void => {
-    list.push({ at: start, set, step: 1 });
-    if (end < limit) list.push({ at: end, set, step: -1 });
+    push(start, 1);
+    if (end < limit) push(end, -1);
   };
   const whole = rangeOf(bits);
   let { start } = whole;
@@ -184,11 +262,4 @@ function rangeOf({ family, first, length }: CidrBits): Range {
   return family === 4
     ? { start, end: (start as number) + 2 ** (32 - length) }
     : { start, end: (start as bigint) + (1n << BigInt(128 - length)) };
-}
-
-/** A fixed 32-bit scramble of a small number (the finaliser of MurmurHash3). */
-function mix(value: number): number {
-  let hash = Math.imul(value + 0x9e3779b9, 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
 }

@@ -312,7 +312,7 @@ export function buildColumns(
     /** NP-20, NP-21: a class lies in these blocks or not, whatever other blocks except. */
     function setOfBlocks(place: number): number {
       if (ofBlocks[place]! >= 0) return ofBlocks[place]!;
-      const own = classes.classesOfSet[place]!;
+      const own = classes.classesOfSet(place);
       for (let at = 0; at < own.length; at++) addClass(byAddressClass, own[at]!);
       return (ofBlocks[place] = close());
     }
