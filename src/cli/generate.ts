@@ -5,7 +5,8 @@ import type { Shape } from '../generate/shape.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import { DEFAULT_DIALECT } from '../model/dialect.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
-import type { World } from '../model/evaluator.ts';
+import type { Session } from '../model/evaluator.ts';
+import type { Flow } from '../model/flow.ts';
 import { formatProtocol } from '../model/port.ts';
 import { VERDICT_NAMES } from '../model/verdict.ts';
 import { formatCount } from '../report/quantity.ts';
@@ -19,7 +20,8 @@ export interface GenerateFlags {
   readonly pods?: number;
   readonly policies?: number;
   readonly seed: number;
-  readonly shape: Shape;
+  readonly shape?: Shape;
+  readonly worlds?: number;
   readonly records?: number;
   readonly connections?: number;
   /** True: the usual number. */
@@ -33,7 +35,11 @@ const OUTSIDE_COUNT = 200;
 
 /** Runs the command; what was written is listed on stdout. */
 export async function runGenerate(flags: GenerateFlags, io: Io): Promise<ExitCode> {
-  const { pods, policies: count, seed, shape, expectations } = flags;
+  return flags.worlds === undefined ? generateOne(flags, io) : generateMany(flags, flags.worlds, io);
+}
+
+async function generateOne(flags: GenerateFlags, io: Io): Promise<ExitCode> {
+  const { pods, policies: count, seed, shape = 'production', expectations } = flags;
   // A connection sends ten packets unless both numbers are given.
   const records = flags.records ?? (flags.connections === undefined ? undefined : 10 * flags.connections);
   const [{ generateWorld }, { policyObjects, snapshotObjects }] = await Promise.all([
@@ -56,10 +62,49 @@ export async function runGenerate(flags: GenerateFlags, io: Io): Promise<ExitCod
   }
   if (expectations !== undefined) {
     const rows = expectations === true ? DEFAULT_EXPECTATIONS : expectations;
-    const { text, what } = await expectationsOf({ snapshot, policies, dialect: DEFAULT_DIALECT }, rows, seed);
-    write('expectations.csv', text, what);
+    const [{ generateFlows }, { oracle }] = await Promise.all([
+      import('../generate/flow.ts'),
+      import('../oracle/oracle.ts'),
+    ]);
+    const world = { snapshot, policies, dialect: DEFAULT_DIALECT };
+    const tally: Tally = new Map();
+    const flows = generateFlows({ ...world, count: rows, seed });
+    write('expectations.csv', expectationsOf(oracle.load(world), flows, tally), describeTally(flows.length, tally));
   }
   await io.stdout.write(`${written.join('\n')}\n`);
+  return ExitCode.Fine;
+}
+
+/** The small worlds of `dropcast fuzz --against`, one folder each, for tools that read files and do not speak its protocol. */
+async function generateMany(flags: GenerateFlags, count: number, io: Io): Promise<ExitCode> {
+  const { seed, expectations } = flags;
+  const other = (['pods', 'policies', 'shape', 'records', 'connections'] as const).find(
+    (key) => flags[key] !== undefined,
+  );
+  if (other !== undefined)
+    throw new Refusal(`--${other} does not go with --worlds, which are as dropcast fuzz draws them`);
+  const [{ sampleTrials }, { policyObjects, snapshotObjects }, { oracle }] = await Promise.all([
+    import('../fuzz/run.ts'),
+    import('../fuzz/manifest.ts'),
+    import('../oracle/oracle.ts'),
+  ]);
+  const tally: Tally = new Map();
+  let rows = 0;
+  for (const [index, { world, packets }] of sampleTrials(seed, count).entries()) {
+    const folder = createFolder(join(flags.out, String(index + 1).padStart(String(count).length, '0')), io);
+    const flows = expectations === undefined ? [] : packets.slice(0, expectations === true ? undefined : expectations);
+    rows += flows.length;
+    const files = {
+      'cluster.json': listOf(snapshotObjects(world.snapshot)),
+      'policies.json': listOf(policyObjects(world.policies)),
+      ...(expectations !== undefined && { 'expectations.csv': expectationsOf(oracle.load(world), flows, tally) }),
+    };
+    refuseSystem(() => {
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    });
+  }
+  const asked = expectations === undefined ? '' : `: ${describeTally(rows, tally)}`;
+  await io.stdout.write(`${formatCount(count)} worlds${asked}\n`);
   return ExitCode.Fine;
 }
 
@@ -91,25 +136,25 @@ async function writeTrace(
   }
 }
 
-/** Rows as `dropcast test` reads them. */
-async function expectationsOf(world: World, count: number, seed: number): Promise<{ text: string; what: string }> {
-  const [{ generateFlows }, { oracle }] = await Promise.all([
-    import('../generate/flow.ts'),
-    import('../oracle/oracle.ts'),
-  ]);
-  const session = oracle.load(world);
-  const tally = new Map<string, number>();
-  const rows = generateFlows({ ...world, count, seed }).map((flow) => {
+/** Verdict -> how often. */
+type Tally = Map<string, number>;
+
+/** Rows as `dropcast test` reads them, added to `tally`. */
+function expectationsOf(session: Session, flows: readonly Flow[], tally: Tally): string {
+  const rows = flows.map((flow) => {
     const verdict = VERDICT_NAMES[session.judge(flow).verdict]!;
     tally.set(verdict, (tally.get(verdict) ?? 0) + 1);
     const { src, dst, protocol, port } = flow;
     return [formatEndpoint(src), formatEndpoint(dst), formatProtocol(protocol), port, verdict].join(',');
   });
-  const counts = [...tally].map(([verdict, number]) => `${formatCount(number)} ${verdict}`);
-  return {
-    text: `${['src,dst,protocol,port,expect', ...rows].join('\n')}\n`,
-    what: `${formatCount(rows.length)} connections, ${counts.join(', ')}`,
-  };
+  return `${['src,dst,protocol,port,expect', ...rows].join('\n')}\n`;
+}
+
+function describeTally(rows: number, tally: Tally): string {
+  return [
+    `${formatCount(rows)} connections`,
+    ...[...tally].map(([name, count]) => `${formatCount(count)} ${name}`),
+  ].join(', ');
 }
 
 function createFolder(out: string, io: Io): string {

@@ -250,10 +250,12 @@ function generateCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--policies <n>', 'NetworkPolicies (default: those of the shape)', parseCount)
     .option('--seed <n>', 'what to begin chance with', parseSeed, 1)
     .addOption(
-      new Option('--shape <shape>', 'what the world is like; docs/commands.md describes each')
-        .choices(['production', 'wide', 'deep', 'published', 'store', 'tenants', 'crowds', 'heap'])
-        .default('production'),
+      new Option(
+        '--shape <shape>',
+        'what the world is like; docs/commands.md describes each (default: production)',
+      ).choices(['production', 'wide', 'deep', 'published', 'store', 'tenants', 'crowds', 'heap']),
     )
+    .option('--worlds <n>', 'instead: this many small worlds as fuzz --against draws them, a folder each', parseCount)
     .option('--records <n>', 'packets of a trace, trace.pcap (default: ten a connection)', parseCount)
     .option('--connections <n>', 'connections of the trace (default: a tenth of the packets)', parseCount)
     .option('--expectations [n]', 'write expectations.csv: connections with verdicts by the oracle (1000)', parseCount)
@@ -262,6 +264,7 @@ function generateCommand(io: Io, end: (code: ExitCode) => void): Command {
       examples([
         'dropcast generate --pods 200 --policies 40 --seed 7 --out world/ --expectations',
         'dropcast generate --pods 1000 --policies 200 --records 100000 --out world/',
+        'dropcast generate --worlds 500 --seed 7 --out worlds/ --expectations',
       ]),
     )
     .action(async (flags) => {

@@ -112,8 +112,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     const found = extent === 'whole' ? answers : answers.map(verdictAlone);
     return { expected, found, index: findDifference(expected, found) };
   };
-  const drawn: fc.Arbitrary<Trial> = extent === 'whole' ? arbitraryTrial() : arbitraryPlainTrial(options.dialect);
-  const trials = drawn.filter(({ packets }) => packets.length > 0);
+  const trials = trialsOf(extent, options.dialect);
   let failure: string | undefined;
   let refusal: string | undefined;
   let defect: unknown;
@@ -149,6 +148,16 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     if (error instanceof ForeignFailure) return { ...rest, failure: `shrinking: ${error.message}` };
     throw error;
   }
+}
+
+/** The first trials of a plain run with a seed, for tools that read files. */
+export function sampleTrials(seed: number, count: number): readonly Trial[] {
+  return fc.sample(trialsOf('plain', DEFAULT_DIALECT), { seed, numRuns: count });
+}
+
+function trialsOf(extent: FuzzOptions['extent'], dialect: Dialect): fc.Arbitrary<Trial> {
+  const drawn: fc.Arbitrary<Trial> = extent === 'whole' ? arbitraryTrial() : arbitraryPlainTrial(dialect);
+  return drawn.filter(({ packets }) => packets.length > 0);
 }
 
 function verdictAlone(answer: Answer): Answer {

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { startForeign } from '../../src/fuzz/foreign.ts';
 import { policyObjects, snapshotObjects } from '../../src/fuzz/manifest.ts';
 import { smallerTrials } from '../../src/fuzz/reduce.ts';
-import { type Disagreement, type FuzzOptions, type FuzzResult, fuzz } from '../../src/fuzz/run.ts';
-import { arbitraryPlainTrial, isPlain, subjectOf } from '../../src/fuzz/trial.ts';
+import { type Disagreement, type FuzzOptions, type FuzzResult, fuzz, sampleTrials } from '../../src/fuzz/run.ts';
+import { arbitraryPlainTrial, isPlain, type Subject, subjectOf, type Trial } from '../../src/fuzz/trial.ts';
 import { loadManifests } from '../../src/manifest/load.ts';
 import { readScenario } from '../../src/manifest/scenario.ts';
 import { DEFAULT_DIALECT } from '../../src/model/dialect.ts';
@@ -308,6 +308,48 @@ test('generate writes a world whose expectations the engine meets, the same for 
       'three',
     ]);
     assert.match(ten.stdout, /trace.pcap: 50 packets of 5 connections/, ten.stderr);
+  } finally {
+    bench.remove();
+  }
+});
+
+test('the worlds that generate writes are those that a run with the seed tries; the engine meets what they expect', async () => {
+  const tried: Trial[] = [];
+  const right = subjectOf(oracle);
+  const subject: Subject = {
+    name: 'a witness',
+    ask: (trial) => {
+      tried.push(trial);
+      return right.ask(trial);
+    },
+  };
+  await fuzz({ subject, ...PLAIN, seed: 7, cases: 12 });
+  const sampled = sampleTrials(7, 12);
+  assert.deepEqual(sampled, tried);
+
+  const bench = createBench({});
+  try {
+    const argv = ['generate', '--worlds', '12', '--seed', '7', '--expectations', '--out', 'worlds'];
+    const { code, stdout, stderr } = await bench.run(argv);
+    assert.equal(code, 0, stderr);
+    const packets = sampled.reduce((sum, trial) => sum + trial.packets.length, 0);
+    assert.match(stdout, new RegExp(`^12 worlds: ${packets} connections, \\d+ allow`));
+    for (const [index, { packets: asked, world }] of sampled.entries()) {
+      const folder = `worlds/${String(index + 1).padStart(2, '0')}`;
+      const objects = JSON.parse(readFileSync(join(bench.folder, folder, 'cluster.json'), 'utf8')) as {
+        items: unknown[];
+      };
+      assert.deepEqual(objects.items, JSON.parse(JSON.stringify(snapshotObjects(world.snapshot))));
+      const manifests = ['-f', `${folder}/cluster.json`, '-f', `${folder}/policies.json`];
+      const tested = await bench.run(['test', ...manifests, `${folder}/expectations.csv`]);
+      assert.equal(tested.code, 0, tested.stdout + tested.stderr);
+      assert.match(tested.stdout, new RegExp(`^${asked.length} passed, 0 failed`, 'm'));
+    }
+    const two = await bench.run(['generate', '--worlds', '2', '--seed', '7', '--expectations', '1', '--out', 'two']);
+    assert.match(two.stdout, /^2 worlds: 2 connections, /);
+    const sized = await bench.run(['generate', '--worlds', '2', '--pods', '3', '--out', 'sized']);
+    assert.equal(sized.code, 2);
+    assert.match(sized.stderr, /--pods does not go with --worlds/);
   } finally {
     bench.remove();
   }
