@@ -9,6 +9,7 @@ import { compileAssembly } from './assembly.mjs';
 const SCANS = [
   { file: 'hubble-scan', name: 'HUBBLE_SCAN_CODE', title: 'The WASM tokenizer of Hubble records', pages: 168 },
   { file: 'aws-vpc-scan', name: 'AWS_VPC_SCAN_CODE', title: 'The WASM scanner of VPC flow logs', pages: 8 },
+  { file: 'pcap-scan', name: 'PCAP_SCAN_CODE', title: 'The WASM scanner of packet captures', pages: 7 },
 ];
 
 /** Throws where a committed module is not what its source gives. */

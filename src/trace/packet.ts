@@ -15,6 +15,20 @@ import {
 import { addMalformed, increment } from './account.ts';
 import type { ReadContext } from './format.ts';
 import { FragmentTable } from './fragment.ts';
+import {
+  createSegmentMemory,
+  hashSegment,
+  markOf,
+  mix,
+  noteSegment,
+  placeWord,
+  prepareRows,
+  Size,
+  LinkSize,
+  slotOf,
+  type PcapLayout,
+  type PcapScanner,
+} from './pcap-scan.ts';
 import { LAG_LIMIT_US, SightingTable, type SightingKey } from './sighting.ts';
 
 /** Link types that are read (IETF draft-ietf-opsawg-pcaplinktype). */
@@ -38,20 +52,14 @@ export const PACKET_LIMITS: readonly string[] = [
   'With socket-level load balancing (kube-proxy replacement) a ClusterIP is never on the wire.',
 ];
 
-/** A record header of pcap, and the least frame that `takeOrdinary` takes: link, IPv4 and UDP headers. */
-const RECORD_HEADER = 16;
-const ORDINARY_SIZE = 42;
-
 const TUNNEL_DEPTH = 4;
-/** How much of a payload takes part in recognising a packet again. */
-const PAYLOAD_HASHED = 64;
 const PLACE_SLOTS = 8192;
 
 /** Decodes the packets of one input into its batch. */
 export class PacketDecoder {
   private readonly context: ReadContext;
   private readonly fragments = new FragmentTable();
-  private readonly seen = new Int32Array(65_536);
+  private readonly seen = createSegmentMemory();
   private sightings: SightingTable | undefined;
   private readonly key: SightingKey = { hash: 0, check: 0, isStrong: false };
   private readonly placeKeys = new Float64Array(PLACE_SLOTS).fill(NaN);
@@ -60,16 +68,16 @@ export class PacketDecoder {
   private lastPlaceKey = NaN;
   private lastPlace = 0;
   private decapsulated = 0;
-  /** Packets that the last call of `takeOrdinary` took. */
-  runCount = 0;
 
   constructor(context: ReadContext) {
     this.context = context;
   }
 
-  /** True for what `takeOrdinary` can take: Ethernet of one interface, or SLL2 of all of them. */
-  isOrdinary(linkType: number): boolean {
-    return linkType === (this.sightings === undefined ? Link.Ethernet : Link.Sll2);
+  /** How a scanner has to read a file; undefined where it cannot: it knows Ethernet of one interface, and SLL2 of all of them. */
+  layoutOf(linkType: number, sizeLimit: number, ticks: number): PcapLayout | undefined {
+    const isJoined = this.sightings !== undefined;
+    if (linkType !== (isJoined ? Link.Sll2 : Link.Ethernet)) return undefined;
+    return { linkSize: isJoined ? LinkSize.Sll2 : LinkSize.Ethernet, sizeLimit, ticks };
   }
 
   /** From now on packets may be seen more than once. `order`: whether the file keeps the interfaces' packets in time order. */
@@ -91,161 +99,61 @@ export class PacketDecoder {
     this.sightings?.willHandOut(this.context.batch, count);
   }
 
-  /** Writes what is the same for every ordinary packet into the rows that `size` bytes can give. */
-  prepareOrdinary(size: number): void {
-    const { batch } = this.context;
-    const rows = Math.floor(size / (RECORD_HEADER + ORDINARY_SIZE)) + 1;
-    fillConstants(batch, batch.count, Math.min(batch.capacity, batch.count + rows));
-  }
-
   /**
-   * Takes the records of a little-endian pcap file from `start` on for as long as they are the ordinary case: whole frames (see
-   * `isOrdinary`) with IPv4, no options, fragments or tunnels, and TCP or UDP, or ARP. Gives the rows that `take` gives, in rows
-   * that `prepareOrdinary` has prepared. Returns where it stopped: at a record for `take`, a cut one, or where the batch is full;
-   * `runCount` says how many it took. `ticks`: units of the fraction in a microsecond.
+   * Takes the first `count` rows that `scanner` read, in order; `takeOdd` is to call `take` for a record that is not ordinary, by its
+   * place and number. Returns how many were taken: fewer where one of those gave no row, and what is behind it has to be read again.
    */
-  takeOrdinary(
-    bytes: Uint8Array,
-    view: DataView,
-    start: number,
-    end: number,
-    linkType: number,
-    sizeLimit: number,
-    ticks: number,
-    number: number,
-  ): number {
-    const { batch, account } = this.context;
-    const { capacity, family, protocol, src, dst, srcPort, dstPort, tcpFlags, timeUs, bytes: size } = batch;
-    const { orientation, orientedBy, flags, line } = batch;
-    const { seen } = this;
+  takeRows(scanner: PcapScanner, count: number, takeOdd: (start: number, number: number) => void): number {
+    const { account, batch } = this.context;
+    const { line } = scanner;
     const isJoined = this.sightings !== undefined;
-    const linkSize = linkType === Link.Sll2 ? 20 : 14;
-    let row = batch.count;
-    let count = number;
-    let arp = 0;
-    let duplicates = 0;
-    let at = start;
-    const last = end - RECORD_HEADER - ORDINARY_SIZE;
-    while (at <= last && row < capacity) {
-      const captured = view.getInt32(at + 8, true);
-      const frame = at + RECORD_HEADER;
-      const next = frame + captured;
-      if (captured < linkSize + 28 || captured > sizeLimit || next > end) break;
-      const network = frame + linkSize;
-      // EtherType, version and header length: the one comparison that most packets pass.
-      const kind = isJoined
-        ? (view.getUint16(frame, false) << 8) | bytes[network]!
-        : view.getInt32(network - 2, false) >>> 8;
-      if (kind !== 0x08_00_45) {
-        if (kind >>> 8 !== 0x0806) break;
-        arp++;
-        count++;
-        at = next;
-        continue;
-      }
-      if ((view.getUint16(network + 6, false) & 0x3fff) !== 0) break;
-      const totalLength = view.getUint16(network + 2, false);
-      const wire = view.getUint32(at + 12, true);
-      const packetEnd = totalLength < 20 ? frame + wire : network + totalLength;
-      const stop = packetEnd < next ? packetEnd : next;
-      const transport = network + 20;
-      const ports = view.getInt32(transport, false);
-      const from = ports >>> 16;
-      const to = ports & 0xffff;
-      const source = view.getInt32(network + 12, false);
-      const destination = view.getInt32(network + 16, false);
-      const transportProtocol = bytes[network + 9]!;
-      const isTcp = transportProtocol === 6;
-      if (isTcp ? transport + 14 > stop : transportProtocol !== 17 || transport + 8 > stop || isTunnelPort(to)) break;
-      if (isTcp) {
-        const bits = bytes[transport + 13]!;
-        const sequence = view.getInt32(transport + 4, false);
-        const length = packetEnd - transport - (bytes[transport + 12]! >> 4) * 4;
-        let mark = 0;
-        if (length > 0 || (bits & (TcpFlag.Syn | TcpFlag.Fin)) !== 0) {
-          // As in `take`.
-          let repeat = Math.imul(sequence ^ ports, 0x9e3779b1);
-          repeat = Math.imul((repeat ^ (repeat >>> 15)) + source, 0x85ebca6b);
-          repeat = Math.imul((repeat ^ (repeat >>> 13)) + destination + length * 4 + (bits & 3), 0xc2b2ae35);
-          if (isJoined) repeat = mix(repeat, this.placeAt(view, frame));
-          const slot = (repeat ^ (repeat >>> 16)) & 0xffff;
-          const value = Math.imul(repeat, 0x27d4eb2f) ^ sequence ^ to;
-          if (seen[slot] === value) mark = RecordFlag.Retransmission;
-          else seen[slot] = value;
-        }
-        tcpFlags[row] = bits;
-        flags[row] = mark;
-        const isSyn = (bits & TcpFlag.Syn) !== 0;
-        const isAck = (bits & TcpFlag.Ack) !== 0;
-        orientation[row] = isSyn ? (isAck ? Orientation.Reply : Orientation.Original) : Orientation.Unknown;
-        orientedBy[row] = isSyn ? OrientedBy.Flags : OrientedBy.Assumed;
-      } else {
-        tcpFlags[row] = TcpFlag.Absent;
-        flags[row] = 0;
-        orientation[row] = Orientation.Unknown;
-        orientedBy[row] = OrientedBy.Assumed;
-      }
-      const fraction = view.getUint32(at + 4, true);
-      family[row] = 4;
-      protocol[row] = transportProtocol;
-      src[row] = source;
-      dst[row] = destination;
-      srcPort[row] = from;
-      dstPort[row] = to;
-      timeUs[row] = view.getUint32(at, true) * 1e6 + (ticks === 1 ? fraction : (fraction - (fraction % 1000)) / 1000);
-      size[row] = wire;
-      line[row] = ++count;
-      at = next;
-      if (isJoined && this.isOrdinaryDuplicate(bytes, view, frame, packetEnd, stop, row)) {
-        duplicates++;
-        continue;
-      }
-      row++;
+    const first = batch.count;
+    if (isJoined) prepareRows(batch, count);
+    else scanner.copy(batch, count);
+    let done = 0;
+    for (let odd = 0; odd <= scanner.oddCount; odd++) {
+      const stop = odd < scanner.oddCount ? scanner.oddRow(odd) : count;
+      if (isJoined) this.joinRows(scanner, done, stop);
+      else this.noteRows(scanner, first, done, stop);
+      account.read += stop - done;
+      done = stop;
+      if (stop === count) break;
+      const row = batch.count;
+      takeOdd(scanner.oddStart(odd), line[stop]!);
+      done++;
+      if (batch.count > row) continue;
+      if (!isJoined) break;
+      // `take` may have written into the row.
+      prepareRows(batch, 1);
     }
-    batch.count = row;
-    const taken = count - number;
-    account.read += taken;
-    if (arp > 0) increment(account.skipped, 'arp', arp);
-    if (duplicates > 0) increment(account.skipped, 'duplicate', duplicates);
-    this.runCount = taken;
-    return at;
+    return done;
   }
 
-  /** Whether the packet in `row`, whose SLL2 frame begins at `frame`, is a further sighting; the key is that of `take`. */
-  private isOrdinaryDuplicate(
-    bytes: Uint8Array,
-    view: DataView,
-    frame: number,
-    packetEnd: number,
-    stop: number,
-    row: number,
-  ): boolean {
-    const { key } = this;
+  /** Rows that are copied already. */
+  private noteRows({ slot, mark }: PcapScanner, first: number, from: number, to: number): void {
     const { batch } = this.context;
-    const protocol = bytes[frame + 29]!;
-    const transport = frame + 40;
-    let hash = Math.imul(view.getUint16(frame + 24, false) ^ (protocol << 24), 0x9e3779b1);
-    let hashEnd = 0;
-    if (protocol === 6) {
-      const length = packetEnd - transport - (bytes[transport + 12]! >> 4) * 4;
-      hash = mix(mix(hash, view.getInt32(transport + 4, false)), view.getInt32(transport + 8, false));
-      hash = mix(hash, (length << 8) ^ bytes[transport + 13]!);
-    } else hashEnd = Math.min(stop, transport + 8 + PAYLOAD_HASHED);
-    hash = mix(hash, packetEnd - transport);
-    let check = Math.imul(hash ^ 0x5bd1e995, 0x27d4eb2f);
-    for (let index = transport + 8; index < hashEnd; index++) {
-      hash = Math.imul(hash ^ bytes[index]!, 0x01000193);
-      check = Math.imul(check + bytes[index]!, 0x85ebca6b) ^ (check >>> 17);
-    }
-    key.hash = hash ^ (hash >>> 15);
-    key.check = check;
-    key.isStrong = protocol === 6;
-    return this.sightings!.isDuplicate(batch, row, this.placeAt(view, frame), key);
+    const { flags } = batch;
+    const { seen } = this;
+    for (let index = from; index < to; index++) flags[first + index] = noteSegment(seen, slot[index]!, mark[index]!);
+    batch.count = first + to;
   }
 
-  /** The place of an SLL2 frame of a file with one interface. */
-  private placeAt(view: DataView, frame: number): number {
-    return this.placeOf(view.getUint32(frame + 4, false) * 8 + (view.getUint8(frame + 10) & 7));
+  /** The same of a capture on all interfaces, where a packet that was seen before gives no row. */
+  private joinRows(scanner: PcapScanner, from: number, to: number): void {
+    const { account, batch } = this.context;
+    const { key } = this;
+    let duplicates = 0;
+    for (let index = from; index < to; index++) {
+      const row = batch.count;
+      scanner.copyRow(batch, index, row);
+      batch.flags[row] = noteSegment(this.seen, scanner.slot[index]!, scanner.mark[index]!);
+      key.hash = scanner.hash[index]!;
+      key.check = scanner.check[index]!;
+      key.isStrong = batch.protocol[row] === 6;
+      if (this.sightings!.isDuplicate(batch, row, this.placeOf(scanner.placeKey[index]!), key)) duplicates++;
+      else batch.count = row + 1;
+    }
+    if (duplicates > 0) increment(account.skipped, 'duplicate', duplicates);
   }
 
   /** Says once what was found out about the whole capture. */
@@ -491,15 +399,10 @@ export class PacketDecoder {
         const sequence = readU32(bytes, at + 4);
         const length = packetEnd - at - (bytes[at + 12]! >> 4) * 4;
         if (length > 0 || (tcpFlags & (TcpFlag.Syn | TcpFlag.Fin)) !== 0) {
-          let repeat = Math.imul(sequence ^ ((srcPort << 16) | dstPort), 0x9e3779b1);
-          repeat = Math.imul((repeat ^ (repeat >>> 15)) + src, 0x85ebca6b);
-          repeat = Math.imul((repeat ^ (repeat >>> 13)) + dst + length * 4 + (tcpFlags & 3), 0xc2b2ae35);
-          if (this.sightings !== undefined) repeat = mix(repeat, this.placeOf(placeKey));
-          const slot = (repeat ^ (repeat >>> 16)) & 0xffff;
-          // A wrong match needs 32 equal bits of hash within the lifetime of a slot.
-          const mark = Math.imul(repeat, 0x27d4eb2f) ^ sequence ^ dstPort;
-          if (this.seen[slot] === mark) flags = RecordFlag.Retransmission;
-          else this.seen[slot] = mark;
+          const ports = (srcPort << 16) | dstPort;
+          let segment = hashSegment(sequence, ports, src, dst, length * 4 + (tcpFlags & 3));
+          if (this.sightings !== undefined) segment = mix(segment, placeWord(placeKey));
+          flags = noteSegment(this.seen, slotOf(segment), markOf(segment, sequence, ports));
         }
         hash = mix(mix(mix(hash, sequence), readU32(bytes, at + 8)), (length << 8) ^ tcpFlags);
         isStrong = true;
@@ -578,7 +481,7 @@ export class PacketDecoder {
     if (sightings !== undefined) {
       hash = mix(hash, packetEnd - at);
       let check = Math.imul(hash ^ 0x5bd1e995, 0x27d4eb2f);
-      const hashEnd = Math.min(stop, payloadAt + PAYLOAD_HASHED);
+      const hashEnd = Math.min(stop, payloadAt + Size.Hashed);
       for (let index = payloadAt; index < hashEnd; index++) {
         hash = Math.imul(hash ^ bytes[index]!, 0x01000193);
         check = Math.imul(check + bytes[index]!, 0x85ebca6b) ^ (check >>> 17);
@@ -588,11 +491,6 @@ export class PacketDecoder {
       key.check = check;
       key.isStrong = isStrong;
       if (sightings.isDuplicate(batch, row, this.placeOf(placeKey), key)) {
-        // The row stays free: what `takeOrdinary` does not write must be as it was prepared.
-        batch.icmp[row] = -1;
-        batch.sctpChunks[row] = 0;
-        batch.sctpTag[row] = 0;
-        batch.sctpInitTag[row] = 0;
         return increment(account.skipped, 'duplicate');
       }
     }
@@ -753,36 +651,6 @@ function writeRow(
   batch.policies[row] = 0;
 }
 
-/** VXLAN and Geneve. */
-function isTunnelPort(port: number): boolean {
-  return port === 4789 || port === 8472 || port === 6081;
-}
-
-/** The columns that are the same for every ordinary packet, a range at a time. */
-function fillConstants(batch: FlowBatch, from: number, to: number): void {
-  batch.kind.fill(RecordKind.Packet, from, to);
-  batch.icmp.fill(-1, from, to);
-  batch.packets.fill(1, from, to);
-  batch.replyBytes.fill(0, from, to);
-  batch.replyPackets.fill(0, from, to);
-  batch.recordedVerdict.fill(RecordedVerdict.None, from, to);
-  batch.srcEndpoint.fill(0, from, to);
-  batch.dstEndpoint.fill(0, from, to);
-  batch.preDst.fill(0, from, to);
-  batch.preDstPort.fill(-1, from, to);
-  batch.quote.fill(-1, from, to);
-  batch.sctpChunks.fill(0, from, to);
-  batch.sctpTag.fill(0, from, to);
-  batch.sctpInitTag.fill(0, from, to);
-  batch.connections.fill(1, from, to);
-  batch.repeats.fill(0, from, to);
-  batch.policies.fill(0, from, to);
-}
-
 function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
-function mix(hash: number, value: number): number {
-  return Math.imul((hash ^ (hash >>> 15)) + value, 0x85ebca6b);
 }

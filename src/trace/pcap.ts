@@ -1,8 +1,9 @@
 /** Classic pcap files (IETF draft-ietf-opsawg-pcap): six magics, both byte orders, micro- and nanoseconds, one link type. */
-import { addMalformed } from './account.ts';
+import { addMalformed, increment } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { PACKET_LIMITS, PacketDecoder, isAnyInterface } from './packet.ts';
+import { sharePcapScanner, Size, type PcapLayout } from './pcap-scan.ts';
 
 /** tcpdump's and libpcap's file format. */
 export const PCAP: TraceFormat = {
@@ -18,6 +19,7 @@ export const PCAP: TraceFormat = {
 export const PACKET_SIZE_LIMIT: number = 16 * 1024 * 1024;
 
 const FILE_HEADER_SIZE = 24;
+const ROW_LIMIT_LEAST = 16;
 
 interface Variant {
   readonly isLittleEndian: boolean;
@@ -46,6 +48,10 @@ class PcapDecoder implements TraceDecoder {
   private variant: Variant | undefined;
   private linkType = 0;
   private sizeLimit = PACKET_SIZE_LIMIT;
+  /** Of a file that the scanner can read. */
+  private layout: PcapLayout | undefined;
+  /** Rows that the scanner reads at a time. */
+  private rowLimit = ROW_LIMIT_LEAST;
   private offset = 0;
   private number = 0;
 
@@ -66,39 +72,71 @@ class PcapDecoder implements TraceDecoder {
       this.linkType = read(bytes, at + 20) & 0xffff;
       this.sizeLimit = Math.min(PACKET_SIZE_LIMIT, Math.max(snapLength, 262_144));
       if (isAnyInterface(this.linkType)) this.packets.joinSightings('ordered');
+      if (this.variant.isLittleEndian && this.variant.recordHeaderSize === Size.Record)
+        this.layout = this.packets.layoutOf(this.linkType, this.sizeLimit, this.variant.isNanosecond ? 1000 : 1);
       at += FILE_HEADER_SIZE;
       this.offset += FILE_HEADER_SIZE;
     }
     const { batch } = this.context;
-    const { variant, linkType, packets, sizeLimit } = this;
+    const { variant, sizeLimit } = this;
     const { isLittleEndian, recordHeaderSize } = variant;
-    const perMicrosecond = variant.isNanosecond ? 1000 : 1;
-    const { capacity } = batch;
-    const isOrdinary = isLittleEndian && recordHeaderSize === 16 && packets.isOrdinary(linkType);
-    const view = isOrdinary ? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) : undefined;
-    if (isOrdinary) packets.prepareOrdinary(end - at);
-    while (batch.count < capacity && at + recordHeaderSize <= end) {
-      if (view !== undefined) {
-        const stop = packets.takeOrdinary(bytes, view, at, end, linkType, sizeLimit, perMicrosecond, this.number);
-        this.number += packets.runCount;
-        this.offset += stop - at;
-        at = stop;
-        if (batch.count >= capacity || at + recordHeaderSize > end) break;
-      }
-      const seconds = isLittleEndian ? readLittle(bytes, at) : readBig(bytes, at);
-      const fraction = isLittleEndian ? readLittle(bytes, at + 4) : readBig(bytes, at + 4);
+    if (this.layout !== undefined) at = this.scan(bytes, at, end, this.layout);
+    while (batch.count < batch.capacity && at + recordHeaderSize <= end) {
       const captured = isLittleEndian ? readLittle(bytes, at + 8) : readBig(bytes, at + 8);
-      const wire = isLittleEndian ? readLittle(bytes, at + 12) : readBig(bytes, at + 12);
       if (captured > sizeLimit)
         return this.stop('packet-length', `a packet of ${captured} bytes; nothing behind it can be found again`, end);
       const next = at + recordHeaderSize + captured;
       if (next > end) break;
-      const timeUs = seconds * 1e6 + (perMicrosecond === 1 ? fraction : Math.floor(fraction / 1000));
-      packets.take(bytes, at + recordHeaderSize, captured, wire, linkType, timeUs, ++this.number, this.offset, 0, 0);
+      this.take(bytes, at, ++this.number, this.offset);
       this.offset += next - at;
       at = next;
     }
     return at;
+  }
+
+  /** Takes whole records as long as the batch has room, many at a time; returns where it stopped. */
+  private scan(bytes: Uint8Array, start: number, end: number, layout: PcapLayout): number {
+    const scanner = sharePcapScanner();
+    if (scanner === undefined) return start;
+    const { account, batch } = this.context;
+    const base = this.offset - start;
+    let oddEnd = start;
+    const takeOdd = (record: number, number: number): void => {
+      this.take(bytes, record, number, base + record);
+      oddEnd = record + Size.Record + readLittle(bytes, record + 8);
+    };
+    let at = start;
+    scanner.open(bytes, at, end, batch.capacity - batch.count);
+    while (batch.count < batch.capacity) {
+      const room = Math.min(batch.capacity - batch.count, this.rowLimit);
+      const count = scanner.read(at, room, this.number, layout);
+      const taken = this.packets.takeRows(scanner, count, takeOdd);
+      const isPart = taken < count;
+      // Where a packet gave no row, what is behind it is read again; the less at a time, the more such packets there are.
+      this.rowLimit = isPart ? Math.max(ROW_LIMIT_LEAST, room >> 2) : Math.min(scanner.capacity, this.rowLimit * 2);
+      const arp = isPart ? scanner.line[taken - 1]! - this.number - taken : scanner.arpCount;
+      account.read += arp;
+      if (arp > 0) increment(account.skipped, 'arp', arp);
+      this.number += taken + arp;
+      at = isPart ? oddEnd : scanner.stop();
+      if (isPart) continue;
+      if (scanner.end < end && scanner.isCut()) scanner.open(bytes, at, end, batch.capacity - batch.count);
+      else if (count < room) break;
+    }
+    this.offset = base + at;
+    return at;
+  }
+
+  /** One record, which is whole. */
+  private take(bytes: Uint8Array, at: number, number: number, offset: number): void {
+    const { isLittleEndian, isNanosecond, recordHeaderSize } = this.variant!;
+    const read = isLittleEndian ? readLittle : readBig;
+    const fraction = read(bytes, at + 4);
+    const timeUs = read(bytes, at) * 1e6 + (isNanosecond ? Math.floor(fraction / 1000) : fraction);
+    const captured = read(bytes, at + 8);
+    const wire = read(bytes, at + 12);
+    const frame = at + recordHeaderSize;
+    this.packets.take(bytes, frame, captured, wire, this.linkType, timeUs, number, offset, 0, 0);
   }
 
   finish(_bytes: Uint8Array, start: number, end: number): void {

@@ -356,19 +356,15 @@ function* handOut(
 function noteTimes({ timeUs, count }: FlowBatch, account: TraceAccount): void {
   let first = Number.isNaN(account.firstUs) ? Infinity : account.firstUs;
   let last = Number.isNaN(account.lastUs) ? -Infinity : account.lastUs;
-  // Most traces are in order: then the ends of the run tell.
-  let ordered = 0;
-  while (ordered + 1 < count && timeUs[ordered]! <= timeUs[ordered + 1]!) ordered++;
-  first = Math.min(first, Number.isNaN(timeUs[0]) ? first : timeUs[0]!);
-  for (let row = ordered; row < count; row++) {
+  // Absent times are NaN, which is neither.
+  for (let row = 0; row < count; row++) {
     const time = timeUs[row]!;
     if (time < first) first = time;
     if (time > last) last = time;
   }
-  if (last >= first) {
-    account.firstUs = first;
-    account.lastUs = last;
-  }
+  if (last < first) return;
+  account.firstUs = first;
+  account.lastUs = last;
 }
 
 /** Rows say lines of the file, whatever was unwrapped on the way. */

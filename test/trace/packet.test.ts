@@ -1,5 +1,7 @@
 /** What packets become: link layers, tags, tunnels, fragments, truncation, sightings and translation. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { isBalanced } from '../../src/trace/account.ts';
@@ -318,8 +320,13 @@ test('a length that no packet has stops the reading, with the place, and keeps w
   assert.ok(isBalanced(account));
 });
 
-test('the loop for ordinary packets gives what the general one gives: damaged frames in either byte order', async () => {
-  // Big-endian files go through the general loop alone.
+test('the committed scanner of captures is what its source gives', () => {
+  const hash = createHash('sha256').update(readFileSync('src/trace/pcap-scan.as.ts')).digest('hex');
+  assert.ok(readFileSync('src/trace/pcap-scan-code.ts', 'utf8').includes(hash));
+});
+
+test('the scanner of ordinary packets gives what the general reader gives: damaged frames in either byte order', async () => {
+  // Big-endian files go through the general reader alone. A batch of 16 is left early, one of 64 holds all.
   const frames = [
     ethernet(0x0800, ip('10.0.0.1', '10.0.0.2', 6, tcp(40_000, 80, 2, 7))),
     ethernet(0x0800, ip('10.0.0.2', '10.0.0.1', 6, tcp(80, 40_000, 18, 9))),
@@ -329,6 +336,7 @@ test('the loop for ordinary packets gives what the general one gives: damaged fr
     ethernet(0x0806, Uint8Array.from(repeat(1, 28))),
     ethernet(0x0800, ip('10.0.0.1', '10.0.0.3', 1, bytesOf(8, 0, 0, 0, 0, 7, 0, 1))),
     ethernet(0x86dd, ip('fd00::1', 'fd00::2', 6, tcp(1, 2, 16))),
+    ethernet(0x88cc, Uint8Array.from(repeat(1, 60))),
   ];
   const frame = fc
     .tuple(fc.constantFrom(...frames), fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { maxLength: 2 }), fc.nat())
@@ -339,12 +347,13 @@ test('the loop for ordinary packets gives what the general one gives: damaged fr
       return { frame: damaged, captured: cut % 4 === 0 ? cut % (damaged.length + 1) : damaged.length };
     });
   const check = fc.asyncProperty(
-    fc.array(frame, { maxLength: 20 }),
+    fc.array(frame, { maxLength: 40 }),
     fc.constantFrom('us', 'ns'),
-    async (list, unit) => {
+    fc.constantFrom(16, 64),
+    async (list, unit, batchCapacity) => {
       const packets = list.map((packet, index) => ({ ...packet, timeUs: 1_767_312_000_123_456 + index * 1500 }));
-      const little = await readAll(pcap(1, packets, { endian: 'little', unit }), { batchCapacity: 16 });
-      const big = await readAll(pcap(1, packets, { endian: 'big', unit }), { batchCapacity: 16 });
+      const little = await readAll(pcap(1, packets, { endian: 'little', unit }), { batchCapacity });
+      const big = await readAll(pcap(1, packets, { endian: 'big', unit }), { batchCapacity });
       assert.deepEqual(little.rows, big.rows);
       assert.deepEqual(little.account, big.account);
       assert.ok(isBalanced(little.account));
