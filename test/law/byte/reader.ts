@@ -560,8 +560,9 @@ function text(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 }
 
+/** Lines that are neither blank nor comments. */
 function countLines(own: string): number {
-  return own.split('\n').filter((line) => line.trim() !== '').length;
+  return own.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#')).length;
 }
 
 function demand(holds: boolean, what: string): void {
