@@ -62,9 +62,9 @@ export class PolicyBook {
   /** [policies] number of the subject's pod set. */
   readonly subjects: number[] = [];
   /** [rules x RuleField.Stride] */
-  rules: Int32Array = new Int32Array(4096);
+  rules: Int32Array = new Int32Array(0);
   /** [2 x policies + 1] first rule of each policy's egress, then ingress. */
-  ruleStarts: Int32Array = new Int32Array(1024);
+  ruleStarts: Int32Array = new Int32Array(1);
   /** Requirements by number: operator, key, numbers of (key, value) ascending. */
   readonly requirements: ListStore = new ListStore();
   /** Selectors by number: numbers of their requirements, ascending. */
@@ -98,10 +98,10 @@ export class PolicyBook {
   private readonly portLists = new ListStore();
   private portNamesAsked = 0;
   private ruleCount = 0;
-  private peerList: Int32Array = new Int32Array(64);
-  private selectorList: Int32Array = new Int32Array(64);
-  private valueList: Int32Array = new Int32Array(64);
-  private portList: Int32Array = new Int32Array(64);
+  private peerList: Int32Array = new Int32Array(2);
+  private selectorList: Int32Array = new Int32Array(2);
+  private valueList: Int32Array = new Int32Array(2);
+  private portList: Int32Array = new Int32Array(2);
   private readonly pair = new Int32Array(2);
 
   /** Numbers of (key, value) so far, those of other values included. */

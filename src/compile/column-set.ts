@@ -8,8 +8,8 @@ import { grow } from './list.ts';
 /** Keeps sets; they are numbered from 0 in order of arrival and never change. */
 export class ColumnSets {
   /** Set `n` is `words[starts[n], starts[n + 1])`. Both arrays are replaced when they grow. */
-  words: Int32Array = new Int32Array(4096);
-  starts: Int32Array = new Int32Array(1024);
+  words: Int32Array = new Int32Array(0);
+  starts: Int32Array = new Int32Array(1);
   private used = 0;
   private count = 0;
   private readonly differences = new Map<number, number>();

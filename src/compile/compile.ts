@@ -7,14 +7,14 @@ import { DEFAULT_DIALECT, type Dialect } from '../model/dialect.ts';
 import type { Direction, Policy, Tier } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
 import { DIRECTION_ORDINAL, PolicyBook, PolicyFlag } from './book.ts';
-import { buildColumns, type FinishedColumns } from './column.ts';
+import { Columns, type FinishedColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
 import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
 import { grow } from './list.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
-import { createTableBuilder, type TableBuilder } from './table.ts';
+import { TableBuilder } from './table.ts';
 import { indexUnits, type UnitIndex } from './unit.ts';
 import { VectorStore } from './vector.ts';
 
@@ -48,8 +48,8 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
   const numbers = Int32Array.from(ordered, (policy) => book.read(policy));
   const units = indexUnits(snapshot, book);
   const columns = {
-    egress: buildColumns(book, 'egress', units, snapshot.nodes),
-    ingress: buildColumns(book, 'ingress', units, snapshot.nodes),
+    egress: new Columns(book, 'egress', units, snapshot.nodes),
+    ingress: new Columns(book, 'ingress', units, snapshot.nodes),
   };
   const ports = classifyPorts(collectRanges(book.portsOf, units));
   if (dialect.icmp === 'always') ports.table.fill(PortClass.Exempt, PortIndex.Other, PortIndex.Other + 255); // DI-07
@@ -163,7 +163,7 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
   }
 
   function createBuilder(direction: Direction, finished: FinishedColumns): TableBuilder {
-    return createTableBuilder({
+    return new TableBuilder({
       direction,
       book,
       subjectPorts: units.portGroups,

@@ -2,10 +2,10 @@
 
 /** Interns lists; they are numbered from 0 in order of arrival. */
 export class ListStore {
-  private words: Int32Array = new Int32Array(1024);
-  private starts: Int32Array = new Int32Array(256);
-  private hashes: Int32Array = new Int32Array(256);
-  private slots: Int32Array = new Int32Array(512).fill(-1);
+  private words: Int32Array = new Int32Array(0);
+  private starts: Int32Array = new Int32Array(1);
+  private hashes: Int32Array = new Int32Array(1);
+  private slots: Int32Array = new Int32Array(2).fill(-1);
   private used = 0;
   count = 0;
 

@@ -32,25 +32,25 @@ export class PageBuilder {
   /** States with the tokens that hold everywhere. */
   private readonly bases = new ListStore();
   private readonly signatures = new ListStore();
-  private pageOfSignature: Int32Array = new Int32Array(256).fill(-1);
+  private pageOfSignature: Int32Array = new Int32Array(0);
   private readonly lists = new ListStore();
-  private valueOfList: Int32Array = new Int32Array(256).fill(-1);
+  private valueOfList: Int32Array = new Int32Array(0);
   /** Groups of cells that hold the same tokens: their cells as two words. */
   private readonly lows = new Int32Array(Layout.PageSize);
   private readonly highs = new Int32Array(Layout.PageSize);
-  private list: Int32Array = new Int32Array(64);
-  private signature: Int32Array = new Int32Array(64);
+  private list: Int32Array = new Int32Array(1);
+  private signature: Int32Array = new Int32Array(1);
 
   // The run at hand.
   private state = 0;
   private isSet = false;
   private isSorted = true;
   private count = 0;
-  private tokensAdded: Int32Array = new Int32Array(64);
-  private setsAdded: Int32Array = new Int32Array(64);
-  private order = new Float64Array(64);
+  private tokensAdded: Int32Array = new Int32Array(0);
+  private setsAdded: Int32Array = new Int32Array(0);
+  private order: Float64Array = new Float64Array(0);
   /** Chains of (next, token, low bits, high bits), one for each page with a token; they end with -1. */
-  private chains: Int32Array = new Int32Array(1024);
+  private chains: Int32Array = new Int32Array(0);
   private chainsUsed = 0;
   private readonly touched: Int32Array;
   private touchedCount = 0;

@@ -82,17 +82,18 @@ export class VectorStore {
     return this.lists.count;
   }
 
-  /** The number of what a policy's rule does with these ports, for want of these facts; equal ones have one. */
-  token({ tier, priority }: Policy, policy: number, action: Action, shape: PortShape, missing: number): number {
+  /** The number of what a policy's rule does (`ACTIONS`) with these ports, for want of these facts; equal ones have one. */
+  token({ tier, priority }: Policy, policy: number, action: number, shape: PortShape, missing: number): number {
     const { key } = this;
     key[0] = TIERS.indexOf(tier);
     key[1] = priority;
     key[2] = policy;
-    key[3] = ACTIONS.indexOf(action);
+    key[3] = action;
     key[4] = shape.id;
     key[5] = missing;
     const id = this.tokenIds.intern(key, 6);
-    if (id === this.tokens.length) this.tokens.push({ tier, priority, policy, action, shape, missing });
+    if (id === this.tokens.length)
+      this.tokens.push({ tier, priority, policy, action: ACTIONS[action]!, shape, missing });
     return id;
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type AddressKey, addressKey, type Block, classifyBlocks, classOfAddress } from '../../src/compile/block.ts';
-import { createPartition } from '../../src/compile/partition.ts';
+import { Partition } from '../../src/compile/partition.ts';
 import { Header } from '../../src/compile/layout.ts';
 import { buildLookup6 } from '../../src/compile/search6.ts';
 import {
@@ -248,7 +248,7 @@ test('refining keeps together what no set tells apart, and nothing else', () => 
       fc.array(fc.nat(2), { minLength: 30, maxLength: 30 }),
       (sets, kinds) => {
         const numbers = [...new Set(kinds)];
-        const partition = createPartition(Int32Array.from(kinds, (kind) => numbers.indexOf(kind)));
+        const partition = new Partition(Int32Array.from(kinds, (kind) => numbers.indexOf(kind)));
         for (const set of sets) partition.refine(Int32Array.from(set), 0, set.length);
         const signature = (element: number): string =>
           `${kinds[element]}|${sets.map((set) => Number(set.includes(element))).join('')}`;
