@@ -118,8 +118,8 @@ export function findEndpoints6(program: Program, addresses: AddressTable, known:
 
 /** The service slot of a destination, or -1. Targets by name are `ServiceTarget.ByName` + the Service's index. */
 export function findService(program: Program, target: number, protocol: number, port: number): number {
+  // Negative, as no slot's is, where the protocol has no ports or the port is not known.
   const ordinal = protocol === 6 ? 0 : protocol === 17 ? 1 : protocol === 132 ? 2 : -1;
-  if (ordinal < 0 || port < 0) return -1;
   const key = (ordinal << 16) | port;
   if (target >= ServiceTarget.ByName) return probe(program, target, key);
   const kind = program.endpoints[target * Endpoint.Stride + Endpoint.Kind]!;

@@ -59,16 +59,15 @@ export function certainRules(all: readonly Selecting[], direction: Direction): D
 export function decidersOf<T extends Decider>(rules: readonly T[], reason: Reason, match: (own: T) => Ternary): T[] {
   const found: T[] = [];
   const action = reason === Reason.AllowedByRule ? 'Accept' : reason === Reason.DeniedByRule ? 'Deny' : undefined;
-  let passed: Policy | Tier | undefined;
+  let passed: Tier | undefined;
   for (const own of rules) {
     const { policy, rule } = own;
     const isOrdered = policy.tier !== 'networkpolicy';
     if (isOrdered && found.length > 0) break;
-    if (policy === passed || policy.tier === passed || match(own) !== 'yes') continue;
+    if (policy.tier === passed || match(own) !== 'yes') continue;
     if (rule.action === action) found.push(own);
-    if (!isOrdered) continue;
-    if (found.length > 0) break;
-    passed = rule.action === 'Pass' ? policy.tier : policy;
+    // TI-03: what settles a tier without deciding is a Pass.
+    else if (isOrdered) passed = policy.tier;
   }
   return found;
 }

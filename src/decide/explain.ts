@@ -5,7 +5,7 @@
 import { DialectFlag, Endpoint, EndpointKind, Header, PortClass, portIndexOf } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { isGoverning } from '../compile/book.ts';
-import { evaluateIsolated, evaluateSide, type StageResult, type TierMatch } from '../compile/tier.ts';
+import { evaluateIsolated, evaluateSide, type SideResult, type StageResult, type TierMatch } from '../compile/tier.ts';
 import type { Service } from '../model/cluster.ts';
 import type {
   Explanation,
@@ -42,8 +42,7 @@ export function explain(program: Program, flow: Flow): Explanation {
 
 /** Explains a flow between two endpoints whose facts are at hand; translates Services on the way. */
 export function explainFacts(program: Program, source: Facts, destination: Facts, flow: FlowPort): Explanation {
-  const isAddressed = destination.endpoint >= 0 && destination.kind !== 'pod' && !isExempt(program, flow);
-  if (isAddressed) {
+  if (destination.endpoint >= 0 && !isExempt(program, flow)) {
     const slot = findService(program, destination.endpoint, flow.protocol, flow.port);
     if (slot >= 0)
       return explainBackends(
@@ -77,7 +76,7 @@ export function explainService(
   const { namespace, name } = service;
   const resolved: ResolvedEndpoint = { kind: 'service', namespace, name, areLabelsComplete: true };
   const text = `Service ${namespace}/${name} ${formatFlow(flow)}`;
-  if (isExempt(program, flow)) return explainEnds(program, source, stranger(resolved), flow, 'direct');
+  if (isExempt(program, flow)) return explainSettled(source.resolved, resolved, flow, certain(Reason.DialectExempt));
   if (service.type === 'ExternalName')
     return explainNobody(source, resolved, flow, MissingFact.DomainName, { service, text });
   const slot = findService(program, serviceTarget(program, service, family), flow.protocol, flow.port);
@@ -126,21 +125,8 @@ function explainNobody(
   missing: MissingFact,
   via: Via,
 ): Explanation {
-  const side = (direction: Direction): SideExplanation => ({
-    direction,
-    subject: direction === 'egress' ? source.resolved : destination,
-    peer: direction === 'egress' ? destination : source.resolved,
-    verdict: Verdict.Undecidable,
-    reason: Reason.Undecidable,
-    missing,
-    policies: [],
-  });
   return {
-    ...describeFlow(source.resolved, destination, flow),
-    verdict: Verdict.Undecidable,
-    missing,
-    egress: side('egress'),
-    ingress: side('ingress'),
+    ...explainSettled(source.resolved, destination, flow, { reason: Reason.Undecidable, missing }),
     via: { ...via, backends: [] },
   };
 }
@@ -154,17 +140,38 @@ function explainEnds(
   path: 'direct' | 'translated',
 ): Explanation {
   const fixed = settledReason(program, source, destination, flow, path);
-  const egress =
-    fixed === undefined
-      ? explainSide(program, 'egress', source, destination, destination, flow)
-      : settled('egress', source, destination, fixed);
-  const ingress =
-    fixed === undefined
-      ? explainSide(program, 'ingress', destination, source, destination, flow)
-      : settled('ingress', destination, source, fixed);
+  if (fixed !== undefined) return explainSettled(source.resolved, destination.resolved, flow, certain(fixed));
+  const egress = explainSide(program, 'egress', source, destination, destination, flow);
+  const ingress = explainSide(program, 'ingress', destination, source, destination, flow);
+  return joinSides(source.resolved, destination.resolved, flow, egress, ingress);
+}
+
+/** One result for both sides, before any policy is asked. */
+function explainSettled(
+  source: ResolvedEndpoint,
+  destination: ResolvedEndpoint,
+  flow: FlowPort,
+  result: SideResult,
+): Explanation {
+  const egress = settled('egress', source, destination, result);
+  const ingress = settled('ingress', destination, source, result);
+  return joinSides(source, destination, flow, egress, ingress);
+}
+
+function joinSides(
+  source: ResolvedEndpoint,
+  destination: ResolvedEndpoint,
+  flow: FlowPort,
+  egress: SideExplanation,
+  ingress: SideExplanation,
+): Explanation {
   const verdict: Verdict = Math.min(egress.verdict, ingress.verdict);
   return {
-    ...describeFlow(source.resolved, destination.resolved, flow),
+    source,
+    destination,
+    protocol: flow.protocol,
+    ...(flow.port >= 0 && { port: flow.port }),
+    ...(flow.icmp >= 0 && { icmp: flow.icmp }),
     verdict,
     missing: verdict === Verdict.Undecidable ? egress.missing | ingress.missing : 0, // KL-04
     egress,
@@ -186,16 +193,17 @@ function settledReason(
   return isSame && (path === 'direct' || hasFlag(program, DialectFlag.HairpinAllow)) ? Reason.SamePod : undefined;
 }
 
-function settled(direction: Direction, subject: Facts, peer: Facts, reason: Reason): SideExplanation {
-  return {
-    direction,
-    subject: subject.resolved,
-    peer: peer.resolved,
-    verdict: verdictOf(reason),
-    reason,
-    missing: 0,
-    policies: [],
-  };
+function settled(
+  direction: Direction,
+  subject: ResolvedEndpoint,
+  peer: ResolvedEndpoint,
+  { reason, missing }: SideResult,
+): SideExplanation {
+  return { direction, subject, peer, verdict: verdictOf(reason), reason, missing, policies: [] };
+}
+
+function certain(reason: Reason): SideResult {
+  return { reason, missing: 0 };
 }
 
 /** One side: the policies that select the subject, each rule matched, and what follows from them. */
@@ -208,42 +216,38 @@ export function explainSide(
   flow: FlowPort,
 ): SideExplanation {
   const { policies, dialect } = program.source;
-  if (subject.kind === 'outside' || subject.kind === 'node')
-    return settled(direction, subject, peer, Reason.NotSubject);
+  const settle = (reason: Reason): SideExplanation =>
+    settled(direction, subject.resolved, peer.resolved, certain(reason));
+  if (subject.kind === 'outside' || subject.kind === 'node') return settle(Reason.NotSubject);
   const flag = direction === 'ingress' ? DialectFlag.OwnNodeIngress : DialectFlag.OwnNodeEgress;
-  if (hasFlag(program, flag) && isOwnNode(program, subject, peer))
-    return settled(direction, subject, peer, Reason.OwnNode);
-  if (subject.kind === 'unknown-pod' && !policies.some((policy) => isGoverning(policy, direction)))
-    return settled(direction, subject, peer, Reason.NotIsolated);
+  if (hasFlag(program, flag) && isOwnNode(program, subject, peer)) return settle(Reason.OwnNode);
+  if (!policies.some((policy) => isGoverning(policy, direction))) return settle(Reason.NotIsolated);
 
   const role = direction === 'ingress' ? 'source' : 'destination';
-  const walked = selecting(program, subject).map(({ policy, selection }): WalkedPolicy => {
-    const rules = isGoverning(policy, direction)
-      ? policy[direction].map((rule) => explainRule(rule, peer, role, destination, flow, dialect))
-      : [];
-    return { policy, ordinal: ordinalOf(program, policy), selection, rules };
-  });
+  const walked = selecting(program, subject).map(({ policy, selection }): WalkedPolicy => ({
+    policy,
+    ordinal: ordinalOf(program, policy),
+    selection,
+    rules: policy[direction].map((rule) => explainRule(rule, peer, role, destination, flow, dialect)),
+  }));
+  const governing = walked.filter(({ policy }) => isGoverning(policy, direction));
   const result =
     subject.kind === 'unknown-pod'
       ? { reason: Reason.Undecidable, missing: MissingFact.UnknownPod } // EP-06
       : evaluateSide(
-          tierMatches(walked, 'admin', direction),
+          tierMatches(governing, 'admin'),
           networkPolicyStage(walked, direction, dialect.networkPolicyScope),
-          tierMatches(walked, 'baseline', direction),
+          tierMatches(governing, 'baseline'),
         );
   const verdict = verdictOf(result.reason);
-  const policiesShown = walked
-    .filter(({ policy }) => isGoverning(policy, direction))
-    .map(({ policy, selection, rules }): PolicyExplanation => ({
-      policy,
-      selectsSubject: selection,
-      rules: rules.map(({ explanation }) => explanation),
-    }));
+  const policiesShown = governing.map(({ policy, selection, rules }): PolicyExplanation => ({
+    policy,
+    selectsSubject: selection,
+    rules: rules.map(({ explanation }) => explanation),
+  }));
   const [decidedBy] = decidersShown(policiesShown, result.reason);
   const nearest =
-    result.reason === Reason.NoRuleMatches || verdict === Verdict.Undecidable
-      ? findNearest(walked, direction)
-      : undefined;
+    result.reason === Reason.NoRuleMatches || verdict === Verdict.Undecidable ? findNearest(governing) : undefined;
   return {
     direction,
     subject: subject.resolved,
@@ -267,19 +271,19 @@ interface WalkedPolicy extends Selecting {
   }[];
 }
 
-function tierMatches(walked: readonly WalkedPolicy[], tier: 'admin' | 'baseline', direction: Direction): TierMatch[] {
-  return walked.flatMap(({ policy, ordinal, selection, rules }) =>
-    policy.tier === tier && isGoverning(policy, direction)
-      ? rules
-          .filter(({ explanation }) => explanation.match !== 'no')
-          .map(({ explanation, missing }) => ({
-            priority: policy.priority,
-            policy: ordinal,
-            action: explanation.action,
-            missing: missing | (selection === 'unknown' ? MissingFact.UnknownLabel : 0),
-          }))
-      : [],
-  );
+function tierMatches(walked: readonly WalkedPolicy[], tier: 'admin' | 'baseline'): TierMatch[] {
+  return walked
+    .filter(({ policy }) => policy.tier === tier)
+    .flatMap(({ policy, ordinal, selection, rules }) =>
+      rules
+        .filter(({ explanation }) => explanation.match !== 'no')
+        .map(({ explanation, missing }) => ({
+          priority: policy.priority,
+          policy: ordinal,
+          action: explanation.action,
+          missing: missing | (selection === 'unknown' ? MissingFact.UnknownLabel : 0),
+        })),
+    );
 }
 
 /**
@@ -323,20 +327,15 @@ function networkPolicyStage(
 }
 
 /** The rule that came nearest to matching, and what it lacked. */
-function findNearest(
-  walked: readonly WalkedPolicy[],
-  direction: Direction,
-): { policy: Policy; rule: Rule; why: string } | undefined {
+function findNearest(walked: readonly WalkedPolicy[]): { policy: Policy; rule: Rule; why: string } | undefined {
   let best: { policy: Policy; rule: Rule; why: string } | undefined;
   let nearness = 0;
-  for (const { policy, rules } of walked) {
-    if (!isGoverning(policy, direction)) continue;
+  for (const { policy, rules } of walked)
     for (const rule of rules)
       if (rule.why !== '' && rule.explanation.action === 'Accept' && rule.nearness > nearness) {
         nearness = rule.nearness;
         best = { policy, rule: rule.explanation.rule, why: rule.why };
       }
-  }
   return best;
 }
 
@@ -366,37 +365,8 @@ function describeTarget(program: Program, destination: Facts, flow: FlowPort): V
   return { service, text: `${what} ${where} of Service ${service.namespace}/${service.name}` };
 }
 
-function describeFlow(
-  source: ResolvedEndpoint,
-  destination: ResolvedEndpoint,
-  flow: FlowPort,
-): Pick<Explanation, 'source' | 'destination' | 'protocol' | 'port' | 'icmp'> {
-  return {
-    source,
-    destination,
-    protocol: flow.protocol,
-    ...(flow.port >= 0 && { port: flow.port }),
-    ...(flow.icmp >= 0 && { icmp: flow.icmp }),
-  };
-}
-
 function formatFlow(flow: FlowPort): string {
   return flow.port < 0 ? formatProtocol(flow.protocol) : `${formatProtocol(flow.protocol)}/${flow.port}`;
-}
-
-/** A destination of which nothing is asked. */
-function stranger(resolved: ResolvedEndpoint): Facts {
-  const none = new Map<string, string>();
-  return {
-    resolved,
-    kind: 'outside',
-    endpoint: -1,
-    labels: none,
-    namespaceLabels: none,
-    areLabelsComplete: true,
-    areNamespaceLabelsComplete: true,
-    ports: [],
-  };
 }
 
 function isExempt(program: Program, flow: FlowPort): boolean {
@@ -404,12 +374,13 @@ function isExempt(program: Program, flow: FlowPort): boolean {
 }
 
 function isOwnNode(program: Program, pod: Facts, node: Facts): boolean {
-  const number = pod.kind === 'pod' ? field(program, pod, Endpoint.Node) : -1;
+  const number = field(program, pod, Endpoint.Node);
   return number >= 0 && node.kind === 'node' && number === field(program, node, Endpoint.Node);
 }
 
-function field(program: Program, facts: Facts, at: Endpoint): number {
-  return facts.endpoint < 0 ? -1 : program.endpoints[facts.endpoint * Endpoint.Stride + at]!;
+/** -1 for a pod that only a record describes. */
+function field(program: Program, { endpoint }: Facts, at: Endpoint): number {
+  return program.endpoints[endpoint * Endpoint.Stride + at] ?? -1;
 }
 
 function hasFlag(program: Program, flag: DialectFlag): boolean {

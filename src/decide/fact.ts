@@ -50,7 +50,7 @@ export function factsOfEndpoint(program: Program, endpoint: number, address: Add
   };
   const place = { areLabelsComplete: true, ...(address !== undefined && { address }) };
   if (kind === EndpointKind.Node) {
-    const node = object < 0 ? undefined : snapshot.nodes[object];
+    const node = snapshot.nodes[object];
     const name = node?.name ?? nodeName(program, endpoint);
     return {
       ...shared,
@@ -161,12 +161,11 @@ function addressOf(program: Program, pod: Pod, endpoint: number): AddressText | 
 /** The node that a hostNetwork pod says it runs on; without an address nobody knows which node is meant. */
 function nodeName(program: Program, endpoint: number): string | undefined {
   if (endpoint === program.header[Header.NodeNoAddress]) return undefined;
-  const pod = program.source.snapshot.pods.findIndex(
+  return program.source.snapshot.pods.find(
     ({ hostNetwork }, index) =>
       hostNetwork &&
       program.podEndpoints
         .subarray(program.podEndpointStart[index], program.podEndpointStart[index + 1])
         .includes(endpoint),
-  );
-  return pod < 0 ? undefined : program.source.snapshot.pods[pod]!.node;
+  )?.node;
 }

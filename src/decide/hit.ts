@@ -3,7 +3,7 @@
  * row, column and port class alone, and is worked out once for each of them without a word, so that counting the hits of every rule
  * over a replay costs a look-up for each group of connections, and nothing for a record.
  */
-import { Endpoint, EndpointKind, Header, Layout, PortClass, portIndexOf, ServiceSlot } from '../compile/layout.ts';
+import { Endpoint, EndpointKind, Header, Layout, portIndexOf, ServiceSlot } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
 import type { Explanation } from '../model/explanation.ts';
@@ -42,11 +42,9 @@ export function rulesOf(
   const index = indexOf(program);
   const portIndex = portIndexOf(protocol, port, icmp);
   const kind = program.endpoints[destination * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
-  if (kind >= EndpointKind.Node && program.portClasses[portIndex] !== PortClass.Exempt) {
-    const slot = findService(program, destination, protocol, port);
-    if (slot >= 0) return rulesOfBackends(index, source, slot, protocol);
-    if (kind === EndpointKind.Service) return [];
-  }
+  const slot = findService(program, destination, protocol, port);
+  if (slot >= 0) return rulesOfBackends(index, source, slot, protocol);
+  if (kind === EndpointKind.Service) return [];
   const decision = decideDirect(program, source, destination, portIndex);
   return rulesOfSides(index, source, destination, { protocol, port, icmp }, decision);
 }

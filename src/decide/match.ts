@@ -68,7 +68,7 @@ export function matchPeer(peer: Peer, facts: Facts, dialect: Dialect): Ternary {
       return matchOfBlock(findBlock(peer, facts, dialect));
     case 'nodes':
       if (facts.kind === 'node' && facts.address === undefined) return 'unknown';
-      if (facts.kind !== 'node' || facts.nodeLabels === undefined) return 'no';
+      if (facts.nodeLabels === undefined) return 'no';
       return matchLabels(peer.selector, facts.nodeLabels, true);
     case 'domains':
       return 'unknown';

@@ -104,8 +104,7 @@ function farePeer(peer: Peer, facts: Facts, role: PeerRole, dialect: Dialect): F
     case 'nodes': {
       if (matchPeer(peer, facts, dialect) === 'unknown')
         return unknown(`admits nodes; the address of the ${role} is not known`, MissingFact.NoAddress);
-      if (facts.kind !== 'node' || facts.nodeLabels === undefined)
-        return miss(`admits nodes; the ${role} is none of them`, 0);
+      if (facts.nodeLabels === undefined) return miss(`admits nodes; the ${role} is none of them`, 0);
       const { match, why, nearness } = fareLabels(peer.selector, facts.nodeLabels, true, `the ${role}`, '');
       return { explanation: { match, why }, missing: 0, nearness };
     }

@@ -350,3 +350,19 @@ test('a described pod as a peer: what its labels leave open is missing, and name
   assert.deepEqual([ingress.peer.kind, egress.subject.kind, egress.reason], ['described', 'described', 1]);
   assert.deepEqual(POSITION, ingress.nearest.rule.position);
 });
+
+test('a rule that surely admits is not what is missing, where it is open whether its policy selects', () => {
+  const compiled = program([perhaps(OPEN), perhapsToo(OPEN), admit({ z: '1' })]);
+  const subject = factsOfDescription(compiled, PARTLY, SOMEBODY);
+  const peer = factsOfEndpoint(compiled, endpointOfAddress(compiled, OUTSIDER), OUTSIDER);
+  const { verdict, nearest } = explainSide(compiled, 'ingress', subject, peer, subject, FLOW);
+  assert.deepEqual([verdict, nearest], [Verdict.Undecidable, undefined]);
+});
+
+test('DI-09: per pod and without any NetworkPolicy the baseline is asked', () => {
+  const perPod = { networkPolicyScope: 'per-pod' } as const;
+  assert.deepEqual(ingressOf(program([tiered('c', 'baseline', {}, 'Deny')], {}, perPod)), {
+    ...side('denied-by-rule'),
+    decidedBy: 'c',
+  });
+});

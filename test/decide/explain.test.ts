@@ -250,6 +250,22 @@ const misses: readonly {
     why: 'admits role=web; the source is role=frontend',
     rule: 1,
   },
+  {
+    title: 'of two rules that are equally near the first',
+    rules: [ruleOf({ peers: [peerOf({ role: 'a' })] }), ruleOf({ peers: [peerOf({ role: 'b' })] })],
+    why: 'admits role=a; the source is role=frontend',
+  },
+  {
+    title: 'of a rule that shares nothing, nothing',
+    rules: [
+      ruleOf({
+        peers: [{ kind: 'nodes', selector: [] }],
+        ports: [{ kind: 'any', protocol: 'TCP' }],
+      }),
+      ruleOf({ peers: [{ kind: 'nodes', selector: [] }], ports: [{ kind: 'any', protocol: 'UDP' }] }),
+    ],
+    why: 'admits nodes; the source is none of them',
+  },
   { title: 'nothing, where there is no rule', rules: [], why: undefined },
 ];
 
@@ -261,3 +277,37 @@ for (const { title, rules, flow = flowTo(ONE), why, rule = 0 } of misses)
     assert.equal(ingress.nearest?.why, why);
     if (why !== undefined) assert.equal(ingress.nearest?.rule.index, rule);
   });
+
+test('what comes nearest would have admitted the flow: a rule that denies, passes, matches or governs the other direction is none', () => {
+  const wrong = peerOf({ role: 'web' });
+  const { namespace: _, ...cluster } = admit({});
+  const tiered = (name: string, ...rules: readonly Rule[]): Policy => ({
+    ...cluster,
+    kind: 'ClusterNetworkPolicy',
+    name,
+    tier: 'admin',
+    isolates: [],
+    ingress: rules,
+  });
+  const away: Policy = { ...admit({ role: 'one' }, ruleOf({ peers: [wrong] })), name: 'away', isolates: ['egress'] };
+  const refusing = tiered(
+    'refusing',
+    ruleOf({ action: 'Deny', peers: [wrong] }),
+    ruleOf({ action: 'Pass', peers: [wrong] }),
+  );
+  const denied = (...policies: readonly Policy[]): string | undefined => {
+    const { ingress, verdict } = explain(program([admit({ role: 'one' }), ...policies]), flowTo(ONE));
+    assert.equal(verdict, Verdict.Deny);
+    return ingress.nearest?.policy.name;
+  };
+  assert.equal(denied(refusing, away), undefined);
+  assert.equal(denied(refusing, tiered('accepting', ruleOf({ peers: [wrong] }))), 'accepting');
+  // A side that is allowed, or denied by a rule, needs none.
+  const allowed = explain(program([admit({ role: 'one' }, ruleOf({}), ruleOf({ peers: [wrong] }))]), flowTo(ONE));
+  assert.deepEqual([allowed.verdict, allowed.ingress.nearest], [Verdict.Allow, undefined]);
+  const byRule = explain(
+    program([tiered('deny', ruleOf({ action: 'Deny' })), admit({}, ruleOf({ peers: [wrong] }))]),
+    flowTo(ONE),
+  );
+  assert.deepEqual([byRule.ingress.decidedBy?.policy.name, byRule.ingress.nearest], ['deny', undefined]);
+});

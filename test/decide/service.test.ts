@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Program } from '../../src/compile/program.ts';
+import { decide, findService } from '../../src/decide/decide.ts';
 import { explain, explainFacts } from '../../src/decide/explain.ts';
-import { endpointWithoutAddress, factsOfEndpoint } from '../../src/decide/fact.ts';
+import { endpointWithoutAddress, factsOfDescription, factsOfEndpoint } from '../../src/decide/fact.ts';
 import { listRules, rulesOf, rulesOfExplanation } from '../../src/decide/hit.ts';
 import { judge } from '../../src/decide/judge.ts';
 import { endpointOfAddress } from '../../src/decide/resolve.ts';
@@ -120,6 +121,8 @@ test('DI-08: neighbour discovery is exempt, whatever stands at the other end', (
       ['dialect-exempt', 'dialect-exempt'],
     );
     assert.deepEqual([egress.policies, ingress.policies, via, icmp], [[], [], undefined, 135 << 8]);
+    assert.deepEqual([egress.direction, ingress.direction], ['egress', 'ingress']);
+    assert.deepEqual([egress.peer, ingress.subject, ingress.peer], [end, end, egress.subject]);
     if (destination === BY_NAME)
       assert.deepEqual(end, { kind: 'service', namespace: 'app', name: 'backend', areLabelsComplete: true });
     // Another message of the same protocol is not.
@@ -156,6 +159,15 @@ test('SV-04: each backend is judged on its own port', () => {
       );
     assert.equal(answer(program([rules(80, 8080)], { pods, services }), flowTo(destination, 80)), 'deny');
   }
+  // One port each is as much as it takes.
+  const own = [BACKEND_ONE, BACKEND_TWO].map(({ labels }, index) =>
+    admit({ role: labels.get('role')! }, ruleOf(tcp(1001 + index))),
+  );
+  assert.equal(answer(program(own, { pods: [...pods.slice(0, 2), FRONTEND], services }), flowTo(BY_NAME, 80)), 'allow');
+  assert.equal(
+    answer(program(own, { pods: [...pods.slice(0, 2), FRONTEND], services }), flowTo(CLUSTER_ADDRESS, 80)),
+    'allow',
+  );
   // Every backend's rule counts, once each.
   const source = endpointOfAddress(all, FRONTEND.addresses[0]!);
   const target = endpointOfAddress(all, '10.96.0.10' as AddressText);
@@ -197,6 +209,79 @@ test('hits of one source at several Services are told apart, and those of severa
         const hits = rulesOf(compiled, from, to, 6, 80, -1).map(({ policy, rule }) => [policy, rule]);
         assert.deepEqual(hits, [[index % 2, index]], `${caller.name} ${service.name}`);
       }
+});
+
+test('a Service is found wherever the table put it, by name and by address', () => {
+  for (let count = 1; count <= 24; count++) {
+    const services: readonly Service[] = Array.from({ length: count }, (_, index) => ({
+      ...SERVICE,
+      name: `s${index}`,
+      clusterAddresses: [`10.96.1.${index}` as AddressText],
+      ports: [{ protocol: 'TCP', port: 80, targetPort: 1000 + index }],
+    }));
+    const compiled = program([], { services });
+    for (const [index, { name }] of services.entries())
+      for (const destination of [{ kind: 'service', namespace: 'app', name } as const, toAddress(`10.96.1.${index}`)]) {
+        assert.equal(answer(compiled, flowTo(destination, 80)), 'allow');
+        assert.equal(explain(compiled, flowTo(destination, 80)).port, 1000 + index, `${name} of ${count}`);
+      }
+  }
+});
+
+test('SV-01: a Service is its protocols: others that have a port in the record are not translated', () => {
+  const services = [
+    {
+      ...SERVICE,
+      ports: (['TCP', 'UDP', 'SCTP'] as const).map((protocol, index) => ({
+        protocol,
+        port: 80,
+        targetPort: 90 + index,
+      })),
+    },
+  ];
+  const compiled = program([], { services });
+  const source = endpointOfAddress(compiled, FRONTEND.addresses[0]!);
+  const target = endpointOfAddress(compiled, '10.96.0.10' as AddressText);
+  const slots = [6, 17, 132].map((protocol) => findService(compiled, target, protocol, 80));
+  assert.equal(new Set(slots).size, 3);
+  assert.ok(slots.every((slot) => slot >= 0));
+  for (const [protocol, port] of [
+    [1, -1],
+    [1, 80],
+    [33, 80],
+    [136, 80],
+    [255, 80],
+    [6, -1],
+    [17, -1],
+    [132, -1],
+    [6, 0],
+    [6, 81],
+  ] as const) {
+    assert.equal(findService(compiled, target, protocol, port), -1, `${protocol} ${port}`);
+    assert.equal(missingFactNames(decide(compiled, source, target, protocol, port, -1) >>> 14).join(), 'no-backend');
+  }
+});
+
+test('a pod that only a record describes is nobody’s Service and no node, whatever port it is called on', () => {
+  const services = [
+    { ...SERVICE, ports: [{ protocol: 'TCP', port: 80, targetPort: 8080, nodePort: 30_001 }] },
+  ] as const;
+  const compiled = program([admit({ tier: 'backend' })], { services, nodes: [NODE] });
+  const source = factsOfEndpoint(compiled, endpointOfAddress(compiled, FRONTEND.addresses[0]!), undefined);
+  const described = factsOfDescription(
+    compiled,
+    { kind: 'pod', namespace: 'app', areLabelsComplete: true },
+    '10.0.0.77' as AddressText,
+  );
+  for (const port of [30_001, 80]) {
+    const { via, verdict } = explainFacts(compiled, source, described, { protocol: 6, port, icmp: -1 });
+    assert.deepEqual([via, verdict], [undefined, 2]);
+  }
+  // Nor the same pod as another that is described, nor on its node.
+  const closed = program([admit({})], { nodes: [NODE] }, { ownNodeIngress: 'allow' });
+  assert.equal(explainFacts(closed, described, described, { protocol: 6, port: 80, icmp: -1 }).verdict, 0);
+  const node = factsOfEndpoint(closed, endpointOfAddress(closed, NODE.addresses[0]!), NODE.addresses[0]);
+  assert.equal(explainFacts(closed, node, described, { protocol: 6, port: 80, icmp: -1 }).verdict, 0);
 });
 
 test('SV-07: a headless Service is its pods, on the port that is asked for', () => {

@@ -18,7 +18,7 @@ import type { Pod } from '../../src/model/cluster.ts';
 import { createBatch, createDictionary, type Flow } from '../../src/model/flow.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import { decisionEgress, decisionIngress, decisionVerdict, Reason, Verdict } from '../../src/model/verdict.ts';
-import { admit, peerOf, pod, program, ruleOf } from './world.ts';
+import { admit, flowTo, ONE, peerOf, pod, program, ruleOf, SERVICE } from './world.ts';
 
 const COUNT = 150;
 const COUNTED = Array.from({ length: COUNT }, (_, index) => index);
@@ -72,7 +72,7 @@ test('each pair of pods is told what its two policies say, and by which rules', 
       for (const to of COUNTED) {
         if (from === to) continue;
         const mayLeave = to === calledBy(from);
-        for (const port of [portOf(to), portOf(to) + 1]) {
+        for (const port of [portOf(to), portOf(to) + 1, portOf(from)]) {
           const mayEnter = from === callerOf(to) && port === portOf(to);
           const [source, destination] = [ofFamily[from]!, ofFamily[to]!];
           const decision = decide(compiled, source, destination, 6, port, -1);
@@ -178,6 +178,145 @@ test('rules are counted where addresses are many: in fragments, and beyond the f
     const hits = rulesOf(scattered, source, destination, 6, 80, -1).map(({ rule }) => rule);
     if (hits.length !== 1 || hits[0] !== at >> 12) assert.fail(`${address} ${hits}`);
   }
+});
+
+test('rules are counted where addresses are few, in either family: of nodes, of what is outside, of the first address of all', () => {
+  const spread = COUNTED.map((index) => `${20 + (index % 3)}.${index % 50}.${(index * 7) % 256}.${(index * 13) % 256}`);
+  const spread6 = COUNTED.map((index) => `fd00:${index + 1}::${index + 1}`);
+  const addresses = [...spread, ...spread6] as AddressText[];
+  const nodes = [{ name: 'n', labels: new Map(), addresses, podCidrs: ['fd01::/64' as Cidr, '30.0.0.0/24' as Cidr] }];
+  const blocks = [
+    '20.0.0.0/8',
+    '21.0.0.0/8',
+    '22.0.0.0/8',
+    '0.0.0.0/8',
+    '30.0.0.0/8',
+    'fd00::/27',
+    'fd00:20::/27',
+    '::/16',
+    '2001:db8::/33',
+    'fd01::/16',
+  ];
+  const egress = blocks.map((cidr, index) =>
+    ruleOf({ index, peers: [{ kind: 'ipBlock', cidr: cidr as Cidr, except: [] }] }),
+  );
+  const pods = [...PODS.slice(0, 3), pod('v4', '20.200.0.1', {}), pod('v6', 'fd00:ffff::1', {})];
+  const of = program([{ ...admit({ id: 'p0' }), isolates: ['egress'], egress }], { nodes, pods });
+  assert.ok(of.mid4.length > 0, 'in a trie');
+  const source = endpointOfAddress(of, '10.0.0.1' as AddressText);
+  const hitsOf = (address: string): readonly number[] =>
+    rulesOf(of, source, endpointOfAddress(of, address as AddressText), 6, 80, -1).map(({ rule }) => rule);
+  for (const [index, address] of spread.entries()) assert.deepEqual(hitsOf(address), [index % 3], address);
+  for (const [index, address] of spread6.entries()) {
+    const group = Number.parseInt(String(index + 1), 16);
+    assert.deepEqual(hitsOf(address), group < 0x20 ? [5] : group < 0x40 ? [6] : [], address);
+  }
+  for (const [address, rules] of [
+    ['0.0.0.0', [3]],
+    ['0.1.2.3', [3]],
+    ['1.0.0.0', []],
+    ['20.1.1.1', [0]],
+    ['20.200.0.1', [0]],
+    ['30.0.0.7', [4]],
+    ['30.1.0.7', [4]],
+    ['255.255.255.255', []],
+    ['::', [7]],
+    ['::1', [7]],
+    ['1::', []],
+    ['2001:db8::1', [8]],
+    ['2001:db8:7fff:ffff::', [8]],
+    ['2001:db8:8000::', []],
+    ['fd01::7', [9]],
+    ['fd01:1::7', [9]],
+    ['fd00:ffff::1', []],
+    ['ffff:ffff::', []],
+  ] as const)
+    assert.deepEqual(hitsOf(address), rules, address);
+});
+
+test('rules are counted by the direction that has the more columns', () => {
+  const out = POLICIES.filter(({ isolates }) => isolates.includes('egress'));
+  const of = program([...out, admit(labelsOf(0), ruleOf({}))], { pods: PODS, services: [] });
+  assert.ok(of.header[Header.EgressPagesPerRow]! > of.header[Header.IngressPagesPerRow]! + 1);
+  for (const from of COUNTED)
+    for (const to of COUNTED) {
+      if (from === to) continue;
+      const [source, destination] = [from, to].map((index) => endpointOfAddress(of, PODS[index]!.addresses[0]!));
+      const hits = rulesOf(of, source!, destination!, 6, 80, -1).map(({ policy }) => of.source.policies[policy]!.name);
+      const expected = [...(to === calledBy(from) ? [`out-${from}`] : []), ...(to === 0 ? ['admit'] : [])];
+      if (hits.join() !== expected.join()) assert.fail(`${from} > ${to}: ${hits}`);
+    }
+});
+
+test('a port by name is resolved where the flow arrives, for every pair, and its hits are counted by that', () => {
+  const namedPort = (index: number): Pod => ({
+    ...PODS[index]!,
+    ports: [{ name: 'web', port: 2000 + (index % 3), protocol: 'TCP' }],
+  });
+  const pods = [0, 1, 2, 3, 4, 5].map(namedPort);
+  const web = { kind: 'named', protocol: 'TCP', name: 'web' } as const;
+  const into = { ...admit({}, ruleOf({ ports: [web] }), ruleOf({ index: 1 })), name: 'into' };
+  const out: Policy = { ...into, name: 'out', isolates: ['egress'], ingress: [], egress: into.ingress };
+  const of = program([into, out], { pods, services: [] });
+  for (const [from, source] of pods.entries())
+    for (const [to, destination] of pods.entries()) {
+      if (from === to) continue;
+      const ends = [source, destination].map(({ addresses }) => endpointOfAddress(of, addresses[0]!));
+      for (const port of [2000, 2001, 2002, 2003]) {
+        const hits = rulesOf(of, ends[0]!, ends[1]!, 6, port, -1).map(({ direction, rule }) => `${direction} ${rule}`);
+        const isWeb = port === 2000 + (to % 3);
+        assert.deepEqual(
+          hits,
+          isWeb ? ['egress 0', 'egress 1', 'ingress 0', 'ingress 1'] : ['egress 1', 'ingress 1'],
+          `${from} > ${to}:${port}`,
+        );
+      }
+    }
+});
+
+test('whoever calls the same Service has hits of its own', () => {
+  const out = COUNTED.map((index): Policy => ({
+    ...admit(labelsOf(index)),
+    name: `out-${index}`,
+    isolates: ['egress'],
+    egress: [ruleOf({})],
+  }));
+  const services = ['10.96.0.10', '10.96.0.11'].map((address, index) => ({
+    ...SERVICE,
+    name: `s${index}`,
+    clusterAddresses: [address as AddressText],
+    selector: new Map([['id', `p${index}`]]),
+  }));
+  const into = [0, 1].map((index): Policy => ({ ...admit(labelsOf(index), ruleOf({})), name: `in-${index}` }));
+  const of = program([...out, ...into], { pods: PODS, services });
+  for (const { addresses, name } of PODS.slice(2))
+    for (const [index, { clusterAddresses }] of services.entries()) {
+      const [source, target] = [addresses[0]!, clusterAddresses[0]!].map((address) => endpointOfAddress(of, address));
+      const hits = rulesOf(of, source!, target!, 6, 80, -1).map(({ policy }) => of.source.policies[policy]!.name);
+      assert.deepEqual(hits, [`out-${name.slice(1)}`, `in-${index}`]);
+    }
+});
+
+test('rules of a direction that their policy does not isolate decide nothing, nor does a tier behind the one that did', () => {
+  const away: Policy = { ...admit({}, ruleOf({})), name: 'away', isolates: ['egress'], egress: [ruleOf({})] };
+  const near = { ...admit({}, ruleOf({})), name: 'near' };
+  const { namespace: _, ...cluster } = admit({}, ruleOf({}));
+  const behind: Policy = { ...cluster, name: 'behind', tier: 'baseline', isolates: [], egress: [ruleOf({})] };
+  const of = program([away, near, behind]);
+  const [source, destination] = ['10.0.0.9', '10.0.0.1'].map((address) =>
+    endpointOfAddress(of, address as AddressText),
+  );
+  const hits = rulesOf(of, source!, destination!, 6, 80, -1).map(({ policy }) => of.source.policies[policy]!.name);
+  assert.deepEqual(hits, ['away', 'near']);
+  const explanation = explain(of, flowTo(ONE));
+  assert.deepEqual(
+    rulesOfExplanation(of, explanation).map(({ policy }) => of.source.policies[policy]!.name),
+    hits,
+  );
+  assert.deepEqual(
+    explanation.ingress.policies.map(({ policy }) => policy.name),
+    ['near', 'behind'],
+  );
 });
 
 test('compiling keeps the fewest: pods that policies tell apart in nothing share their answers', () => {
