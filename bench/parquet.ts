@@ -1,127 +1,197 @@
 /**
- * Parquet against DuckDB: one file of VPC flow logs, into columns of numbers, in turns in one process each. DuckDB's driver is no
- * dependency of dropcast. Processor time of both, in one thread, so that what else the machine does matters less: `node --import tsx bench/parquet.ts FILE FOLDER`, where FOLDER is one in which `npm i @duckdb/node-api` was run.
+ * Parquet against DuckDB: one file of VPC flow logs into columns of numbers, in turns in fresh processes:
+ *
+ *     node --import tsx bench/parquet.ts [--size 200] [--runs 5] [--samples ../shared/samples]
+ *
+ * On first use it makes the file: the flow log of bench/reader.ts (`--size` MiB of text) as DuckDB writes it, gzip inside as AWS's are, with
+ * addresses behind those of the interfaces. DuckDB comes from bench/peers. Both use one thread; the time is the processor time of the
+ * fastest of three passes in a process; the ratio is the median of the rounds' ratios.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createDictionary } from '../src/model/flow.ts';
-import { createAccount } from '../src/trace/account.ts';
+import { parseArgs } from 'node:util';
 import type { RandomAccess } from '../src/trace/format.ts';
-import { readTrace } from '../src/trace/read.ts';
+import { formatEnvironment, readEnvironment } from './environment.ts';
+import { peersReason } from './limit/entry.ts';
+import { bundleReaders, loadReaders } from './reader-bundle.ts';
+import { makeVpc } from './reader-file.ts';
 
-const ROUNDS = 7;
-const ids = new Map<string, number>();
-const COLUMNS = ['srcaddr', 'dstaddr', 'pkt_srcaddr', 'pkt_dstaddr', 'interface_id', 'action', 'log_status'];
+const SAMPLES = '../shared/samples';
+const PASSES = 3;
+const TEXTS = ['srcaddr', 'dstaddr', 'pkt_srcaddr', 'pkt_dstaddr', 'interface_id', 'action', 'log_status'];
 const NUMBERS = ['srcport', 'dstport', 'protocol', 'packets', 'bytes', 'start', 'tcp_flags'];
 
-const [, , file, folder, one] = process.argv;
-if (file === undefined || folder === undefined) throw new Error('usage: bench/parquet.ts FILE FOLDER');
-if (one === undefined) compare(file, folder);
-else {
-  const start = process.cpuUsage();
-  const rows = one === 'dropcast' ? await readOurs(file) : await readTheirs(file, folder);
-  const { user, system } = process.cpuUsage(start);
-  console.log(JSON.stringify({ rows, ms: (user + system) / 1000 }));
+interface Vector {
+  readonly items?: unknown;
+  getItem(index: number): unknown;
+}
+interface Chunk {
+  readonly rowCount: number;
+  getColumnVector(index: number): Vector;
+}
+interface Connection {
+  run(sql: string): Promise<unknown>;
+  stream(sql: string): Promise<{ fetchChunk(): Promise<Chunk | null> }>;
 }
 
-/** Fresh processes in turns; the median of the ratios of neighbours. */
-function compare(path: string, peers: string): void {
-  const ratios: number[] = [];
-  const times: Record<string, number[]> = { dropcast: [], duckdb: [] };
-  for (let round = 0; round < ROUNDS; round++) {
-    const pair = (round % 2 === 0 ? ['dropcast', 'duckdb'] : ['duckdb', 'dropcast']).map((name) => {
-      const script = fileURLToPath(import.meta.url);
-      const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', script, path, peers, name], {
-        encoding: 'utf8',
-      });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    size: { type: 'string', default: '200' },
+    runs: { type: 'string', default: '5' },
+    samples: { type: 'string', default: existsSync(SAMPLES) ? SAMPLES : '' },
+    folder: { type: 'string', default: 'bench/data' },
+  },
+});
+const [contender, file] = positionals;
+if (contender === undefined) await compare(Number(values.runs));
+else await measure(contender, file!);
+
+/** Fresh processes in turns. */
+async function compare(rounds: number): Promise<void> {
+  const reason = peersReason('full');
+  if (reason !== undefined) throw new Error(reason);
+  mkdirSync(values.folder, { recursive: true });
+  await bundleReaders();
+  const path = await makeParquet();
+  console.log(formatEnvironment(readEnvironment()));
+  console.log(`${path}: ${(statSync(path).size / 1e6).toFixed(1)} MB`);
+  const times = new Map<string, number[]>([
+    ['dropcast', []],
+    ['DuckDB', []],
+  ]);
+  const counts = new Set<number>();
+  for (let round = 0; round < rounds; round++)
+    for (const name of round % 2 === 0 ? times.keys() : [...times.keys()].reverse()) {
+      const script = ['--import', 'tsx', fileURLToPath(import.meta.url), name, path];
+      const { stdout, stderr } = spawnSync(process.execPath, script, { encoding: 'utf8' });
       if (stdout === '') throw new Error(stderr);
-      const { ms, rows } = JSON.parse(stdout) as { ms: number; rows: number };
-      times[name]!.push(ms);
-      console.log(`${name}: ${rows} rows, ${ms.toFixed(0)} ms`);
-      return [name, ms] as const;
-    });
-    const of = Object.fromEntries(pair);
-    ratios.push(of['dropcast']! / of['duckdb']!);
-  }
-  console.log(
-    `median: dropcast ${median(times['dropcast']!).toFixed(0)} ms, duckdb ${median(times['duckdb']!).toFixed(0)} ms, ratio ${median(ratios).toFixed(2)} (goal: at most 1.5)`,
-  );
+      const { rows, seconds } = JSON.parse(stdout) as { rows: number; seconds: number };
+      counts.add(rows);
+      times.get(name)!.push(seconds);
+      console.log(`  ${name}: ${rows} rows, ${seconds.toFixed(3)} s`);
+    }
+  if (counts.size !== 1) throw new Error('they did not read the same number of rows');
+  const ours = times.get('dropcast')!;
+  const ratio = median(times.get('DuckDB')!.map((seconds, round) => ours[round]! / seconds));
+  const rate = [...counts][0]! / median(ours) / 1e6;
+  console.log(`dropcast: ${rate.toFixed(2)} M rows/s, ${ratio.toFixed(2)} x the time of DuckDB (goal: at most 1.5)`);
+  console.log(formatEnvironment(readEnvironment()));
 }
 
-async function readOurs(path: string): Promise<number> {
-  const account = createAccount(path);
-  const file = openSync(path, 'r');
-  const { size } = fstatSync(file);
-  const randomAccess: RandomAccess = {
-    byteLength: size,
-    slice(start, end = size) {
-      const bytes = new Uint8Array(end - start);
-      readSync(file, bytes, 0, bytes.length, start);
-      return Promise.resolve(bytes.buffer);
-    },
-  };
-  async function* head(): AsyncGenerator<Uint8Array> {
-    yield new Uint8Array(await randomAccess.slice(0, 64));
-  }
+async function measure(name: string, path: string): Promise<void> {
+  const read = name === 'dropcast' ? await openOurs() : await openTheirs();
+  let least = Infinity;
   let rows = 0;
-  for await (const batch of readTrace(head(), { file: path, dictionary: createDictionary(), account, randomAccess }))
-    rows += batch.count;
-  closeSync(file);
-  return account.read === rows ? rows : account.read;
+  for (let pass = 0; pass < PASSES; pass++) {
+    const start = process.cpuUsage();
+    rows = await read(path);
+    const { user, system } = process.cpuUsage(start);
+    least = Math.min(least, (user + system) / 1e6);
+  }
+  console.log(JSON.stringify({ rows, seconds: least }));
 }
 
-/** The same columns as arrays: numbers as typed arrays, texts as the driver gives them. One thread, as ours. */
-async function readTheirs(path: string, peers: string): Promise<number> {
-  const { DuckDBInstance } = createRequire(join(resolve(peers), 'x.js'))('@duckdb/node-api') as {
+type Read = (path: string) => Promise<number>;
+
+async function openOurs(): Promise<Read> {
+  const { createAccount, createDictionary, readTrace } = await loadReaders('bundle');
+  return async (path) => {
+    const account = createAccount(path);
+    const handle = openSync(path, 'r');
+    const { size } = fstatSync(handle);
+    const randomAccess: RandomAccess = {
+      byteLength: size,
+      slice(start, end = size) {
+        const bytes = new Uint8Array(end - start);
+        readSync(handle, bytes, 0, bytes.length, start);
+        return Promise.resolve(bytes.buffer);
+      },
+    };
+    async function* head(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(await randomAccess.slice(0, 64));
+    }
+    const options = { file: path, dictionary: createDictionary(), account, randomAccess };
+    for await (const _ of readTrace(head(), options));
+    closeSync(handle);
+    return account.read;
+  };
+}
+
+/** The same columns as arrays: numbers as the driver holds them, texts by number in the order of their first appearance. */
+async function openTheirs(): Promise<Read> {
+  const connection = await openDuck();
+  return async (path) => {
+    const ids = new Map<string, number>();
+    const casts = NUMBERS.map((name) => `${name}::DOUBLE`);
+    const result = await connection.stream(
+      `SELECT ${[...TEXTS, ...casts].join(', ')} FROM read_parquet(${quote(path)})`,
+    );
+    let rows = 0;
+    for (;;) {
+      const chunk = await result.fetchChunk();
+      if (chunk === null || chunk.rowCount === 0) return rows;
+      const { rowCount } = chunk;
+      for (let column = 0; column < TEXTS.length; column++) {
+        const vector = chunk.getColumnVector(column);
+        const numbers = new Uint32Array(rowCount);
+        for (let row = 0; row < rowCount; row++) {
+          const text = vector.getItem(row) as string;
+          let id = ids.get(text);
+          if (id === undefined) ids.set(text, (id = ids.size));
+          numbers[row] = id;
+        }
+      }
+      for (let column = 0; column < NUMBERS.length; column++) {
+        const vector = chunk.getColumnVector(TEXTS.length + column);
+        // The driver's own typed array where it shows it: the quickest way there is.
+        if (vector.items instanceof Float64Array) vector.items.slice();
+        else Float64Array.from({ length: rowCount }, (_, row) => vector.getItem(row) as number);
+      }
+      rows += rowCount;
+    }
+  };
+}
+
+/** The flow log of bench/reader.ts as AWS delivers it in Parquet. */
+async function makeParquet(): Promise<string> {
+  const { path: text } = makeVpc({
+    folder: values.folder,
+    size: Math.floor(Number(values.size) * (1 << 20)),
+    samples: values.samples === '' ? undefined : values.samples,
+  });
+  const path = `${text}.parquet`;
+  if (existsSync(path)) return path;
+  const connection = await openDuck();
+  const names =
+    'version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status';
+  const columns = [
+    ...names.split(' ').map((name) => `"${name}" AS "${name.replaceAll('-', '_')}"`),
+    'srcaddr AS pkt_srcaddr',
+    'dstaddr AS pkt_dstaddr',
+    '(CASE protocol WHEN 6 THEN (srcport % 3) * 9 ELSE 0 END)::INTEGER AS tcp_flags',
+  ];
+  await connection.run(
+    `COPY (SELECT ${columns.join(', ')} FROM read_csv(${quote(text)}, delim = ' ', header = true)) ` +
+      `TO ${quote(`${path}.partial`)} (FORMAT parquet, COMPRESSION gzip)`,
+  );
+  renameSync(`${path}.partial`, path);
+  return path;
+}
+
+async function openDuck(): Promise<Connection> {
+  const { DuckDBInstance } = createRequire(new URL('peers/', import.meta.url))('@duckdb/node-api') as {
     DuckDBInstance: { create(path: string, options: object): Promise<{ connect(): Promise<Connection> }> };
   };
-  interface Vector {
-    readonly items?: unknown;
-    getItem(index: number): unknown;
-  }
-  interface Chunk {
-    readonly rowCount: number;
-    getColumnVector(index: number): Vector;
-  }
-  interface Connection {
-    stream(sql: string): Promise<{ fetchChunk(): Promise<Chunk | null> }>;
-  }
-  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
-  const connection = await instance.connect();
-  const casts = NUMBERS.map((name) => `${name}::DOUBLE`);
-  const result = await connection.stream(
-    `SELECT ${[...COLUMNS, ...casts].join(', ')} FROM read_parquet('${path.replaceAll("'", "''")}')`,
-  );
-  let rows = 0;
-  for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
-    const { rowCount } = chunk;
-    for (let column = 0; column < COLUMNS.length; column++) {
-      const vector = chunk.getColumnVector(column);
-      const ids = new Uint32Array(rowCount);
-      for (let row = 0; row < rowCount; row++) ids[row] = idOf(vector.getItem(row) as string);
-    }
-    for (let column = 0; column < NUMBERS.length; column++) {
-      const vector = chunk.getColumnVector(COLUMNS.length + column);
-      // The driver's own typed array where it shows it: the quickest way there is.
-      const numbers = vector.items instanceof Float64Array ? vector.items.slice() : new Float64Array(rowCount);
-      if (!(vector.items instanceof Float64Array))
-        for (let row = 0; row < rowCount; row++) numbers[row] = vector.getItem(row) as number;
-    }
-    rows += rowCount;
-  }
-  return rows;
+  return (await DuckDBInstance.create(':memory:', { threads: '1' })).connect();
 }
 
-/** Texts as numbers, as a typed array holds them. */
-function idOf(text: string): number {
-  let id = ids.get(text);
-  if (id === undefined) ids.set(text, (id = ids.size));
-  return id;
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+function median(list: readonly number[]): number {
+  return [...list].sort((a, b) => a - b)[list.length >> 1]!;
 }

@@ -10,10 +10,10 @@
  */
 import { closeSync, existsSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
 import type { Dictionary, FlowBatch } from '../src/model/flow.ts';
 import type { TraceAccount } from '../src/trace/account.ts';
 import { formatEnvironment, readEnvironment } from './environment.ts';
+import { bundleReaders, loadReaders } from './reader-bundle.ts';
 import { makeHubble, makePcap, makePcapAny, makeVpc, type FileOptions, type TraceFile } from './reader-file.ts';
 import { parseEach, scanBytes, splitFields, splitOnly } from './reader-loop.ts';
 
@@ -30,15 +30,6 @@ const { values } = parseArgs({
     source: { type: 'boolean', default: false },
   },
 });
-
-/** The readers as one module. */
-interface Readers {
-  readonly readTrace: typeof import('../src/trace/read.ts').readTrace;
-  readonly createAccount: typeof import('../src/trace/account.ts').createAccount;
-  readonly isBalanced: typeof import('../src/trace/account.ts').isBalanced;
-  readonly createDictionary: typeof import('../src/model/flow.ts').createDictionary;
-  readonly createWriter: typeof import('../src/trace/write.ts').createWriter;
-}
 
 /** What one pass over a file gave. */
 interface Pass {
@@ -74,7 +65,8 @@ console.log(formatEnvironment(environment));
 console.log(
   `files of ${values.size} MiB made from ${options.samples ?? 'the traces of the project'}, ${values.runs} runs`,
 );
-const readers = await loadReaders();
+if (!values.source) await bundleReaders();
+const readers = await loadReaders(values.source ? 'source' : 'bundle');
 const reader: Contender = { name: 'dropcast', run: readColumns };
 const report: Record<string, readonly Result[]> = {};
 
@@ -214,26 +206,6 @@ function* chunksOf(path: string): Generator<Buffer> {
 
 async function* chunkStream(path: string): AsyncGenerator<Uint8Array> {
   yield* chunksOf(path);
-}
-
-async function loadReaders(): Promise<Readers> {
-  const modules = ['../src/trace/read.ts', '../src/trace/account.ts', '../src/model/flow.ts', '../src/trace/write.ts'];
-  if (values.source)
-    return Object.assign({}, ...(await Promise.all(modules.map((path) => import(path) as Promise<object>)))) as Readers;
-  await build({
-    stdin: {
-      contents: modules.map((path) => `export * from '${path}';`).join('\n'),
-      resolveDir: import.meta.dirname,
-    },
-    outfile: 'bench/out/reader.mjs',
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    logLevel: 'warning',
-    define: { 'globalThis.DROPCAST_VERIFY': 'false' },
-  });
-  return (await import(new URL('out/reader.mjs', import.meta.url).href)) as Readers;
 }
 
 function median(list: readonly number[]): number {

@@ -127,13 +127,16 @@ export function hasThreads(): boolean {
 
 let installed: string | undefined | null = null;
 
-/** Installs bench/peers from its own lockfile, once; tests download nothing. */
-function peersReason(scale: Scale): string | undefined {
+/**
+ * Installs bench/peers from its own lockfile, once, and says why not; tests download nothing. Not `npm ci`: it refuses a lockfile without
+ * the driver's binaries for other systems.
+ */
+export function peersReason(scale: Scale): string | undefined {
   const folder = fileURLToPath(new URL('../peers', import.meta.url));
   if (existsSync(join(folder, 'node_modules'))) return undefined;
   if (scale === 'test') return 'bench/peers is not installed';
   if (installed === null) {
-    const options = ['ci', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund'];
+    const options = ['install', '--no-save', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund'];
     const { status } = spawnSync('npm', options, { stdio: 'ignore' });
     installed = status === 0 ? undefined : 'the packages of bench/peers could not be installed';
   }
