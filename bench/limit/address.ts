@@ -143,7 +143,8 @@ function readLookup6(folder: string): { readonly lookup: Lookup6; readonly bytes
       starts: readKeys(folder, 'starts6-without-hosts.u32'),
       values: [...readColumn(folder, 'values6-without-hosts.u32')],
     },
-    readKeys(folder, 'hosts6.u32').map((key, index) => [key, hostValues[index]!] as const),
+    readColumn(folder, 'hosts6.u32'),
+    hostValues,
   );
   const header = new Uint32Array(Header.Size);
   for (const [word, value] of lookup.scalars) header[word] = value;

@@ -29,6 +29,13 @@ export interface Elements {
   readonly count: number;
 }
 
+/** Columns whose pods have the same named ports. */
+export interface PortGroup {
+  readonly ports: NamedPorts | undefined;
+  /** Two words a page. */
+  readonly bits: Uint32Array;
+}
+
 /** Numbers the elements of a snapshot. */
 export function numberElements(unitCount: number, nodeCount: number): Elements {
   return {
@@ -205,6 +212,7 @@ export class FinishedColumns {
   /** The set of every column. */
   readonly all: number;
   private readonly columns: Columns;
+  private groups: readonly PortGroup[] | undefined;
   /** Places in the order of the final numbers, by class; [places] the final number. */
   private readonly bySelectorClass: Groups;
   private readonly byAddressClass: Groups;
@@ -281,7 +289,11 @@ export class FinishedColumns {
   }
 
   /** Columns by the named ports of their pods; `ports` undefined: unknown pods. Together they are every column in use. */
-  portGroups(): readonly { readonly ports: NamedPorts | undefined; readonly bits: Uint32Array }[] {
+  portGroups(): readonly PortGroup[] {
+    return (this.groups ??= this.groupByPorts());
+  }
+
+  private groupByPorts(): readonly PortGroup[] {
     const { index, elements, pairs } = this.columns;
     const groups = new Map<number, Uint32Array>();
     for (let id = 0; id < this.finalOf.length; id++) {

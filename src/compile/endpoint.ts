@@ -5,9 +5,10 @@
 import { type AddressText, familyOf, parseAddress } from '../model/address.ts';
 import type { Pod, Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
-import { addressKey, type AddressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
+import { addressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
 import { type Columns, numberElements } from './column.ts';
 import { Endpoint, EndpointKind, Row } from './layout.ts';
+import { grow } from './list.ts';
 import { buildLookup6, type Lookup6 } from './search6.ts';
 import { buildLookup4, type Lookup4, overlayPoints, type ValueIntervals } from './trie.ts';
 import { isGoverned, type UnitIndex } from './unit.ts';
@@ -35,15 +36,6 @@ export interface EndpointIndex {
   ofPod(pod: number, family: 4 | 6 | undefined): number;
 }
 
-/** What an endpoint stands for, as far as there is such a thing; see `Endpoint`. */
-interface Fields {
-  readonly self?: number;
-  readonly object?: number;
-  readonly node?: number;
-  readonly unit?: number;
-  readonly family?: 4 | 6;
-}
-
 interface Point {
   readonly key: number;
   readonly value: number;
@@ -60,49 +52,75 @@ export function indexEndpoints(
 ): { finish(numbering: Numbering): EndpointIndex; ofAddress(address: AddressText): number } {
   const elements = numberElements(units.count, snapshot.nodes.length);
   const nodeNumbers = numberNodes(snapshot);
-  const records: number[] = [];
-  const unitOf: number[] = [];
+  let records: Int32Array = new Int32Array(0);
+  let unitOf: Int32Array = new Int32Array(0);
+  let count = 0;
   // By text: V8 hashes a bigint by its low 64 bits, which the hosts of many nodes share.
   const points = new Map<AddressText, number>();
   const points4: Point[] = [];
-  const points6: [key: AddressKey, value: number][] = [];
+  let words6: Uint32Array = new Uint32Array(0);
+  let values6: Int32Array = new Int32Array(0);
+  let count6 = 0;
   const podEndpoints: number[][] = snapshot.pods.map(() => []);
   const words = new Uint32Array(4);
-  let lastAddress: AddressText | undefined;
-  let lastKey: AddressKey = 0;
+  // The address at hand: `words`, its family, and the classes that contain it.
+  let familyAtHand: 4 | 6 = 4;
+  let egressClass = 0;
+  let ingressClass = 0;
 
   const podBlocks = classifyBlocks([
     snapshot.nodes.flatMap((node) => node.podCidrs.map((cidr) => ({ cidr, except: [] }))),
   ]);
   const background = [4, 6].map((family) => layBackground(family as 4 | 6)) as [ValueIntervals, ValueIntervals];
-  const outsideNoAddress = add(EndpointKind.Outside, elements.outside, egress.noAddress, ingress.noAddress);
+  const outsideNoAddress = addNowhere(EndpointKind.Outside, elements.outside, true);
   // DI-02: a node that blocks never match lies in none.
-  const ofNodes = dialect.ipBlockMatchesNodes ? [egress.noAddress, ingress.noAddress] : [0, 0];
-  const nodeNoAddress = add(EndpointKind.Node, elements.namelessNode, ofNodes[0]!, ofNodes[1]!);
+  const nodeNoAddress = addNowhere(EndpointKind.Node, elements.namelessNode, dialect.ipBlockMatchesNodes);
   addPods();
   addNodes();
   addServices();
 
   return { finish, ofAddress };
 
-  function add(
+  /** An endpoint in the classes at hand; -1 where a number means nothing. */
+  function add(kind: EndpointKind, element: number, self: number, object: number, node: number): number {
+    const id = count++;
+    const at = id * Endpoint.Stride;
+    if (at === records.length) {
+      records = grow(records, at + Endpoint.Stride);
+      unitOf = grow(unitOf, records.length / Endpoint.Stride);
+    }
+    records[at + Endpoint.EgressColumn] = egress.column(element, egressClass);
+    records[at + Endpoint.IngressColumn] = ingress.column(element, ingressClass);
+    const row = kind === EndpointKind.UnknownPod ? Row.UnknownPod : Row.NotSubject;
+    records[at + Endpoint.EgressRow] = row;
+    records[at + Endpoint.IngressRow] = row;
+    records[at + Endpoint.Self] = self;
+    records[at + Endpoint.Kind] = kind;
+    records[at + Endpoint.Object] = object;
+    records[at + Endpoint.Node] = node;
+    unitOf[id] = -1;
+    return id;
+  }
+
+  /** The same of an address. */
+  function addAt(kind: EndpointKind, element: number, self: number, object: number, node: number): number {
+    const id = add(kind, element, self, object, node);
+    if (familyAtHand === 6) records[id * Endpoint.Stride + Endpoint.Kind]! |= EndpointKind.Ipv6;
+    return id;
+  }
+
+  /** Without an address: nobody knows which blocks hold it, unless blocks never match it. */
+  function addNowhere(
     kind: EndpointKind,
     element: number,
-    egressClass: number,
-    ingressClass: number,
-    fields: Fields = {},
+    isMatched: boolean,
+    self = -1,
+    object = -1,
+    node = -1,
   ): number {
-    const id = unitOf.length;
-    const row = kind === EndpointKind.UnknownPod ? Row.UnknownPod : Row.NotSubject;
-    records.push(row, egress.column(element, egressClass), row, ingress.column(element, ingressClass));
-    records.push(
-      fields.self ?? -1,
-      kind | (fields.family === 6 ? EndpointKind.Ipv6 : 0),
-      fields.object ?? -1,
-      fields.node ?? -1,
-    );
-    unitOf.push(fields.unit ?? -1);
-    return id;
+    egressClass = isMatched ? egress.noAddress : 0;
+    ingressClass = isMatched ? ingress.noAddress : 0;
+    return add(kind, element, self, object, node);
   }
 
   /** EP-06, EP-08: addresses that are nobody's lie outside, or in a node's pod block: pods that the snapshot does not hold. */
@@ -114,19 +132,23 @@ export function indexEndpoints(
     const places = [0, 0, 0];
     const values = starts.map((start) => {
       // Starts ascend, and every layer with them.
-      const [egressClass, ingressClass, podClass] = layers.map((layer, at) => {
+      const [egressAt, ingressAt, podClass] = layers.map((layer, at) => {
         while (places[at]! + 1 < layer.starts.length && layer.starts[places[at]! + 1]! <= start) places[at]!++;
         return layer.classes[places[at]!]!;
       }) as [number, number, number];
       const isPodBlock = podClass !== 0;
-      const key = (egressClass * ingress.blocks.count + ingressClass) * 2 + Number(isPodBlock);
+      const key = (egressAt * ingress.blocks.count + ingressAt) * 2 + Number(isPodBlock);
       let id = ids.get(key);
       if (id === undefined) {
-        const kind = isPodBlock ? EndpointKind.UnknownPod : EndpointKind.Outside;
-        const element = isPodBlock ? elements.unknownPod : elements.outside;
         // DI-01: a pod that blocks never match lies in none.
         const isBlind = isPodBlock && !dialect.ipBlockMatchesPods;
-        ids.set(key, (id = add(kind, element, isBlind ? 0 : egressClass, isBlind ? 0 : ingressClass, { family })));
+        egressClass = isBlind ? 0 : egressAt;
+        ingressClass = isBlind ? 0 : ingressAt;
+        familyAtHand = family;
+        id = isPodBlock
+          ? addAt(EndpointKind.UnknownPod, elements.unknownPod, -1, -1, -1)
+          : addAt(EndpointKind.Outside, elements.outside, -1, -1, -1);
+        ids.set(key, id);
       }
       return id;
     });
@@ -147,25 +169,20 @@ export function indexEndpoints(
 
   function addPod(pod: Pod, index: number): void {
     const unit = unitOfPod[index]!;
-    const object = index;
     const self = pod.count === 1 ? index : -1;
     const node = pod.node === undefined ? -1 : nodeNumbers.get(pod.node)!;
-    for (const address of pod.addresses) {
-      const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesPods); // DI-01
-      const id = add(EndpointKind.Pod, unit, egressClass, ingressClass, {
-        self,
-        object,
-        node,
-        unit,
-        family: familyOf(address),
-      });
+    const { addresses } = pod;
+    for (let at = 0; at < addresses.length; at++) {
+      locate(addresses[at]!, dialect.ipBlockMatchesPods); // DI-01
+      const id = addAt(EndpointKind.Pod, unit, self, index, node);
+      unitOf[id] = unit;
       podEndpoints[index]!.push(id);
-      addPoint(address, id);
+      addPoint(addresses[at]!, id);
     }
-    if (pod.addresses.length > 0) return;
-    // EP-11: nobody knows which ipBlocks hold a pod without an address, unless blocks never match pods.
-    const none = dialect.ipBlockMatchesPods ? [egress.noAddress, ingress.noAddress] : [0, 0];
-    podEndpoints[index]!.push(add(EndpointKind.Pod, unit, none[0]!, none[1]!, { self, object, node, unit }));
+    if (addresses.length > 0) return;
+    const id = addNowhere(EndpointKind.Pod, unit, dialect.ipBlockMatchesPods, self, index, node); // EP-11
+    unitOf[id] = unit;
+    podEndpoints[index]!.push(id);
   }
 
   /** EP-04, EP-05: nodes, and hostNetwork pods, which act as their node. */
@@ -182,77 +199,76 @@ export function indexEndpoints(
   }
 
   function addNode(address: AddressText, element: number, name: string | undefined, object: number): number {
-    const existing = pointOf(address);
+    const existing = points.get(address);
     if (existing !== undefined) return existing;
-    const [egressClass, ingressClass] = classesOf(address, dialect.ipBlockMatchesNodes); // DI-02
-    const node = name === undefined ? -1 : nodeNumbers.get(name)!;
-    const id = add(EndpointKind.Node, element, egressClass, ingressClass, { object, node, family: familyOf(address) });
+    locate(address, dialect.ipBlockMatchesNodes); // DI-02
+    const id = addAt(EndpointKind.Node, element, -1, object, name === undefined ? -1 : nodeNumbers.get(name)!);
     addPoint(address, id);
     return id;
   }
 
   function addServices(): void {
-    snapshot.services.forEach((service, index) => {
-      for (const address of [...service.clusterAddresses, ...service.externalAddresses]) {
-        if (pointOf(address) !== undefined) continue;
-        const [egressClass, ingressClass] = classesOf(address, true);
-        addPoint(
-          address,
-          add(EndpointKind.Service, elements.outside, egressClass, ingressClass, {
-            object: index,
-            family: familyOf(address),
-          }),
-        );
-      }
+    snapshot.services.forEach(({ clusterAddresses, externalAddresses }, index) => {
+      for (const list of [clusterAddresses, externalAddresses])
+        for (const address of list) {
+          if (points.has(address)) continue;
+          locate(address, true);
+          addPoint(address, addAt(EndpointKind.Service, elements.outside, -1, index, -1));
+        }
     });
   }
 
-  function classesOf(address: AddressText, isMatched: boolean): [egressClass: number, ingressClass: number] {
-    if (!isMatched) return [0, 0];
-    const key = keyOf(address);
-    const pick = (columns: Columns): Intervals => (typeof key === 'number' ? columns.blocks.v4 : columns.blocks.v6);
-    return [classOfAddress(pick(egress), key), classOfAddress(pick(ingress), key)];
+  /** Reads an address, and finds the classes that contain it where blocks match it. */
+  function locate(address: AddressText, isMatched: boolean): void {
+    familyAtHand = parseAddress(address, words) as 4 | 6;
+    egressClass = isMatched ? classAt(egress.blocks) : 0;
+    ingressClass = isMatched ? classAt(ingress.blocks) : 0;
   }
 
-  /** One address is asked for several times in a row. */
-  function keyOf(address: AddressText): AddressKey {
-    if (address !== lastAddress) {
-      lastAddress = address;
-      lastKey = addressKey(parseAddress(address, words) as 4 | 6, words);
-    }
-    return lastKey;
+  /** The class of the address at hand. */
+  function classAt({ v4, v6 }: { readonly v4: Intervals; readonly v6: Intervals }): number {
+    if (familyAtHand === 4) return classOfAddress(v4, words[0]!);
+    // Most clusters have no IPv6 blocks: there is nothing to search.
+    return v6.starts.length === 1 ? v6.classes[0]! : classOfAddress(v6, addressKey(6, words));
   }
 
-  function pointOf(address: AddressText): number | undefined {
-    return points.get(address);
-  }
-
+  /** The address is the one at hand. */
   function addPoint(address: AddressText, id: number): void {
     if (points.has(address)) return;
     points.set(address, id);
-    const key = keyOf(address);
-    if (typeof key === 'number') points4.push({ key, value: id });
-    else points6.push([key, id]);
+    if (familyAtHand === 4) {
+      points4.push({ key: words[0]!, value: id });
+      return;
+    }
+    if (count6 === values6.length) {
+      values6 = grow(values6, count6 + 1);
+      const grown = new Uint32Array(values6.length * 4);
+      grown.set(words6);
+      words6 = grown;
+    }
+    words6.set(words, count6 * 4);
+    values6[count6++] = id;
   }
 
   function ofAddress(address: AddressText): number {
-    const known = pointOf(address);
+    const known = points.get(address);
     if (known !== undefined) return known;
-    const key = keyOf(address);
-    const { starts, values } = background[typeof key === 'number' ? 0 : 1];
-    return classOfAddress({ starts, classes: values }, key);
+    const family = parseAddress(address, words) as 4 | 6;
+    const { starts, values } = background[family === 4 ? 0 : 1];
+    return classOfAddress({ starts, classes: values }, addressKey(family, words));
   }
 
   function finish({ egressRows, ingressRows, egressColumns, ingressColumns }: Numbering): EndpointIndex {
-    const data = Int32Array.from(records);
-    unitOf.forEach((unit, id) => {
+    const data = records.slice(0, count * Endpoint.Stride);
+    for (let id = 0; id < count; id++) {
       const at = id * Endpoint.Stride;
+      const unit = unitOf[id]!;
       data[at + Endpoint.EgressColumn] = egressColumns[data[at + Endpoint.EgressColumn]!]!;
       data[at + Endpoint.IngressColumn] = ingressColumns[data[at + Endpoint.IngressColumn]!]!;
-      if (unit < 0) return;
+      if (unit < 0) continue;
       data[at + Endpoint.EgressRow] = egressRows[unit]!;
       data[at + Endpoint.IngressRow] = ingressRows[unit]!;
-    });
+    }
     const podEndpointStart = new Uint32Array(snapshot.pods.length + 1);
     podEndpoints.forEach((list, index) => (podEndpointStart[index + 1] = podEndpointStart[index]! + list.length));
     return {
@@ -264,7 +280,7 @@ export function indexEndpoints(
           2 ** 32,
         ),
       ),
-      lookup6: buildLookup6(background[1], points6),
+      lookup6: buildLookup6(background[1], words6, values6.subarray(0, count6)),
       podEndpointStart,
       podEndpoints: Uint32Array.from(podEndpoints.flat()),
       outsideNoAddress,

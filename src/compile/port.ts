@@ -80,6 +80,7 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
   table[PortIndex.Exempt] = PortClass.Exempt;
 
   const shapes = new Map<string | number, PortShape>();
+  const facts = new Int32Array(count).fill(-1);
   const all: PortShape = { id: 0, matchesAll: true, yes: [], maybe: [] };
   return {
     count,
@@ -105,37 +106,41 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
     return `${texts.sort().join()}|${[...unresolved].sort().join()}`;
   }
 
+  /** What each class is asked for is kept in `facts` meanwhile: -1 nothing, 0 it matches, else the facts that are missing. */
   function compute({ ranges, unresolved }: ResolvedPorts): PortShape {
-    const yes = new Set<number>();
-    const maybe = new Map<number, number>();
-    for (const { protocol, first, last } of ranges) {
+    const touched: number[] = [];
+    for (let at = 0; at < ranges.length; at++) {
+      const { protocol, first, last } = ranges[at]!;
       const starts = firstPort[protocol]!;
       for (let index = lowerBound(starts, first); index < starts.length && starts[index]! <= last; index++)
-        yes.add(firstClass[protocol]! + index);
-      const unknown = PortClass.UnknownTcp + protocol;
-      if (first <= 1 && last === 65_535)
-        yes.add(unknown); // KL-05
-      else add(maybe, unknown, MissingFact.NoPort);
+        put(touched, firstClass[protocol]! + index, 0);
+      // KL-05
+      put(touched, PortClass.UnknownTcp + protocol, first <= 1 && last === 65_535 ? 0 : MissingFact.NoPort);
     }
     for (const protocol of unresolved) {
       for (let index = 0; index < firstPort[protocol]!.length; index++)
-        add(maybe, firstClass[protocol]! + index, MissingFact.UnresolvedNamedPort);
-      add(maybe, PortClass.UnknownTcp + protocol, MissingFact.NoPort | MissingFact.UnresolvedNamedPort);
+        put(touched, firstClass[protocol]! + index, MissingFact.UnresolvedNamedPort);
+      put(touched, PortClass.UnknownTcp + protocol, MissingFact.NoPort | MissingFact.UnresolvedNamedPort);
     }
-    add(maybe, PortClass.UnknownProtocol, MissingFact.NoProtocol); // KL-06
-    return {
-      id: shapes.size + 1,
-      matchesAll: false,
-      yes: [...yes].sort((a, b) => a - b),
-      maybe: [...maybe]
-        .filter(([portClass]) => !yes.has(portClass))
-        .map(([portClass, missing]) => ({ portClass, missing })),
-    };
+    put(touched, PortClass.UnknownProtocol, MissingFact.NoProtocol); // KL-06
+    touched.sort((a, b) => a - b);
+    const yes: number[] = [];
+    const maybe: { portClass: number; missing: number }[] = [];
+    for (let at = 0; at < touched.length; at++) {
+      const portClass = touched[at]!;
+      const missing = facts[portClass]!;
+      if (missing === 0) yes.push(portClass);
+      else maybe.push({ portClass, missing });
+      facts[portClass] = -1;
+    }
+    return { id: shapes.size + 1, matchesAll: false, yes, maybe };
   }
-}
 
-function add(map: Map<number, number>, key: number, bits: number): void {
-  map.set(key, (map.get(key) ?? 0) | bits);
+  function put(touched: number[], portClass: number, missing: number): void {
+    const known = facts[portClass]!;
+    if (known < 0) touched.push(portClass);
+    facts[portClass] = known < 0 ? missing : known === 0 || missing === 0 ? 0 : known | missing;
+  }
 }
 
 function lowerBound(sorted: readonly number[], value: number): number {

@@ -25,19 +25,16 @@ const ROOT_BITS_MAX = 16;
 /** The window behind the prefix must end within the first 96 bits. */
 const PREFIX_MAX = 63;
 
-/** Builds the look-up of intervals with single addresses laid over them; `points` are distinct. */
-export function buildLookup6(
-  intervals: ValueIntervals,
-  points: Iterable<readonly [key: AddressKey, value: number]>,
-): Lookup6 {
+/** Builds the look-up of intervals with single addresses laid over them: `words` of four for each of `values`, distinct. */
+export function buildLookup6(intervals: ValueIntervals, words: Uint32Array, values: ArrayLike<number>): Lookup6 {
   const starts = intervals.starts.map((key) => wordsOf(key));
   const starts6 = new Int32Array(starts.length * 4);
-  starts.forEach((words, index) => starts6.set(words.map(flip), index * 4));
+  starts.forEach((start, index) => starts6.set(start.map(flip), index * 4));
   return {
     ...buildRoot(starts),
     starts6,
     values6: Int32Array.from(intervals.values),
-    ...buildHosts([...points]),
+    ...buildHosts(words, values),
   };
 }
 
@@ -75,20 +72,17 @@ function buildRoot(starts: readonly Uint32Array[]): { root6: Uint32Array; scalar
   }
 }
 
-function buildHosts(points: readonly (readonly [AddressKey, number])[]): {
-  hosts6: Int32Array;
-  hostValues6: Int32Array;
-} {
+function buildHosts(words: Uint32Array, values: ArrayLike<number>): { hosts6: Int32Array; hostValues6: Int32Array } {
   let size = 2;
-  while (size < points.length * 2) size *= 2;
+  while (size < values.length * 2) size *= 2;
   const hosts6 = new Int32Array(size * 4);
   const hostValues6 = new Int32Array(size).fill(-1);
-  for (const [key, value] of points) {
-    const words = wordsOf(key);
-    let slot = hashAddress6(words[0]!, words[1]!, words[2]!, words[3]!) & (size - 1);
+  for (let point = 0; point < values.length; point++) {
+    const from = point * 4;
+    let slot = hashAddress6(words[from]!, words[from + 1]!, words[from + 2]!, words[from + 3]!) & (size - 1);
     while (hostValues6[slot]! >= 0) slot = (slot + 1) & (size - 1);
-    hosts6.set(words, slot * 4);
-    hostValues6[slot] = value;
+    for (let word = 0; word < 4; word++) hosts6[slot * 4 + word] = words[from + word]!;
+    hostValues6[slot] = values[point]!;
   }
   return { hosts6, hostValues6 };
 }

@@ -62,6 +62,7 @@ export class VectorStore {
   private readonly sets = new ColumnSets();
   private readonly builder: PageBuilder;
   private readonly pageList: Int32Array;
+  private readonly layer: Uint32Array;
   private readonly portClassCount: number;
   private readonly noPorts: NoPortsRule;
 
@@ -72,6 +73,7 @@ export class VectorStore {
     const all = this.sets.add(new Uint32Array(pages * 2).fill(0xffffffff));
     this.builder = new PageBuilder(this.sets, all, pages, (list, length) => this.evaluate(list, length));
     this.pageList = new Int32Array(pages);
+    this.layer = new Uint32Array(pages * 2);
   }
 
   get pagesPerVector(): number {
@@ -156,19 +158,28 @@ export class VectorStore {
 
   /** Sets of port classes by the facts that are missing there. */
   private layersOf({ matchesAll, yes, maybe }: PortShape): readonly Layer[] {
-    const isNever = this.noPorts === 'never'; // DI-07
-    if (matchesAll && !isNever) return [{ missing: 0, set: EVERYWHERE }];
-    const bits = new Map<number, Uint32Array>();
-    const put = (portClass: number, missing: number): void => {
-      if (isNever && portClass === PortClass.NoPorts) return;
-      let own = bits.get(missing);
-      if (own === undefined) bits.set(missing, (own = new Uint32Array(this.pagesPerVector * 2)));
-      own[portClass >>> 5]! |= 1 << (portClass & 31);
-    };
-    if (matchesAll) for (let portClass = 0; portClass < this.portClassCount; portClass++) put(portClass, 0);
-    for (const portClass of yes) put(portClass, 0);
-    for (const { portClass, missing } of maybe) put(portClass, missing);
-    return [...bits].map(([missing, own]) => ({ missing, set: this.sets.add(own) }));
+    if (matchesAll && this.noPorts !== 'never') return [{ missing: 0, set: EVERYWHERE }];
+    const layers: Layer[] = [];
+    if (matchesAll) for (let portClass = 0; portClass < this.portClassCount; portClass++) this.put(portClass);
+    for (let at = 0; at < yes.length; at++) this.put(yes[at]!);
+    this.closeLayer(layers, 0);
+    for (let first = 0; first < maybe.length; first++) {
+      const { missing } = maybe[first]!;
+      if (layers.some((layer) => layer.missing === missing)) continue;
+      for (let at = first; at < maybe.length; at++) if (maybe[at]!.missing === missing) this.put(maybe[at]!.portClass);
+      this.closeLayer(layers, missing);
+    }
+    return layers;
+  }
+
+  private put(portClass: number): void {
+    if (portClass === PortClass.NoPorts && this.noPorts === 'never') return; // DI-07
+    this.layer[portClass >>> 5]! |= 1 << (portClass & 31);
+  }
+
+  private closeLayer(layers: Layer[], missing: number): void {
+    layers.push({ missing, set: this.sets.add(this.layer) });
+    this.layer.fill(0);
   }
 
   /** The outcome of port classes for which these rules match, in order of evaluation. */

@@ -142,7 +142,7 @@ test('the IPv6 look-up finds single addresses, else the last interval that does 
       const starts = [...new Set([0n, ...list])].sort((a, b) => (a < b ? -1 : 1));
       const intervals = { starts, values: starts.map((_, index) => index + 10) };
       const points = hosts.map((key, index) => [key, 1000 + index] as const);
-      const program = programOf6(buildLookup6(intervals, points));
+      const program = programOf6(lookupOf6(intervals, points));
       for (const key of [LAST_6, ...starts, ...hosts].flatMap(around6)) {
         const [w0, w1, w2, w3] = wordsOf(key) as [number, number, number, number];
         const expected = points.find((point) => point[0] === key)?.[1] ?? walk(intervals, key);
@@ -157,10 +157,10 @@ test('the IPv6 look-up finds single addresses, else the last interval that does 
 test('20,000 IPv6 hosts of one cluster leave the intervals alone, and 20,000 blocks fill the root index', () => {
   const at = (number: number): bigint => (0xfd64n << 112n) | (BigInt(number) << 64n);
   const hosts = Array.from({ length: 20_000 }, (_, index) => [at(index) + 5n, index] as const);
-  const few = buildLookup6({ starts: [0n, at(0), at(20_000)], values: [0, 1, 2] }, hosts);
+  const few = lookupOf6({ starts: [0n, at(0), at(20_000)], values: [0, 1, 2] }, hosts);
   assert.deepEqual([few.values6.length, few.hostValues6.length], [3, 65_536]);
   const starts = [0n, ...Array.from({ length: 20_000 }, (_, index) => at(index))];
-  const many = buildLookup6({ starts, values: starts.map((_, index) => index) }, []);
+  const many = lookupOf6({ starts, values: starts.map((_, index) => index) }, []);
   // The longest run that a search walks: the index goes behind what all starts share.
   let longest = 0;
   for (let slot = 1; slot < many.root6.length; slot++)
@@ -329,6 +329,17 @@ function holds({ cidr, except }: Block, family: 4 | 6, words: Uint32Array): bool
 
 function lookUp4(lookup: Lookup4, key: number): number {
   return findEndpoint4(lookup as Program, key);
+}
+
+function lookupOf6(
+  intervals: ValueIntervals,
+  points: readonly (readonly [key: bigint, value: number])[],
+): ReturnType<typeof buildLookup6> {
+  return buildLookup6(
+    intervals,
+    Uint32Array.from(points.flatMap(([key]) => wordsOf(key))),
+    points.map(([, value]) => value),
+  );
 }
 
 /** A Program that holds an IPv6 look-up alone. */
