@@ -57,12 +57,10 @@ export function explainRule(
   }
   const nearestPeer = nearest(peers);
   const nearestPort = nearest(ports);
-  const reasons = [
-    peersMatch === 'yes' ? '' : (nearestPeer?.explanation.why ?? ''),
-    portsMatch === 'yes' ? '' : (nearestPort?.explanation.why ?? ''),
-  ];
+  // What matches is the nearest of its half, and has no sentence.
+  const reasons = [nearestPeer?.explanation.why, nearestPort?.explanation.why];
   return {
-    why: reasons.filter((why) => why !== '').join('; '),
+    why: reasons.filter((why) => why !== undefined && why !== '').join('; '),
     explanation: {
       rule,
       action: rule.action,

@@ -266,6 +266,39 @@ const misses: readonly {
     ],
     why: 'admits nodes; the source is none of them',
   },
+  {
+    title: 'a rule whose peer matches before one that misses both halves by little',
+    rules: [
+      ruleOf({
+        peers: [{ kind: 'ipBlock', cidr: '10.0.0.0/8' as Cidr, except: ['10.0.0.8/30' as Cidr] }],
+        ports: [{ kind: 'range', protocol: 'TCP', first: 80, last: 80 }],
+      }),
+      ruleOf({ peers: [peerOf({ role: 'frontend' })], ports: [{ kind: 'any', protocol: 'UDP' }] }),
+    ],
+    why: 'admits UDP; the flow is TCP/8080',
+    rule: 1,
+  },
+  {
+    title: 'a rule whose port matches before one that misses both halves by little',
+    rules: [
+      ruleOf({
+        peers: [{ kind: 'ipBlock', cidr: '10.0.0.0/8' as Cidr, except: ['10.0.0.8/30' as Cidr] }],
+        ports: [{ kind: 'range', protocol: 'TCP', first: 80, last: 80 }],
+      }),
+      ruleOf({ peers: [{ kind: 'nodes', selector: [] }], ports: [{ kind: 'any', protocol: 'TCP' }] }),
+    ],
+    why: 'admits nodes; the source is none of them',
+    rule: 1,
+  },
+  {
+    title: 'of rules with one peer that with the nearer port',
+    rules: [
+      ruleOf({ peers: [peerOf({ role: 'web' })], ports: [{ kind: 'any', protocol: 'UDP' }] }),
+      ruleOf({ peers: [peerOf({ role: 'web' })], ports: [{ kind: 'range', protocol: 'TCP', first: 80, last: 80 }] }),
+    ],
+    why: 'admits role=web; the source is role=frontend; admits TCP/80; the flow is TCP/8080',
+    rule: 1,
+  },
   { title: 'nothing, where there is no rule', rules: [], why: undefined },
 ];
 

@@ -378,6 +378,13 @@ const ports: readonly (readonly [title: string, port: PortMatch, flow: FlowPort,
     DESCRIBED,
   ],
   [
+    'EP-07 names not known, port 0',
+    named('http'),
+    tcp(0),
+    unknown('admits http; the container ports of the destination are not known', 'unresolved-named-port'),
+    DESCRIBED,
+  ],
+  [
     'EP-07 names not known, but the protocol is another',
     named('http', 'TCP'),
     flow(17, 80),
