@@ -2,7 +2,7 @@
  * Endpoints: one number for every pod, node and Service address, and one for each kind of everything else. The number leads
  * to the row and column of each table; addresses lead to it through the trie.
  */
-import { type AddressText, familyOf, parseAddress } from '../model/address.ts';
+import { type AddressText, parseAddress } from '../model/address.ts';
 import type { Pod, Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
 import { addressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
@@ -293,8 +293,12 @@ export function indexEndpoints(
   /** EP-12: the pod's endpoint of a family, else its first; outside where the pod has none. */
   function ofPod(pod: number, family: 4 | 6 | undefined): number {
     const list = podEndpoints[pod]!;
-    const wanted = snapshot.pods[pod]!.addresses.findIndex((address) => familyOf(address) === family);
-    return list[wanted] ?? list[0] ?? outsideNoAddress;
+    for (const id of list) if (family !== undefined && familyOfEndpoint(id) === family) return id;
+    return list[0] ?? outsideNoAddress;
+  }
+
+  function familyOfEndpoint(id: number): 4 | 6 {
+    return (records[id * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Ipv6) === 0 ? 4 : 6;
   }
 }
 

@@ -5,6 +5,7 @@
 import { type AddressText, familyOf } from '../model/address.ts';
 import type { EndpointPort, EndpointSlice, Pod, Service, ServicePort, Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
+import type { Labels } from '../model/label.ts';
 import type { PortProtocol } from '../model/port.ts';
 import { ServiceSlot, ServiceTarget } from './layout.ts';
 import { append } from './multimap.ts';
@@ -46,14 +47,12 @@ const FAMILIES = [4, 6] as const;
 export function indexServices(snapshot: Snapshot): ServiceIndex {
   const slices = new Map<string, EndpointSlice[]>();
   for (const slice of snapshot.endpointSlices) append(slices, `${slice.namespace}/${slice.service}`, slice);
-  const podsByName = new Map<string, number>();
   const podsByNamespace = new Map<string, number[]>();
   snapshot.pods.forEach((pod, index) => {
-    if (pod.phase === 'Succeeded' || pod.phase === 'Failed') return; // EP-02
-    const name = `${pod.namespace}/${pod.name}`;
-    if (!podsByName.has(name)) podsByName.set(name, index);
-    append(podsByNamespace, pod.namespace, index);
+    if (pod.phase !== 'Succeeded' && pod.phase !== 'Failed') append(podsByNamespace, pod.namespace, index); // EP-02
   });
+  // By `namespace/name`; made when a slice asks.
+  let podsByName: Map<string, number> | undefined;
 
   interface Member {
     readonly pod?: number;
@@ -78,8 +77,7 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
       .filter((slice) => family === undefined || slice.family === family)
       .flatMap(({ endpoints, ports }) =>
         endpoints.flatMap(({ addresses, pod: target }): Member[] => {
-          const pod =
-            target?.namespace === service.namespace ? podsByName.get(`${target.namespace}/${target.name}`) : undefined;
+          const pod = target?.namespace === service.namespace ? podNamed(target) : undefined;
           if (pod !== undefined) return [{ pod, ports }];
           // discovery.k8s.io/v1: consumers use the first address.
           return addresses[0] === undefined ? [] : [{ address: addresses[0], ports }];
@@ -87,15 +85,24 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
       );
   };
 
+  const podNamed = ({ namespace, name }: { readonly namespace: string; readonly name: string }): number | undefined => {
+    if (podsByName === undefined) {
+      podsByName = new Map();
+      for (const pods of podsByNamespace.values())
+        for (const pod of pods) {
+          const key = `${snapshot.pods[pod]!.namespace}/${snapshot.pods[pod]!.name}`;
+          if (!podsByName.has(key)) podsByName.set(key, pod);
+        }
+    }
+    return podsByName.get(`${namespace}/${name}`);
+  };
+
   /** The live pods of the Service's namespace that have every label of its selector; none where it has no selector. */
   const select = ({ namespace, selector }: Service): readonly Member[] => {
     if (selector === undefined || selector.size === 0) return [];
-    const wanted = [...selector];
     const members: Member[] = [];
-    for (const pod of podsByNamespace.get(namespace) ?? []) {
-      const { labels } = snapshot.pods[pod]!;
-      if (wanted.every(([key, value]) => labels.get(key) === value)) members.push({ pod });
-    }
+    for (const pod of podsByNamespace.get(namespace) ?? [])
+      if (isSubset(selector, snapshot.pods[pod]!.labels)) members.push({ pod });
     return members;
   };
 
@@ -193,10 +200,16 @@ export function hashService(target: number, key: number): number {
   return hash ^ (hash >>> 15);
 }
 
+function isSubset(wanted: Labels, labels: Labels): boolean {
+  for (const [key, value] of wanted) if (labels.get(key) !== value) return false;
+  return true;
+}
+
 /** A number, a name resolved on the backend (undefined: the backend has none such), or the Service's own port. */
 function targetPortOf(port: ServicePort, pod: Pod): number | undefined {
   if (typeof port.targetPort !== 'string') return port.targetPort ?? port.port;
-  return pod.ports.find((own) => own.name === port.targetPort && own.protocol === port.protocol)?.port;
+  for (const own of pod.ports) if (own.name === port.targetPort && own.protocol === port.protocol) return own.port;
+  return undefined;
 }
 
 /** The slice's port of the same protocol and name; a slice without a number leaves it to the Service. */
