@@ -8,15 +8,14 @@
  * fastest of three passes in a process; the ratio is the median of the rounds' ratios.
  */
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { RandomAccess } from '../src/trace/format.ts';
 import { formatEnvironment, readEnvironment } from './environment.ts';
 import { peersReason } from './limit/entry.ts';
 import { bundleReaders, loadReaders } from './reader-bundle.ts';
-import { makeVpc } from './reader-file.ts';
+import { makeVpc, openFile } from './reader-file.ts';
 
 const SAMPLES = '../shared/samples';
 const PASSES = 3;
@@ -100,22 +99,13 @@ async function openOurs(): Promise<Read> {
   const { createAccount, createDictionary, readTrace } = await loadReaders('bundle');
   return async (path) => {
     const account = createAccount(path);
-    const handle = openSync(path, 'r');
-    const { size } = fstatSync(handle);
-    const randomAccess: RandomAccess = {
-      byteLength: size,
-      slice(start, end = size) {
-        const bytes = new Uint8Array(end - start);
-        readSync(handle, bytes, 0, bytes.length, start);
-        return Promise.resolve(bytes.buffer);
-      },
-    };
+    const { randomAccess, close } = openFile(path);
     async function* head(): AsyncGenerator<Uint8Array> {
       yield new Uint8Array(await randomAccess.slice(0, 64));
     }
     const options = { file: path, dictionary: createDictionary(), account, randomAccess };
     for await (const _ of readTrace(head(), options));
-    closeSync(handle);
+    close();
     return account.read;
   };
 }

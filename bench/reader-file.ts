@@ -3,8 +3,19 @@
  * every record stays that of its seed. Seeds come from a folder of samples where one is given, else from the project's own
  * capture of a test cluster. Same seed number, same bytes.
  */
-import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { createRandom, type Random } from '../src/generate/random.ts';
+import type { RandomAccess } from '../src/trace/format.ts';
 
 /** A file that was made, or was there already. */
 export interface TraceFile {
@@ -93,6 +104,21 @@ export function makePcap(options: FileOptions): TraceFile {
 /** A capture on all interfaces (SLL2): forwarded packets are in it twice, in order. */
 export function makePcapAny(options: FileOptions): TraceFile {
   return makeCapture(options, 'any.pcap', 'pcap/any_sll2.pcap', 20);
+}
+
+/** A file that can be read anywhere, as Parquet is. */
+export function openFile(path: string): { readonly randomAccess: RandomAccess; readonly close: () => void } {
+  const handle = openSync(path, 'r');
+  const { size } = fstatSync(handle);
+  const randomAccess: RandomAccess = {
+    byteLength: size,
+    slice(start, end = size) {
+      const bytes = new Uint8Array(end - start);
+      readSync(handle, bytes, 0, bytes.length, start);
+      return Promise.resolve(bytes.buffer);
+    },
+  };
+  return { randomAccess, close: () => closeSync(handle) };
 }
 
 type Json = Record<string, unknown>;
