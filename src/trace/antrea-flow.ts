@@ -7,7 +7,8 @@ import { ANTREA_FIELDS, ANTREA_FLOW_LIMITS, type AntreaField, takeAntreaFlow } f
 import { splitCells } from './csv.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { doMostLines, type Head } from './head.ts';
-import { createJsonDecoder, createLineDecoder } from './line.ts';
+import { createFieldDecoder } from './json-field.ts';
+import { createLineDecoder } from './line.ts';
 
 /** Lines of comma- or tab-separated values. */
 export const ANTREA_FLOW: TraceFormat = {
@@ -93,15 +94,13 @@ function openAntreaFlow(context: ReadContext): TraceDecoder {
 
 function openAntreaFlowJson(context: ReadContext): TraceDecoder {
   const values = new Map<AntreaField, string>();
-  return createJsonDecoder(context, (record, place) => {
+  return createFieldDecoder(context, (record, line) => {
     values.clear();
     for (const field of ANTREA_FIELDS) {
       const value = record[field];
       if (typeof value === 'string' || typeof value === 'number') values.set(field, String(value));
     }
-    const complaint = takeAntreaFlow(context, values, place.number);
-    if (complaint !== '')
-      addMalformed(context.account, 'invalid-field', place, complaint, JSON.stringify(record).slice(0, 400));
+    return takeAntreaFlow(context, values, line);
   });
 }
 

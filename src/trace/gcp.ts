@@ -15,10 +15,11 @@ import {
 } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
-import { type FieldAddress, hasPorts, readAddress } from './field.ts';
+import { hasPorts } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';
+import { type Complaint, fillAddresses, readMember } from './json-field.ts';
+import { asObject, asText, type Json, podFact, readProtocol, shown } from './json-member.ts';
 import { createJsonDecoder, parseJson, type Place } from './line.ts';
 import { ObserverTable } from './observer.ts';
 import { parseTime } from './time.ts';
@@ -64,9 +65,6 @@ const PREFIXES = ['jsonPayload.', 'jsonPayload_', 'json_payload.', 'json_payload
 
 /** Between the parts of a key; no name holds it. */
 const BETWEEN = '\0';
-
-const src: FieldAddress = { family: 0, value: 0 };
-const dst: FieldAddress = { family: 0, value: 0 };
 
 function openGcp(context: ReadContext): TraceDecoder {
   const { account } = context;
@@ -114,11 +112,11 @@ function takeFlow(
   if (
     observer > 0 &&
     observers.isDuplicate(
-      src.family,
+      batch.family[row]!,
       batch.protocol[row]!,
-      src.value,
+      batch.src[row]!,
       batch.srcPort[row]!,
-      dst.value,
+      batch.dst[row]!,
       batch.dstPort[row]!,
       observer,
       Number.isNaN(timeS) ? 0 : Math.max(0, Math.floor(timeS)),
@@ -162,39 +160,20 @@ function takePolicy(context: ReadContext, entry: Json, payload: Json, connection
   batch.count = row + 1;
 }
 
-interface Complaint {
-  text: string;
-}
-
 /** Addresses, protocol and ports into the row that is being filled. */
-function fillConnection({ batch, dictionary, account }: ReadContext, connection: Json, complaint: Complaint): void {
+function fillConnection(context: ReadContext, connection: Json, complaint: Complaint): void {
+  const { batch, account } = context;
   const row = batch.count;
-  for (const [name, out] of [
-    ['src_ip', src],
-    ['dest_ip', dst],
-  ] as const)
-    if (!readAddress(asText(connection[name]), dictionary, out))
-      complaint.text = `${name}: expected an IP address, found ${shown(connection[name])}`;
+  complaint.text ||= fillAddresses(context, connection, 'src_ip', 'dest_ip');
   if (complaint.text !== '') return;
-  if (src.family !== dst.family) complaint.text = 'src_ip and dest_ip: expected one address family';
   const protocol = readProtocol(connection['protocol']);
   if (protocol === undefined) addUnknownValue(account, 'protocol', connection['protocol']);
-  batch.family[row] = src.family;
-  batch.src[row] = src.value;
-  batch.dst[row] = dst.value;
-  batch.protocol[row] = protocol === Protocol.Icmp && src.family === 6 ? Protocol.Icmpv6 : (protocol ?? 255);
+  batch.protocol[row] = protocol === Protocol.Icmp && batch.family[row] === 6 ? Protocol.Icmpv6 : (protocol ?? 255);
   const srcPort = readMember(connection, 'src_port', 0xffff, complaint);
   const dstPort = readMember(connection, 'dest_port', 0xffff, complaint);
   if (!hasPorts(batch.protocol[row]!)) return;
   batch.srcPort[row] = srcPort;
   batch.dstPort[row] = dstPort;
-}
-
-function readMember(object: Json, name: string, limit: number, complaint: Complaint): number {
-  const value = readWhole(object[name], limit);
-  if (value !== NOT_A_NUMBER) return value;
-  complaint.text = `${name}: expected a whole number from 0 to ${limit}, found ${shown(object[name])}`;
-  return -1;
 }
 
 /** RFC 3339, or as BigQuery prints a TIMESTAMP: with a blank and `UTC`, or in seconds. */

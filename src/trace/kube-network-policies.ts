@@ -6,8 +6,9 @@
 import { clearRow, type Dictionary, Orientation, OrientedBy, RecordedVerdict, RecordKind } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { type FieldAddress, hasPorts, readAddress } from './field.ts';
+import { hasPorts } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
+import { fillAddresses } from './json-field.ts';
 import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';
 import { createJsonDecoder, type Place } from './line.ts';
 import { parseTime } from './time.ts';
@@ -46,9 +47,6 @@ interface Open {
   /** What tells it from another node's packet of the same id. */
   readonly tuple: string;
 }
-
-const src: FieldAddress = { family: 0, value: 0 };
-const dst: FieldAddress = { family: 0, value: 0 };
 
 function openLog(context: ReadContext): TraceDecoder {
   const { batch, account } = context;
@@ -99,17 +97,12 @@ function openLog(context: ReadContext): TraceDecoder {
 }
 
 /** Appends the row of a packet; false where it is malformed. */
-function fill({ batch, account, dictionary }: ReadContext, record: Json, packet: Json, place: Place): boolean {
+function fill(context: ReadContext, record: Json, packet: Json, place: Place): boolean {
+  const { batch, account, dictionary } = context;
   const row = batch.count;
   clearRow(batch, row);
-  let complaint = '';
-  for (const [name, out] of [
-    ['SrcIP', src],
-    ['DstIP', dst],
-  ] as const)
-    if (!readAddress(asText(packet[name]), dictionary, out))
-      complaint ||= `packet.${name}: expected an IP address, found ${shown(packet[name])}`;
-  if (complaint === '' && src.family !== dst.family) complaint = 'packet: expected addresses of one family';
+  let complaint = fillAddresses(context, packet, 'SrcIP', 'DstIP');
+  if (complaint !== '') complaint = `packet.${complaint}`;
   const port = (name: string): number => {
     const value = readWhole(packet[name], 0xffff);
     if (value === NOT_A_NUMBER) complaint ||= `packet.${name}: expected a port, found ${shown(packet[name])}`;
@@ -127,9 +120,6 @@ function fill({ batch, account, dictionary }: ReadContext, record: Json, packet:
   batch.kind[row] = RecordKind.Decision;
   batch.orientation[row] = Orientation.Original;
   batch.orientedBy[row] = OrientedBy.Stated;
-  batch.family[row] = src.family;
-  batch.src[row] = src.value;
-  batch.dst[row] = dst.value;
   batch.protocol[row] = protocol ?? Protocol.Unknown;
   if (hasPorts(batch.protocol[row]!)) {
     batch.srcPort[row] = srcPort;

@@ -18,6 +18,7 @@ import type { PolicyHit } from '../model/recorded-policy.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import { type FieldAddress, hasPorts, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
+import { fillAddresses } from './json-field.ts';
 import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';
 import { createJsonDecoder, type Place } from './line.ts';
 import { ObserverTable } from './observer.ts';
@@ -53,8 +54,6 @@ const FLAG_NAMES = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR'];
 /** EtherTypes of IP. */
 const IP_TYPES: ReadonlySet<unknown> = new Set([0x0800, 0x86dd]);
 
-const src: FieldAddress = { family: 0, value: 0 };
-const dst: FieldAddress = { family: 0, value: 0 };
 const translated: FieldAddress = { family: 0, value: 0 };
 
 /** What one input has shown so far. */
@@ -123,20 +122,13 @@ function takeRecord(context: ReadContext, memory: Memory, record: Json, place: P
 }
 
 /** Addresses, protocol, ports and translation into the row; returns what is wrong. */
-function fillTuple({ batch, dictionary, account }: ReadContext, record: Json): string {
+function fillTuple(context: ReadContext, record: Json): string {
+  const { batch, dictionary, account } = context;
   const row = batch.count;
-  for (const [name, out] of [
-    ['SrcAddr', src],
-    ['DstAddr', dst],
-  ] as const)
-    if (!readAddress(asText(record[name]), dictionary, out))
-      return `${name}: expected an IP address, found ${shown(record[name])}`;
-  if (src.family !== dst.family) return 'SrcAddr and DstAddr: expected one address family';
+  const complaint = fillAddresses(context, record, 'SrcAddr', 'DstAddr');
+  if (complaint !== '') return complaint;
   const protocol = readProtocol(record['Proto']);
   if (protocol === undefined) addUnknownValue(account, 'Proto', record['Proto']);
-  batch.family[row] = src.family;
-  batch.src[row] = src.value;
-  batch.dst[row] = dst.value;
   batch.protocol[row] = protocol ?? Protocol.Unknown;
   const ports: number[] = [];
   for (const name of ['SrcPort', 'DstPort', 'XlatDstPort']) {
@@ -152,10 +144,12 @@ function fillTuple({ batch, dictionary, account }: ReadContext, record: Json): s
   batch.srcPort[row] = srcPort;
   batch.dstPort[row] = dstPort;
   const behind = asText(record['XlatDstAddr']);
-  if (behind === '' || !readAddress(behind, dictionary, translated) || translated.family !== dst.family) return '';
+  if (behind === '' || !readAddress(behind, dictionary, translated) || translated.family !== batch.family[row])
+    return '';
+  const before = batch.dst[row]!;
   const port = xlatPort > 0 ? xlatPort : dstPort;
-  if (translated.value === dst.value && port === dstPort) return '';
-  batch.preDst[row] = dst.value;
+  if (translated.value === before && port === dstPort) return '';
+  batch.preDst[row] = before;
   batch.preDstPort[row] = Math.max(0, dstPort);
   batch.dst[row] = translated.value;
   batch.dstPort[row] = port;
@@ -295,12 +289,13 @@ function isRepeated({ batch }: ReadContext, { observers }: Memory, record: Json)
   const agent = asText(record['AgentIP']) || `direction ${String(record['FlowDirection'])}`;
   const observer = hashText(`${agent} ${Array.isArray(record['Interfaces']) ? '' : asText(record['Interface'])}`);
   const timeS = batch.timeUs[row]! / 1e6;
+  const isTranslated = batch.preDstPort[row]! >= 0;
   return observers.isDuplicate(
-    src.family,
+    batch.family[row]!,
     batch.protocol[row]!,
-    src.value,
+    batch.src[row]!,
     batch.srcPort[row]!,
-    dst.value,
+    isTranslated ? batch.preDst[row]! : batch.dst[row]!,
     readWhole(record['DstPort'], 0xffff),
     observer,
     Number.isNaN(timeS) ? 0 : Math.floor(timeS),

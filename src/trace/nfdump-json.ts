@@ -1,9 +1,10 @@
 /** `nfdump -o json` (one array, pretty-printed) and `-o ndjson` (a record a line). */
-import { addMalformed, addUnknownValue } from './account.ts';
+import { addUnknownValue } from './account.ts';
 import { LOCAL_TIME_LIMIT } from './conntrack-entry.ts';
 import { readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
-import { createJsonDecoder } from './line.ts';
+import { type Complaint, createFieldDecoder, readMember } from './json-field.ts';
+import { shown } from './json-member.ts';
 import { NFDUMP_LIMITS, NfdumpRecords, parseNfdumpFlags, parseNfdumpProtocol } from './nfdump-record.ts';
 import { parseTime } from './time.ts';
 
@@ -30,11 +31,9 @@ function openNfdumpJson(context: ReadContext): TraceDecoder {
   const say = (limit: string): void => {
     if (!account.limits.includes(limit)) account.limits.push(limit);
   };
-  return createJsonDecoder(context, (record, place) => {
+  return createFieldDecoder(context, (record, line) => {
     records.clear();
-    const complaint = fill(context, records, record, say);
-    const wrong = complaint === '' ? records.take(place.number) : complaint;
-    if (wrong !== '') addMalformed(account, 'invalid-field', place, wrong, JSON.stringify(record).slice(0, 400));
+    return fill(context, records, record, say) || records.take(line);
   });
 }
 
@@ -44,15 +43,8 @@ function fill(
   record: Readonly<Record<string, unknown>>,
   say: (limit: string) => void,
 ): string {
-  let complaint = '';
-  const number = (name: string, limit: number): number => {
-    const value = record[name];
-    if (value === undefined) return -1;
-    const parsed = typeof value === 'string' && value !== '' ? Number(value) : value;
-    if (typeof parsed === 'number' && Number.isInteger(parsed) && parsed >= 0 && parsed <= limit) return parsed;
-    complaint = `${name}: expected a whole number from 0 to ${limit}, found ${String(value).slice(0, 60)}`;
-    return -1;
-  };
+  const complaint: Complaint = { text: '' };
+  const number = (name: string, limit: number): number => readMember(record, name, limit, complaint);
   for (const [names, out] of [
     [['src4_addr', 'src6_addr'], records.src],
     [['dst4_addr', 'dst6_addr'], records.dst],
@@ -62,7 +54,7 @@ function fill(
     const value = name === undefined ? undefined : record[name];
     if (value === undefined) continue;
     if (typeof value !== 'string' || !readAddress(value, dictionary, out))
-      return `${name}: expected an IP address, found ${String(value).slice(0, 60)}`;
+      return `${name}: expected an IP address, found ${shown(value)}`;
   }
   const { proto } = record;
   if (proto !== undefined) {
@@ -89,7 +81,7 @@ function fill(
   }
   if (first !== undefined) {
     records.timeUs = typeof first === 'string' ? parseTime(first) : NaN;
-    if (Number.isNaN(records.timeUs)) complaint ||= `first: expected a time, found ${String(first).slice(0, 60)}`;
+    if (Number.isNaN(records.timeUs)) complaint.text ||= `first: expected a time, found ${shown(first)}`;
     else if (!String(first).endsWith('Z')) say(LOCAL_TIME_LIMIT);
   }
   if (typeof event === 'string') records.isDenied = event.startsWith('DEN');
@@ -97,7 +89,7 @@ function fill(
   const exporter = number('export_sysid', most);
   const router = record['ip4_router'] ?? record['ip6_router'];
   if (exporter >= 0 || typeof router === 'string') records.observer = nameOf(`${String(router)} ${exporter}`);
-  return complaint;
+  return complaint.text;
 }
 
 /** FNV-1a. */

@@ -5,11 +5,11 @@
  */
 import { Orientation, OrientedBy, RecordKind, clearRow, type Dictionary } from '../model/flow.ts';
 import { Protocol, parseProtocol } from '../model/port.ts';
-import { addMalformed, addUnknownValue } from './account.ts';
+import { addUnknownValue } from './account.ts';
 import { type FieldAddress, hasPorts, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
-import { asObject } from './json-member.ts';
-import { createJsonDecoder } from './line.ts';
+import { createFieldDecoder } from './json-field.ts';
+import { asObject, NOT_A_NUMBER, readWhole, shown } from './json-member.ts';
 import { internEndpointJson } from './ndjson.ts';
 
 /** policy-assistant's questions. */
@@ -51,11 +51,7 @@ interface End {
 function openPolicyAssistant(context: ReadContext): TraceDecoder {
   const src: End = { address: { family: 0, value: 0 }, endpoint: 0 };
   const dst: End = { address: { family: 0, value: 0 }, endpoint: 0 };
-  return createJsonDecoder(context, (record, place) => {
-    const complaint = fill(context, record, place.number, src, dst);
-    if (complaint !== '')
-      addMalformed(context.account, 'invalid-field', place, complaint, JSON.stringify(record).slice(0, 400));
-  });
+  return createFieldDecoder(context, (record, line) => fill(context, record, line, src, dst));
 }
 
 function fill(
@@ -100,11 +96,10 @@ function fill(
   const protocol = word === undefined || word === '' ? Protocol.Tcp : parseProtocol(String(word));
   if (protocol === undefined) addUnknownValue(account, 'Protocol', word);
   else batch.protocol[row] = protocol;
-  if (port !== undefined && port !== null) {
-    if (typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 0xffff)
-      return `ResolvedPort: expected a port, found ${String(port).slice(0, 60)}`;
-    if (protocol !== undefined && hasPorts(protocol)) batch.dstPort[row] = port;
-  }
+  // The tool takes no number that is written as text.
+  const number = readWhole(typeof port === 'string' ? NaN : port, 0xffff);
+  if (number === NOT_A_NUMBER) return `ResolvedPort: expected a port, found ${shown(port)}`;
+  if (protocol !== undefined && hasPorts(protocol)) batch.dstPort[row] = number;
   batch.line[row] = line;
   batch.count = row + 1;
   return '';

@@ -1,11 +1,12 @@
 /** JSON lines of ulogd's output plug-in JSON, one a packet that an NFLOG rule matched. */
 import { Orientation, OrientedBy, RecordFlag, RecordKind, RecordedVerdict, TcpFlag, clearRow } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
-import { addMalformed, increment } from './account.ts';
+import { increment } from './account.ts';
 import { LOCAL_TIME_LIMIT } from './conntrack-entry.ts';
-import { type FieldAddress, hasPorts, isIcmpError, readAddress } from './field.ts';
+import { hasPorts, isIcmpError } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
-import { createJsonDecoder } from './line.ts';
+import { createFieldDecoder, fillAddresses, readMember, type Complaint } from './json-field.ts';
+import { shown, type Json } from './json-member.ts';
 import { NETFILTER_LIMITS, readPrefixVerdict } from './netfilter-log.ts';
 import { parseTime } from './time.ts';
 
@@ -24,45 +25,18 @@ export const ULOGD_JSON: TraceFormat = {
 const FLAG_FIELDS = ['tcp.fin', 'tcp.syn', 'tcp.rst', 'tcp.psh', 'tcp.ack', 'tcp.urg'];
 
 function openUlogdJson(context: ReadContext): TraceDecoder {
-  const src: FieldAddress = { family: 0, value: 0 };
-  const dst: FieldAddress = { family: 0, value: 0 };
-  return createJsonDecoder(context, (record, place) => {
-    const complaint = fill(context, record, place.number, src, dst);
-    if (complaint !== '')
-      addMalformed(context.account, 'invalid-field', place, complaint, JSON.stringify(record).slice(0, 400));
-  });
+  return createFieldDecoder(context, (record, line) => fill(context, record, line));
 }
 
-function fill(
-  { batch, dictionary, account }: ReadContext,
-  record: Readonly<Record<string, unknown>>,
-  line: number,
-  src: FieldAddress,
-  dst: FieldAddress,
-): string {
-  let complaint = '';
-  const number = (name: string, limit: number): number => {
-    const value = record[name];
-    if (value === undefined) return -1;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= limit) return value;
-    complaint = `${name}: expected a whole number from 0 to ${limit}, found ${String(value).slice(0, 60)}`;
-    return -1;
-  };
-  for (const [name, out] of [
-    ['src_ip', src],
-    ['dest_ip', dst],
-  ] as const) {
-    const value = record[name];
-    if (typeof value !== 'string' || !readAddress(value, dictionary, out))
-      return `${name}: expected an IP address, found ${String(value).slice(0, 60)}`;
-  }
-  if (src.family !== dst.family) return 'src_ip and dest_ip: expected one address family';
+function fill(context: ReadContext, record: Readonly<Json>, line: number): string {
+  const { batch, account } = context;
   const row = batch.count;
   clearRow(batch, row);
   batch.kind[row] = RecordKind.OneWay;
-  batch.family[row] = src.family;
-  batch.src[row] = src.value;
-  batch.dst[row] = dst.value;
+  const wrong = fillAddresses(context, record, 'src_ip', 'dest_ip');
+  if (wrong !== '') return wrong;
+  const complaint: Complaint = { text: '' };
+  const number = (name: string, limit: number): number => readMember(record, name, limit, complaint);
   const protocol = number('ip.protocol', 255);
   batch.protocol[row] = protocol < 0 ? Protocol.Unknown : protocol;
   if (hasPorts(protocol)) {
@@ -88,7 +62,7 @@ function fill(
     batch.srcPort[row] = number(`${name}.echoid`, 0xffff);
   }
   // Nothing says which connection an error is about.
-  if (complaint === '' && isIcmpError(protocol, batch.icmp[row]!)) {
+  if (complaint.text === '' && isIcmpError(protocol, batch.icmp[row]!)) {
     increment(account.skipped, 'icmp-error');
     return '';
   }
@@ -100,7 +74,7 @@ function fill(
   if (seconds >= 0) batch.timeUs[row] = seconds * 1e6 + Math.max(0, number('oob.time.usec', 999_999));
   else if (typeof timestamp === 'string') {
     batch.timeUs[row] = parseTime(timestamp);
-    if (Number.isNaN(batch.timeUs[row]!)) complaint ||= `timestamp: expected a time, found ${timestamp.slice(0, 60)}`;
+    if (Number.isNaN(batch.timeUs[row]!)) complaint.text ||= `timestamp: expected a time, found ${shown(timestamp)}`;
     if (!account.limits.includes(LOCAL_TIME_LIMIT)) account.limits.push(LOCAL_TIME_LIMIT);
   }
   // ulogd's own label of a group (numeric_label), else the words of the rule's prefix.
@@ -111,6 +85,6 @@ function fill(
         ? RecordedVerdict.FirewallAllow
         : readPrefixVerdict(String(record['oob.prefix'] ?? '').slice(0, 200));
   batch.line[row] = line;
-  if (complaint === '') batch.count = row + 1;
-  return complaint;
+  if (complaint.text === '') batch.count = row + 1;
+  return complaint.text;
 }

@@ -34,7 +34,7 @@ test('a flow is a connection at its beginning, a netflow one direction; other ev
 test('what is no flow is malformed with its field; protocols that nobody knows are counted', async () => {
   const first = TEXT.split('\n')[0]!;
   for (const [from, to, message] of [
-    ['"src_ip":"10.0.0.1"', '"src_ip":"host"', /src_ip: expected an IP address, found host/],
+    ['"src_ip":"10.0.0.1"', '"src_ip":"host"', /src_ip: expected an IP address, found "host"/],
     ['"dest_port":80', '"dest_port":"80"', /dest_port: expected a whole number/],
     ['"dest_port":80', '"dest_port":80000', /dest_port: expected a whole number/],
     ['"pkts_toserver":5', '"pkts_toserver":-5', /pkts_toserver: expected a whole number/],
