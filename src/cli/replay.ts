@@ -62,6 +62,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
       ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
       ...windowOf(flags),
       ...(flags.alignClocks && { clocks: 'align' as const }),
+      ...(crew && traces.length === 1 && { nextBatch: () => crew.nextBatch() }),
     },
     io,
     (batch, account, from, to) => replay.add(batch, account, from, to),

@@ -25,6 +25,8 @@ export interface TraceOptions {
   readonly until?: string;
   /** `given`: one trace after another, whole batches; else rows of all traces in the order of their times. */
   readonly order?: 'given';
+  /** Batches for a reader of a single trace to fill, see `ReadOptions`. */
+  readonly nextBatch?: () => FlowBatch;
   /** For a reading before the one that was asked for. */
   readonly progress?: 'none';
   /** `align`: times of files whose clocks differ are corrected; traces are read once more for it. */
@@ -281,8 +283,9 @@ async function* fileSource(path: string, io: Io, signal: AbortSignal): AsyncGene
   }
   try {
     let turn = performance.now();
+    // Readers are done with a chunk when they ask for the next one.
+    const chunk = Buffer.allocUnsafe(CHUNK_SIZE);
     while (!signal.aborted) {
-      const chunk = Buffer.allocUnsafe(CHUNK_SIZE);
       const size = readSync(file, chunk, 0, CHUNK_SIZE, null);
       if (size === 0) return;
       yield chunk.subarray(0, size);

@@ -1,6 +1,7 @@
 /**
- * A crew: a replay on several threads. Here rows are dealt out, with what only the order of all rows tells (ticks, numbers),
- * and at the end the parts are put together. How threads are had is the caller's; to a worker everything is a message.
+ * A crew: a replay on several threads. The reader's thread hands all rows to all of them, with what only the order of all rows tells
+ * (ticks, numbers); each takes those of its buckets, the reader's thread too where reading leaves it time; and at the end the parts are put
+ * together. How threads are had is the caller's; to a worker everything is a message.
  */
 import type { Dialect } from '../model/dialect.ts';
 import type { AddressTable, Dictionary, EndpointFact, FlowBatch } from '../model/flow.ts';
@@ -9,15 +10,16 @@ import type { PolicyTrace } from '../model/recorded-policy.ts';
 import { programFrom, type ProgramSource } from '../compile/program.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import { Clock } from '../track/clock.ts';
-import { appendRows, createLaneBuffer, type Lane, type LaneBuffer, viewLane } from './lane.ts';
+import { appendRows, clearLane, createLane, isWhole, type Lane, viewLane } from './lane.ts';
 import { mergeParts, type Part } from './part.ts';
-import { createPartReplay, type ReplayOptions } from './replay.ts';
+import { createPartReplay, type PartReplay, type ReplayOptions } from './replay.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
-import { shareOf } from './share.ts';
+import { type Buckets, type Share, shareBuckets } from './share.ts';
 
 /** The other end of a thread. */
 export interface Mate {
-  post(message: Order): void;
+  /** `buffers` are handed over. */
+  post(message: Order, buffers: readonly ArrayBuffer[]): void;
   /** Called with everything that the thread says. */
   listen(hear: (message: Answer) => void, fail: (error: unknown) => void): void;
   /** Ends the thread. */
@@ -28,8 +30,6 @@ export interface Mate {
 export type Order =
   | {
       readonly kind: 'begin';
-      readonly number: number;
-      readonly lanes: readonly LaneBuffer[];
       readonly buffers: readonly ArrayBufferLike[];
       /** Of the candidate, and of the baseline where there is one. */
       readonly sources: readonly ProgramSource[];
@@ -41,16 +41,20 @@ export type Order =
   | {
       readonly kind: 'rows';
       readonly lane: number;
-      readonly count: number;
-      readonly quotes: number;
-      readonly setBack: number;
-      readonly order: number;
+      readonly buffer: ArrayBuffer;
+      readonly runs: readonly Run[];
+      readonly buckets: Buckets;
       readonly news: News;
     }
   | { readonly kind: 'end' };
 
+/** Rows of a lane that follow one another while the clock is not set back: see `Share`. */
+type Run = Pick<Share, 'from' | 'to' | 'setBack' | 'order'>;
+
 /** What a thread says. */
-export type Answer = { readonly kind: 'done'; readonly lane: number } | { readonly kind: 'part'; readonly part: Part };
+export type Answer =
+  | { readonly kind: 'done'; readonly lane: number; readonly buffer: ArrayBuffer }
+  | { readonly kind: 'part'; readonly part: Part };
 
 /** What the readers have learnt since the last rows: additions to the dictionary, and files. */
 export interface News {
@@ -61,8 +65,13 @@ export interface News {
   readonly files: readonly string[];
 }
 
-/** A replay whose rows are taken in by others. */
+/** A replay whose rows are taken in by several threads. */
 export interface CrewReplay {
+  /**
+   * A batch for a reader to fill, one at a time, and to give to `add` whole: its rows are not copied. Whoever fills it asks again for the
+   * next one.
+   */
+  nextBatch(): FlowBatch;
   /** As `Replay.add`; waits while all lanes are in use. */
   add(batch: FlowBatch, account: TraceAccount, from?: number, to?: number): Promise<void>;
   finish(accounts: readonly TraceAccount[]): Promise<ReplayResult>;
@@ -73,7 +82,10 @@ export interface CrewReplay {
 /** Rows of a lane: enough that a message for each costs nothing. */
 const LANE_ROWS = 16_384;
 
-/** Begins a replay on so many threads as there are mates. A limit of the connection table is not for crews. */
+/** What reading a row costs beside replaying it, by format; every other one costs more than replay. */
+const READING: Readonly<Record<string, number>> = { binary: 0.4 };
+
+/** Begins a replay on as many threads as there are mates, and this one. A limit of the connection table is not for crews. */
 export function createCrew(options: ReplayOptions, mates: readonly Mate[]): CrewReplay {
   return new Crew(options, mates);
 }
@@ -81,28 +93,36 @@ export function createCrew(options: ReplayOptions, mates: readonly Mate[]): Crew
 class Crew implements CrewReplay {
   private readonly options: ReplayOptions;
   private readonly mates: readonly Mate[];
-  private readonly lanes: readonly Lane[];
-  /** Threads that still read a lane. */
-  private readonly readers: Int32Array;
+  private readonly lanes: Lane[];
+  /** [lanes] what mates are to take of a lane that is under way; undefined: it is here. */
+  private readonly tasks: ({ readonly runs: readonly Run[]; mate: number } | undefined)[];
   private readonly clock = new Clock();
   private readonly files: string[] = [];
   private readonly parts: Part[] = [];
-  private current = 0;
-  /** Rows handed out before the lane in hand. */
+  /** What this thread takes itself. */
+  private readonly own: PartReplay;
+  /** Of each thread, this one first; settled by the first file. */
+  private buckets: readonly Buckets[] = [];
+  /** Numbers of the lane that a reader fills, and of the one that rows are copied into; -1 = none. */
+  private lent = -1;
+  private filled = -1;
+  /** Rows handed out. */
   private order = 0;
   private setBack = 0;
-  private told = { addresses: 0, endpoints: 1, policyTraces: 1, files: 0 };
+  /** Of each mate. */
+  private readonly told: { addresses: number; endpoints: number; policyTraces: number; files: number }[];
   private wake: (() => void) | undefined;
   private failure: { readonly error: unknown } | undefined;
 
   constructor(options: ReplayOptions, mates: readonly Mate[]) {
     this.options = options;
     this.mates = mates;
-    const buffers = Array.from({ length: mates.length + 2 }, () => createLaneBuffer(LANE_ROWS, mates.length));
-    this.lanes = buffers.map(viewLane);
-    this.readers = new Int32Array(buffers.length);
+    this.lanes = Array.from({ length: mates.length + 3 }, () => createLane(LANE_ROWS));
+    this.tasks = this.lanes.map(() => undefined);
+    this.told = mates.map(() => ({ addresses: 0, endpoints: 1, policyTraces: 1, files: 0 }));
     const programs = [options.program, ...(options.baseline === undefined ? [] : [options.baseline])];
-    mates.forEach((mate, number) => {
+    this.own = createPartReplay(options);
+    mates.forEach((mate) => {
       mate.listen(
         (answer) => this.hear(answer),
         (error) => {
@@ -110,92 +130,125 @@ class Crew implements CrewReplay {
           this.wake?.();
         },
       );
-      mate.post({
+      const begin: Order = {
         kind: 'begin',
-        number,
-        lanes: buffers,
         buffers: programs.map(({ buffer }) => buffer),
         sources: programs.map(({ source }) => source),
         dialect: options.program.source.dialect,
         mode: options.mode,
         invalid: options.invalid,
         kernel: options.kernel,
-      });
+      };
+      mate.post(begin, []);
     });
   }
 
+  nextBatch(): FlowBatch {
+    if (this.lent < 0) this.lent = this.findFree();
+    return this.lanes[this.lent]!.batch;
+  }
+
   async add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): Promise<void> {
+    if (this.buckets.length === 0) this.buckets = shareBuckets(this.mates.length + 1, READING[account.format] ?? 1);
     const file = this.fileOf(account.file);
+    const lent = this.lanes[this.lent];
+    if (lent?.batch === batch && isWhole(lent) && from === 0 && to === batch.count) {
+      this.flush();
+      lent.files.fill(file, 0, to);
+      this.spread(this.lent, to);
+      this.lent = await this.waitForFree();
+      return;
+    }
     for (let row = from; row < to;) {
-      const lane = this.lanes[this.current]!;
-      const taken = this.deal(lane, batch, row, to, file);
-      row += taken;
-      // Full, or the clock is about to be set back.
-      if (row < to || lane.batch.count === LANE_ROWS) await this.hand();
+      if (this.filled < 0) this.filled = await this.waitForFree();
+      const lane = this.lanes[this.filled]!;
+      const { count } = lane.batch;
+      const next = Math.min(to, row + LANE_ROWS - count);
+      appendRows(lane, batch, row, next);
+      lane.files.fill(file, count, lane.batch.count);
+      row = next;
+      if (lane.batch.count === LANE_ROWS) this.flush();
     }
   }
 
   async finish(accounts: readonly TraceAccount[]): Promise<ReplayResult> {
-    if (this.lanes[this.current]!.batch.count > 0) await this.hand();
-    for (const mate of this.mates) mate.post({ kind: 'end' });
+    this.flush();
+    await this.until(() => this.tasks.every((task) => task === undefined));
+    for (const mate of this.mates) mate.post({ kind: 'end' }, []);
     await this.until(() => this.parts.length === this.mates.length);
-    return mergeParts(this.parts, this.options, accounts);
+    return mergeParts([this.own.part(), ...this.parts], this.options, accounts);
   }
 
   dismiss(): void {
     for (const mate of this.mates) mate.dismiss();
   }
 
-  /** Deals rows out as far as the lane reaches and the clock is not set back; returns how many. */
-  private deal(lane: Lane, batch: FlowBatch, from: number, to: number, file: number): number {
-    const { clock, mates } = this;
-    const { ticks, files, rows, counts } = lane;
-    const at = lane.batch.count;
-    const end = Math.min(to, from + LANE_ROWS - at);
-    let row = from;
-    for (; row < end; row++) {
-      const place = at + row - from;
-      ticks[place] = clock.advance(batch.timeUs[row]!);
-      if (clock.setBack !== this.setBack) {
-        if (place > 0) break;
-        this.setBack = clock.setBack;
-      }
-      files[place] = file;
-      const thread = shareOf(batch, row, mates.length);
-      rows[thread]![counts[thread]!++] = place;
-    }
-    appendRows(lane, batch, from, row);
-    return row - from;
+  /** Hands out what has been copied so far. */
+  private flush(): void {
+    if (this.filled < 0) return;
+    this.spread(this.filled, this.lanes[this.filled]!.batch.count);
+    this.filled = -1;
   }
 
-  /** Hands the lane in hand to everyone, and waits for an empty one. */
-  private async hand(): Promise<void> {
-    const lane = this.lanes[this.current]!;
-    const { batch } = lane;
-    const order: Order = {
-      kind: 'rows',
-      lane: this.current,
-      count: batch.count,
-      quotes: batch.quotes.count,
-      setBack: this.setBack,
-      order: this.order,
-      news: this.tell(),
+  /** Gives a lane's rows their ticks, takes this thread's, and hands the lane on. */
+  private spread(number: number, count: number): void {
+    if (count === 0) return;
+    const { clock } = this;
+    const { batch, ticks, files } = this.lanes[number]!;
+    const { timeUs } = batch;
+    const runs: Run[] = [];
+    const { order } = this;
+    let from = 0;
+    const addRun = (to: number): void => {
+      if (to > from) runs.push({ from, to, setBack: this.setBack, order });
+      this.setBack = clock.setBack;
+      from = to;
     };
-    this.readers[this.current] = this.mates.length;
-    for (const mate of this.mates) mate.post(order);
-    this.order += batch.count;
-    this.setBack = this.clock.setBack;
-    this.current = (this.current + 1) % this.lanes.length;
-    await this.until(() => this.readers[this.current] === 0);
-    const next = this.lanes[this.current]!;
-    next.batch.count = 0;
-    next.batch.quotes.count = 0;
-    next.counts.fill(0);
+    for (let row = 0; row < count; row++) {
+      ticks[row] = clock.advance(timeUs[row]!);
+      if (clock.setBack !== this.setBack) addRun(row);
+    }
+    addRun(count);
+    this.order += count;
+    const buckets = this.buckets[0]!;
+    if (buckets.end > buckets.first)
+      for (const run of runs)
+        this.own.addShare(batch, { ...run, buckets, ticks }, (row) => ({ file: this.files[files[row]!]! }));
+    this.tasks[number] = { runs, mate: 0 };
+    this.pass(number);
   }
 
-  private tell(): News {
+  /** Hands a lane to the next mate, if any. */
+  private pass(lane: number): void {
+    const task = this.tasks[lane]!;
+    const mate = task.mate++;
+    if (mate === this.mates.length) {
+      this.tasks[lane] = undefined;
+      return;
+    }
+    const { buffer } = this.lanes[lane]!;
+    const { runs } = task;
+    const order: Order = { kind: 'rows', lane, buffer, runs, buckets: this.buckets[mate + 1]!, news: this.tell(mate) };
+    this.mates[mate]!.post(order, [buffer]);
+  }
+
+  private async waitForFree(): Promise<number> {
+    await this.until(() => this.findFree() >= 0);
+    const free = this.findFree();
+    clearLane(this.lanes[free]!);
+    return free;
+  }
+
+  /** A lane that nobody has; -1 = none. */
+  private findFree(): number {
+    return this.tasks.findIndex((task, lane) => task === undefined && lane !== this.lent && lane !== this.filled);
+  }
+
+  /** What a mate has not been told. */
+  private tell(mate: number): News {
     const { dictionary } = this.options;
-    const { told, files } = this;
+    const { files } = this;
+    const told = this.told[mate]!;
     const { addresses, endpoints, policyTraces } = dictionary;
     const news: News = {
       addresses: addresses.words.slice(told.addresses * 4, addresses.count * 4),
@@ -203,7 +256,7 @@ class Crew implements CrewReplay {
       policyTraces: policyTraces.slice(told.policyTraces),
       files: files.slice(told.files),
     };
-    this.told = {
+    this.told[mate] = {
       addresses: addresses.count,
       endpoints: endpoints.length,
       policyTraces: policyTraces.length,
@@ -214,7 +267,10 @@ class Crew implements CrewReplay {
 
   private hear(answer: Answer): void {
     if (answer.kind === 'part') this.parts.push(answer.part);
-    else this.readers[answer.lane]! -= 1;
+    else {
+      this.lanes[answer.lane] = viewLane(answer.buffer, LANE_ROWS);
+      this.pass(answer.lane);
+    }
     this.wake?.();
   }
 
@@ -233,18 +289,14 @@ class Crew implements CrewReplay {
 }
 
 /** A thread's side: what to do with each order. */
-export function createHand(answer: (message: Answer) => void): (order: Order) => void {
+export function createHand(answer: (message: Answer, buffers: readonly ArrayBuffer[]) => void): (order: Order) => void {
   const dictionary = createDictionary();
   const files: string[] = [];
-  let lanes: readonly Lane[] = [];
-  let number = 0;
   let replay: ReturnType<typeof createPartReplay> | undefined;
   return (order) => {
     switch (order.kind) {
       case 'begin': {
         const [program, baseline] = order.buffers.map((buffer, index) => programFrom(buffer, order.sources[index]!));
-        lanes = order.lanes.map(viewLane);
-        ({ number } = order);
         replay = createPartReplay({
           program: program!,
           ...(baseline && { baseline }),
@@ -257,22 +309,15 @@ export function createHand(answer: (message: Answer) => void): (order: Order) =>
       }
       case 'rows': {
         learn(dictionary, files, order.news);
-        const { batch, rows, counts, ticks, files: fileNumbers } = lanes[order.lane]!;
-        batch.count = order.count;
-        batch.quotes.count = order.quotes;
-        const share = {
-          rows: rows[number]!,
-          count: counts[number]!,
-          ticks,
-          setBack: order.setBack,
-          order: order.order,
-        };
-        replay!.addShare(batch, share, (row) => ({ file: files[fileNumbers[row]!]! }));
-        answer({ kind: 'done', lane: order.lane });
+        const { lane, buffer, runs, buckets } = order;
+        const { batch, ticks, files: fileNumbers } = viewLane(buffer, LANE_ROWS);
+        for (const run of runs)
+          replay!.addShare(batch, { ...run, buckets, ticks }, (row) => ({ file: files[fileNumbers[row]!]! }));
+        answer({ kind: 'done', lane, buffer }, [buffer]);
         return;
       }
       default:
-        answer({ kind: 'part', part: replay!.part() });
+        answer({ kind: 'part', part: replay!.part() }, []);
     }
   };
 }

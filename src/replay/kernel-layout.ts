@@ -77,7 +77,10 @@ export const enum State {
   ClassPtr = 51,
   /** [`Name.Size`] the address that each endpoint of the dictionary stands for, see `Name`. */
   NamePtr = 52,
-  Count = 53,
+  /** Of `pick`: its buckets. */
+  FirstBucket = 53,
+  EndBucket = 54,
+  Count = 55,
 }
 
 /** An end that a record names, in words: at which address its name says nothing that the snapshot does not know. */

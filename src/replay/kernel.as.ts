@@ -167,6 +167,46 @@ export function run(state: i32, from: i32, to: i32): i32 {
   return to;
 }
 
+/**
+ * Of the staged rows `0` up to `count` writes those to `State.RowPtr` that are of the thread's buckets, as `bucketOf` has them, and those
+ * of which only the reference knows; returns how many.
+ */
+export function pick(state: i32, count: i32): i32 {
+  const families = load<i32>(state, Column.Family * 4);
+  const protocols = load<i32>(state, Column.Protocol * 4);
+  const flags = load<i32>(state, Column.Flags * 4);
+  const sources = load<i32>(state, Column.Src * 4);
+  const destinations = load<i32>(state, Column.Dst * 4);
+  const sourcePorts = load<i32>(state, Column.SrcPort * 4);
+  const destinationPorts = load<i32>(state, Column.DstPort * 4);
+  const first = load<i32>(state, State.FirstBucket * 4);
+  const length = load<u32>(state, State.EndBucket * 4) - first;
+  const rows = load<i32>(state, State.RowPtr * 4);
+  let picked = rows;
+  for (let row = 0; row < count; row++) {
+    const protocol: i32 = load<u8>(protocols + row);
+    const known =
+      i32(load<u8>(families + row) != 0) &
+      (i32(protocol == TCP) | i32(protocol == UDP)) &
+      i32((load<u16>(flags + row * 2) & RecordFlag.NoPorts) == 0);
+    const sum =
+      hashEnd(load<i32>(sources + row * 4), load<i32>(sourcePorts + row * 4)) +
+      hashEnd(load<i32>(destinations + row * 4), load<i32>(destinationPorts + row * 4));
+    const hash = (sum + protocol) * 0x27d4eb2f;
+    const bucket = (hash ^ (hash >>> 15)) >>> 16;
+    store<i32>(picked, row);
+    picked += (i32(u32(bucket - first) < length) | (known ^ 1)) << 2;
+  }
+  return (picked - rows) >>> 2;
+}
+
+// @ts-ignore: decorator
+@inline
+function hashEnd(address: i32, port: i32): i32 {
+  const hash = (address ^ ((port & ~(port >> 31)) * 0x2c1b3c6d)) * 0x85ebca6b;
+  return (hash ^ (hash >>> 15)) * 0xc2b2ae35;
+}
+
 /** Where the sums of a connection's group lie. */
 // @ts-ignore: decorator
 @inline

@@ -105,12 +105,15 @@ export function createKernel(options: KernelOptions): Kernel | undefined {
 export class Kernel {
   private readonly heap: Heap;
   private readonly run: (state: number, from: number, to: number) => number;
+  private readonly pick: (state: number, count: number) => number;
   private readonly program: Program;
   private readonly isPacketMode: boolean;
   private readonly listenMask: number;
   /** Every group has two parties at most, so that half of the places stay free. */
   private readonly addressMask: number;
   private addressCount = 0;
+  /** Rows that `stageShare` left to be taken: those of its buckets, and those of which only TypeScript knows. */
+  selected = 0;
   /** `Clock.setBack` of the staged rows. */
   setBack = 0;
   private readonly others: number;
@@ -161,7 +164,9 @@ export class Kernel {
     };
     this.heap = new Heap(api.Memory, Object.values(sizes));
     const { heap } = this;
-    this.run = instantiate(api, heap.memory)['run'] as typeof this.run;
+    const functions = instantiate(api, heap.memory);
+    this.run = functions['run'] as typeof this.run;
+    this.pick = functions['pick'] as typeof this.pick;
     this.program = program;
     this.isPacketMode = mode === 'packets';
     this.hasBaseline = baseline !== undefined;
@@ -277,18 +282,24 @@ export class Kernel {
     return count;
   }
 
-  /** Stages rows of a share, from its `first` one on, as many as fit; returns how many. */
-  stageShare(batch: FlowBatch, { rows, count, ticks, setBack }: Share, first: number): number {
+  /** Stages rows of a share, from row `first` on, as many as fit; returns how many it looked at. */
+  stageShare(batch: FlowBatch, { to, buckets, ticks, setBack }: Share, first: number): number {
     this.view();
-    const from = rows[first]!;
-    let next = first;
-    for (; next < count && rows[next]! < from + STAGE; next++) this.rows[next - first] = rows[next]! - from;
-    const span = rows[next - 1]! - from + 1;
-    this.copy(batch, from, span);
-    this.ticks.set(ticks.subarray(from, from + span));
+    const { state, heap } = this;
+    const count = Math.min(to - first, STAGE);
+    this.copy(batch, first, count);
+    this.ticks.set(ticks.subarray(first, first + count));
     this.setBack = setBack;
     this.isWhole = false;
-    return next - first;
+    state[State.FirstBucket] = buckets.first;
+    state[State.EndBucket] = buckets.end;
+    this.selected = this.pick(heap.offsetOf(Region.State), count);
+    return count;
+  }
+
+  /** The place of a staged row behind the first that `stageShare` looked at. */
+  rowOf(staged: number): number {
+    return this.rows[staged]!;
   }
 
   /** The tick of a staged row. */

@@ -1,35 +1,41 @@
 /**
- * Lanes: batches in memory that threads share. The reader's thread fills one with rows of any batches, with the tick, the
- * file and the thread of each; then all threads read it, each its own rows, until the last one gives it back.
+ * Lanes: batches whose columns lie in one buffer, so that they go from thread to thread without being copied. A reader fills one itself, or
+ * rows of its batches are copied into one, with the tick and the file of each; then one thread after another has it.
+ *
+ * The memory is handed on, not shared: typed arrays over shared memory are four times slower to copy to and from.
  */
-import { createBatch, type FlowBatch } from '../model/flow.ts';
+import { createBatch, type FlowBatch, type QuoteColumns } from '../model/flow.ts';
 
-/** A shared batch and its columns beside. */
+/** A batch over one buffer, and its columns beside. */
 export interface Lane {
+  readonly buffer: ArrayBuffer;
   readonly batch: FlowBatch;
   /** [capacity] tick, and number of the file, of each row. */
   readonly ticks: Int32Array;
   readonly files: Int32Array;
-  /** [threads][capacity] rows of each thread, and [threads] how many. */
-  readonly rows: readonly Int32Array[];
-  readonly counts: Int32Array;
+  /** The columns of quotes, which a batch that runs out of room for them exchanges for others elsewhere. */
+  readonly quotes: Omit<QuoteColumns, 'count'>;
 }
 
-/** Where the arrays of a lane lie: what another thread needs to view the same lane. */
-export interface LaneBuffer {
-  readonly buffer: SharedArrayBuffer;
-  readonly capacity: number;
-  readonly threads: number;
+/** An empty lane of so many rows. */
+export function createLane(capacity: number): Lane {
+  return viewLane(new ArrayBuffer(layOut(capacity, undefined).bytes), capacity);
 }
 
-/** Memory for a lane of so many rows. */
-export function createLaneBuffer(capacity: number, threads: number): LaneBuffer {
-  return { buffer: new SharedArrayBuffer(layOut(capacity, threads, undefined).bytes), capacity, threads };
+/** Views a lane that has come from another thread. */
+export function viewLane(buffer: ArrayBuffer, capacity: number): Lane {
+  return layOut(capacity, buffer).lane!;
 }
 
-/** Views a lane. */
-export function viewLane({ buffer, capacity, threads }: LaneBuffer): Lane {
-  return layOut(capacity, threads, buffer).lane!;
+/** Empties a lane for whoever fills it next. */
+export function clearLane({ batch, quotes }: Lane): void {
+  batch.count = 0;
+  Object.assign(batch.quotes, quotes, { count: 0 });
+}
+
+/** True where all of a lane's batch is in its buffer. */
+export function isWhole({ batch, quotes }: Lane): boolean {
+  return batch.quotes.family === quotes.family;
 }
 
 /** Copies rows of a batch to the end of a lane that has room for them, quotes included. */
@@ -68,16 +74,12 @@ function columnOf(columns: object, name: string): Column {
 }
 
 /** The bytes of a lane, and, with a buffer, its views. */
-function layOut(
-  capacity: number,
-  threads: number,
-  buffer: SharedArrayBuffer | undefined,
-): { readonly bytes: number; readonly lane?: Lane } {
+function layOut(capacity: number, buffer: ArrayBuffer | undefined): { readonly bytes: number; readonly lane?: Lane } {
   // A batch as it is anywhere else says what its arrays are called, and how wide they are.
   const model = createBatch(1);
   let bytes = 0;
   const take = <T extends Column>(
-    Array: { new (buffer: SharedArrayBuffer, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
+    Array: { new (buffer: ArrayBuffer, offset: number, length: number): T; readonly BYTES_PER_ELEMENT: number },
     length: number,
   ): T => {
     const offset = bytes;
@@ -88,14 +90,14 @@ function layOut(
     Object.fromEntries(
       columnNames(columns).map((name) => [name, take(columnOf(columns, name).constructor as never, capacity)]),
     );
-  const quotes = { ...viewAll(model.quotes), count: 0 };
-  const batch = { ...viewAll(model), capacity, count: 0, quotes };
+  const quotes = viewAll(model.quotes) as unknown as Lane['quotes'];
+  const batch = { ...viewAll(model), capacity, count: 0, quotes: { ...quotes, count: 0 } };
   const lane = {
+    buffer: buffer!,
     batch: batch as unknown as FlowBatch,
     ticks: take(Int32Array, capacity),
     files: take(Int32Array, capacity),
-    rows: Array.from({ length: threads }, () => take(Int32Array, capacity)),
-    counts: take(Int32Array, threads),
+    quotes,
   };
   return buffer === undefined ? { bytes } : { bytes, lane };
 }

@@ -49,7 +49,7 @@ import { createParties, type PartyTable } from './party.ts';
 import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
 import type { Part } from './part.ts';
-import type { Share } from './share.ts';
+import { isOwn, type Share } from './share.ts';
 import { type Contradiction, type Sample, summarize } from './summary.ts';
 
 /** How a replay is set up. */
@@ -97,7 +97,7 @@ export function createReplay(options: ReplayOptions): Replay {
 
 /** One thread's part of a replay. */
 export interface PartReplay {
-  /** Takes in the rows of a batch that are this thread's. */
+  /** Takes in those rows of a batch that are this thread's. */
   addShare(batch: FlowBatch, share: Share, fileOf: (row: number) => Pick<TraceAccount, 'file'>): void;
   /** What has been found so far. */
   part(): Part;
@@ -276,24 +276,28 @@ class Replaying implements Replay, PartReplay {
 
   addShare(batch: FlowBatch, share: Share, fileOf: (row: number) => Source): void {
     const { kernel, now, counters } = this;
-    const { rows, ticks, setBack, count } = share;
+    const { from, to, buckets, ticks, setBack, order } = share;
     const addRow = (row: number): void => {
-      this.order = share.order + row;
+      if (!isOwn(buckets, batch, row)) return;
+      counters.rows++;
+      this.order = order + row;
       this.addRow(batch, row, fileOf(row));
     };
-    if (kernel !== undefined)
-      for (let first = 0; first < count;) {
-        const staged = kernel.stageShare(batch, share, first);
-        this.addStaged(kernel, staged, (index) => addRow(rows[first + index]!));
-        first += staged;
+    if (kernel === undefined) {
+      now.setBack = setBack;
+      for (let row = from; row < to; row++) {
+        now.tick = ticks[row]!;
+        addRow(row);
       }
-    else
-      for (let index = 0; index < count; index++) {
-        now.tick = ticks[rows[index]!]!;
-        now.setBack = setBack;
-        addRow(rows[index]!);
-      }
-    counters.rows += count;
+      return;
+    }
+    for (let first = from; first < to;) {
+      const span = kernel.stageShare(batch, share, first);
+      const before = this.rowsByKernel;
+      this.addStaged(kernel, kernel.selected, (staged) => addRow(first + kernel.rowOf(staged)));
+      counters.rows += this.rowsByKernel - before;
+      first += span;
+    }
   }
 
   part(): Part {

@@ -1,25 +1,54 @@
 /**
- * Which thread a row belongs to: all rows that can meet in one connection have the same number, in either direction, and an
+ * Which thread a row belongs to: all rows that can meet in one connection fall into the same bucket, in either direction, and an
  * ICMP error goes with the flow that it quotes.
  */
 import { type FlowBatch, RecordFlag, RecordKind } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
 
-/** Rows of a batch that are one thread's, and what the thread cannot know by itself. */
+/** Buckets that rows fall into by a hash: a thread has a run of them. */
+export const enum Bucket {
+  Count = 65_536,
+}
+
+/** Buckets `first` up to `end`. */
+export interface Buckets {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Rows `from` up to `to` of a batch, of which a thread takes those in its buckets, and what it cannot know by itself. */
 export interface Share {
-  /** [count] rows, ascending. */
-  readonly rows: Int32Array;
-  readonly count: number;
+  readonly from: number;
+  readonly to: number;
+  readonly buckets: Buckets;
   /** [rows of the batch] tick of each row, and `Clock.setBack` of them all. */
   readonly ticks: Int32Array;
   readonly setBack: number;
-  /** Number of the batch's first row among all rows of the replay. */
+  /** What added to a row's place in the batch is its number among all rows of the replay. */
   readonly order: number;
 }
 
-/** The thread of a row, below `threads`. Rows without addresses are known by names, and stay together. */
-export function shareOf(batch: FlowBatch, row: number, threads: number): number {
+/**
+ * The buckets of each thread, the reader's first. What reading costs beside replay (`reading`, for a row) is taken off the reader's share,
+ * so that all are busy for the same time; where that leaves it none, it reads alone.
+ */
+export function shareBuckets(threads: number, reading: number): Buckets[] {
+  const own = Math.max(0, (1 - (threads - 1) * reading) / threads);
+  const ends = Array.from({ length: threads }, (_, thread) =>
+    Math.round(Bucket.Count * (own + ((1 - own) * thread) / (threads - 1))),
+  );
+  return ends.map((end, thread) => ({ first: ends[thread - 1] ?? 0, end }));
+}
+
+/** Is a row one thread's? */
+export function isOwn({ first, end }: Buckets, batch: FlowBatch, row: number): boolean {
+  const bucket = bucketOf(batch, row);
+  return bucket >= first && bucket < end;
+}
+
+/** The bucket of a row. Rows without addresses are known by names, and stay together. The kernel does the same for TCP and UDP. */
+export function bucketOf(batch: FlowBatch, row: number): number {
   const family = batch.family[row]!;
   if (family === 0) return 0;
   const protocol = batch.protocol[row]!;
@@ -34,7 +63,6 @@ export function shareOf(batch: FlowBatch, row: number, threads: number): number 
       hashEnd(quotes.src[quote]!, hasQuotedPorts ? quotes.srcPort[quote]! : 0) +
         hashEnd(quotes.dst[quote]!, hasQuotedPorts ? quotes.dstPort[quote]! : 0),
       quoted,
-      threads,
     );
   }
   const isPorted = hasPorts(protocol) && (batch.flags[row]! & RecordFlag.NoPorts) === 0;
@@ -42,7 +70,6 @@ export function shareOf(batch: FlowBatch, row: number, threads: number): number 
     hashEnd(batch.src[row]!, isPorted ? batch.srcPort[row]! : 0) +
       hashEnd(batch.dst[row]!, isPorted ? batch.dstPort[row]! : 0),
     protocol,
-    threads,
   );
 }
 
@@ -64,7 +91,7 @@ function hashEnd(address: number, port: number): number {
 }
 
 /** The sum of both ends is the same in both directions. */
-function reduce(sum: number, protocol: number, threads: number): number {
+function reduce(sum: number, protocol: number): number {
   const hash = Math.imul((sum | 0) + protocol, 0x27d4eb2f);
-  return ((hash ^ (hash >>> 15)) >>> 0) % threads;
+  return (hash ^ (hash >>> 15)) >>> 16;
 }

@@ -9,11 +9,11 @@ import type { ReplayOptions } from './replay.ts';
 /** Marks the workers that are ours: others may load the same bundle. */
 const SERVICE = 'dropcast-replay';
 
-/** Begins a replay on so many threads. */
+/** Begins a replay on so many threads, this one among them. */
 export function replayOnThreads(options: ReplayOptions, threads: number): CrewReplay {
   return createCrew(
     options,
-    Array.from({ length: threads }, () => startThread()),
+    Array.from({ length: threads - 1 }, () => startThread()),
   );
 }
 
@@ -24,7 +24,7 @@ function startThread(): Mate {
   const worker = new Worker(new URL(WORKER, import.meta.url), { workerData: SERVICE });
   return {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    post: (message) => worker.postMessage(message),
+    post: (message, buffers) => worker.postMessage(message, buffers),
     listen(hear, fail) {
       worker.on('message', (answer: Answer) => hear(answer));
       worker.on('error', fail);
@@ -38,6 +38,6 @@ function startThread(): Mate {
 if (!isMainThread && workerData === SERVICE && parentPort !== null) {
   const port = parentPort;
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-  const obey = createHand((answer) => port.postMessage(answer));
+  const obey = createHand((answer, buffers) => port.postMessage(answer, buffers));
   port.on('message', (order: Order) => obey(order));
 }

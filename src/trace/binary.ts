@@ -18,6 +18,7 @@ export const BINARY: TraceFormat = {
   description: "dropcast's columnar trace",
   recognise: ({ bytes }) => startsWith(bytes, ...MAGIC),
   isText: false,
+  followsBatch: true,
   limits: [],
   open: openBinary,
 };

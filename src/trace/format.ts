@@ -27,6 +27,8 @@ export interface TraceFormat {
   readonly isPrefixed?: true;
   /** True where the reader takes whole JSON documents of any layout: they are not cut into their records for it. */
   readonly isDocument?: true;
+  /** True where the reader looks for the batch at every call and holds no rows back, so that each batch may be another one. */
+  readonly followsBatch?: true;
   /** Makes the reader; absent: recognised, and refused by name. */
   readonly open?: (context: ReadContext) => TraceDecoder;
   /**
@@ -47,6 +49,7 @@ export interface RandomAccess {
 
 /** What a decoder writes to. */
 export interface ReadContext {
+  /** The same one throughout, unless the format follows it. */
   readonly batch: FlowBatch;
   readonly dictionary: Dictionary;
   readonly account: TraceAccount;

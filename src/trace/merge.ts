@@ -57,6 +57,7 @@ export async function* mergeByTime<Key>(
     const limit = Math.min(...cursors.filter((cursor) => cursor !== first).map(timeOf), Infinity);
     const { batch, row: from } = first;
     let to = from + 1;
+    if (limit === Infinity) to = batch!.count;
     while (to < batch!.count && !(batch!.timeUs[to]! > limit)) to++;
     first.row = to;
     yield { key: first.key, batch: batch!, from, to };

@@ -67,9 +67,18 @@ export interface ReadOptions {
   readonly clockOffsetUs?: number;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
+  /**
+   * Instead of one batch that is reused: an empty one, asked for again and again where the last has been handed out. Formats whose readers
+   * keep to one batch are read into one of their own.
+   */
+  readonly nextBatch?: () => FlowBatch;
 }
 
 type Times = Pick<ReadOptions, 'window' | 'clockOffsetUs'>;
+
+interface HandOutOptions extends Times {
+  readonly nextBatch: ReadOptions['nextBatch'];
+}
 
 /** Every format that is known by name, readers and others, in the order in which they are asked. */
 export const FORMATS: readonly TraceFormat[] = [
@@ -116,7 +125,8 @@ export const FORMATS: readonly TraceFormat[] = [
 ];
 
 /**
- * Reads one input. The batch is reused: the consumer is done with it before it asks for the next one. Bad input shows in the
+ * Reads one input. The batch is reused: the consumer is done with it before it asks for the next one; and so may `source` use its chunks
+ * again. Bad input shows in the
  * account, never as an exception; an error of `source` itself is passed on. Rows are handed out after every chunk, so that a
  * stream which pauses has been judged up to its last whole record; formats that hold rows back hand out whole batches, so
  * that how the bytes arrive changes nothing.
@@ -173,9 +183,10 @@ async function* readInput(
     return;
   }
   noteFormat(account, format, member);
-  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
-  const decoder = format.open({ batch, dictionary, account, head, mapping, fields: options.fields });
-  yield* pump(stream.read(), decoder, batch, account, options);
+  const nextBatch = format.followsBatch === true ? options.nextBatch : undefined;
+  const batch = nextBatch?.() ?? createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+  const context = { batch, dictionary, account, head, mapping, fields: options.fields };
+  yield* pump(stream.read(), format.open(context), context, { ...options, nextBatch });
 }
 
 /** For rows that nobody holds back. */
@@ -188,7 +199,7 @@ async function collect(stream: Peekable, account: TraceAccount): Promise<RandomA
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of stream.read()) {
-    chunks.push(chunk);
+    chunks.push(chunk.slice());
     size += chunk.length;
     if (size <= COLLECT_LIMIT) continue;
     addFailure(account, 'limit-exceeded', 'more than 1 GiB of Parquet in a stream or container; name the file itself');
@@ -260,10 +271,10 @@ function noteFormat(account: TraceAccount, { name, limits }: TraceFormat, member
 async function* pump(
   source: AsyncGenerator<Uint8Array>,
   decoder: TraceDecoder,
-  batch: FlowBatch,
-  account: TraceAccount,
-  times: Times,
+  context: { batch: FlowBatch; readonly account: TraceAccount },
+  options: HandOutOptions,
 ): AsyncGenerator<FlowBatch> {
+  const { account } = context;
   /** The record that is cut by a chunk's end: `tail[0, tailLength)`, in a buffer that grows by doubling. */
   let tail = new Uint8Array(1 << 16);
   let tailLength = 0;
@@ -279,8 +290,8 @@ async function* pump(
         let done = 0;
         for (;;) {
           done = decoder.decode(tail, done, length);
-          if (batch.count < batch.capacity || hasStopped(decoder)) break;
-          yield* handOut(batch, decoder, account, 'full', times);
+          if (hasRoom(context) || hasStopped(decoder)) break;
+          yield* handOutNext(context, decoder, 'full', options);
         }
         if (done >= tailLength) {
           at += done - tailLength;
@@ -293,8 +304,8 @@ async function* pump(
       }
       while (at < chunk.length && !hasStopped(decoder)) {
         at = decoder.decode(chunk, at, chunk.length);
-        if (batch.count < batch.capacity) break;
-        yield* handOut(batch, decoder, account, 'full', times);
+        if (hasRoom(context)) break;
+        yield* handOutNext(context, decoder, 'full', options);
       }
       if (hasStopped(decoder)) break;
       if (at < chunk.length) {
@@ -304,17 +315,33 @@ async function* pump(
         tailLength = rest;
       }
       // What is learnt later may change rows that wait: handed out by chunks, the result would depend on their size.
-      if (decoder.willHandOut === undefined) yield* handOut(batch, decoder, account, 'ready', times);
+      if (decoder.willHandOut === undefined) yield* handOutNext(context, decoder, 'ready', options);
     }
     if (!hasStopped(decoder)) {
-      if (batch.count === batch.capacity) yield* handOut(batch, decoder, account, 'full', times);
+      if (!hasRoom(context)) yield* handOutNext(context, decoder, 'full', options);
       decoder.finish(tail, 0, tailLength);
     }
-    yield* handOut(batch, decoder, account, 'all', times);
+    yield* handOutNext(context, decoder, 'all', options);
   } finally {
     // Only where the consumer stopped early.
-    if (batch.count > 0) increment(account.skipped, 'not-delivered', batch.count);
+    const { count } = context.batch;
+    if (count > 0) increment(account.skipped, 'not-delivered', count);
   }
+}
+
+function hasRoom({ batch }: { readonly batch: FlowBatch }): boolean {
+  return batch.count < batch.capacity;
+}
+
+/** Hands out, and goes on in the next batch where there are several. */
+function* handOutNext(
+  context: { batch: FlowBatch; readonly account: TraceAccount },
+  decoder: TraceDecoder,
+  extent: 'ready' | 'full' | 'all',
+  options: HandOutOptions,
+): Generator<FlowBatch> {
+  yield* handOut(context.batch, decoder, context.account, extent, options);
+  if (options.nextBatch !== undefined) context.batch = options.nextBatch();
 }
 
 /** A function, because decoding changes what the compiler believes to know of the property. */
