@@ -117,7 +117,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--conntrack-max <n>', 'emulate a connection table of this size', parseCount)
     .option(
       '--threads <n>',
-      'threads that judge beside the one that reads; 1: none (the result is the same)',
+      'threads of the replay, the one that reads among them (the result is the same)',
       parseThreads,
       1,
     )
