@@ -144,7 +144,7 @@ test('a packet that is none is malformed with the member and what was found', as
   const cases: [object, RegExp][] = [
     [{ SrcIP: '10.0.0' }, /packet\.SrcIP: expected an IP address, found "10\.0\.0"/],
     [{ DstIP: null }, /packet\.DstIP: expected an IP address/],
-    [{ DstIP: 'fd00::1' }, /one family/],
+    [{ DstIP: 'fd00::1' }, /one address family/],
     [{ SrcPort: 70000 }, /packet\.SrcPort: expected a port, found 70000/],
     [{ DstPort: 'http' }, /packet\.DstPort: expected a port, found "http"/],
   ];

@@ -39,7 +39,7 @@ test('an end that is none is malformed with what was expected', async () => {
     [{ Internal: { PodLabels: { a: 'b' } } }, {}, /expected Workload or Namespace/],
     [{ IP: 'ten' }, {}, /Source: expected an IP address, found ten/],
     ['x', {}, /Source: expected an object/],
-    [ok, { ResolvedPort: '80' }, /ResolvedPort: expected a port, found 80/],
+    [ok, { ResolvedPort: '80' }, /ResolvedPort: expected a port, found "80"/],
     [ok, { ResolvedPort: 70_000 }, /ResolvedPort: expected a port/],
   ] as const) {
     const text = JSON.stringify([{ Source: source, Destination: ok, Protocol: 'TCP', ...extra }]);

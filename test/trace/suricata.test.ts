@@ -35,10 +35,10 @@ test('what is no flow is malformed with its field; protocols that nobody knows a
   const first = TEXT.split('\n')[0]!;
   for (const [from, to, message] of [
     ['"src_ip":"10.0.0.1"', '"src_ip":"host"', /src_ip: expected an IP address, found "host"/],
-    ['"dest_port":80', '"dest_port":"80"', /dest_port: expected a whole number/],
+    ['"dest_port":80', '"dest_port":"http"', /dest_port: expected a whole number/],
     ['"dest_port":80', '"dest_port":80000', /dest_port: expected a whole number/],
     ['"pkts_toserver":5', '"pkts_toserver":-5', /pkts_toserver: expected a whole number/],
-    ['"start":"2026-11-21T01:55:07.571090+0000"', '"start":"now"', /start: expected a time, found now/],
+    ['"start":"2026-11-21T01:55:07.571090+0000"', '"start":"now"', /start: expected a time, found "now"/],
   ] as const) {
     const { account, rows } = await read(`${first.replace(from, to)}\n`);
     assert.deepEqual([rows.length, account.malformed.get('invalid-field')], [0, 1], to);
