@@ -8,7 +8,7 @@ import type { Dialect } from '../model/dialect.ts';
 import type { Ternary } from '../model/explanation.ts';
 import type { Labels, Requirement, Selector } from '../model/label.ts';
 import type { NamespaceScope, Peer, PodSet, Rule } from '../model/policy.ts';
-import { PORT_PROTOCOLS, type PortMatch, Protocol } from '../model/port.ts';
+import { isPortProtocol, PORT_PROTOCOLS, type PortMatch, Protocol } from '../model/port.ts';
 import type { Facts } from './fact.ts';
 
 /** What a flow asks for at its destination; `port` -1: not known. */
@@ -133,12 +133,12 @@ export function matchOfBlock(finding: BlockFinding): Ternary {
 
 /** DI-07: what a rule without `ports` says to protocols that have none. */
 export function matchNoPorts(flow: FlowPort, dialect: Dialect): Ternary {
-  return dialect.icmp !== 'never' || hasPorts(flow.protocol) || flow.protocol === Protocol.Unknown ? 'yes' : 'no';
+  return dialect.icmp !== 'never' || isPortProtocol(flow.protocol) || flow.protocol === Protocol.Unknown ? 'yes' : 'no';
 }
 
 /** NP-24 to NP-27: protocol, and a number, a range or a name on the destination. */
 export function findPort(port: PortMatch, destination: PortHolder, flow: FlowPort): PortFinding {
-  if (!hasPorts(flow.protocol) && flow.protocol !== Protocol.Unknown) return 'protocol without ports';
+  if (!isPortProtocol(flow.protocol) && flow.protocol !== Protocol.Unknown) return 'protocol without ports';
   if (flow.protocol === Protocol.Unknown) return 'protocol unknown';
   const isOther = port.protocol !== undefined && PORT_PROTOCOLS[port.protocol] !== flow.protocol;
   if (port.kind === 'named') {
@@ -202,10 +202,6 @@ function meets(operator: Requirement['operator'], values: readonly string[], val
     case 'DoesNotExist':
       return value === undefined;
   }
-}
-
-function hasPorts(protocol: number): boolean {
-  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp;
 }
 
 interface BlockBits {

@@ -5,7 +5,7 @@
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { parseEndpoint } from '../model/endpoint.ts';
 import type { EndpointRef } from '../model/flow.ts';
-import { PORT_PROTOCOLS, formatProtocol, parseProtocol } from '../model/port.ts';
+import { formatProtocol, isPortProtocol, parseProtocol } from '../model/port.ts';
 import type { VerdictName } from '../model/verdict.ts';
 import { findNearest } from './nearest.ts';
 import { type Source, createSource, diagnose } from './source.ts';
@@ -123,12 +123,12 @@ function readRow(
   }
   const base = { src, dst, protocol, expect: expect as VerdictName };
   const port = field('port');
-  const hasPorts = Object.values(PORT_PROTOCOLS).includes(protocol);
   if (port === '') {
-    if (hasPorts) return { message: `port: ${formatProtocol(protocol)} needs a port from 0 to 65535` };
+    if (isPortProtocol(protocol)) return { message: `port: ${formatProtocol(protocol)} needs a port from 0 to 65535` };
     return base;
   }
-  if (!hasPorts) return { message: `port: ${formatProtocol(protocol)} has no ports, leave the field empty` };
+  if (!isPortProtocol(protocol))
+    return { message: `port: ${formatProtocol(protocol)} has no ports, leave the field empty` };
   if (!/^[0-9]{1,5}$/.test(port) || Number(port) > 65535)
     return { message: `port: expected a number from 0 to 65535, found ${JSON.stringify(port)}` };
   return { ...base, port: Number(port) };

@@ -5,8 +5,10 @@ export const enum Protocol {
   Icmp = 1,
   Tcp = 6,
   Udp = 17,
+  Gre = 47,
   Icmpv6 = 58,
   Sctp = 132,
+  UdpLite = 136,
   /** The record does not say, or says something unknown. */
   Unknown = 255,
 }
@@ -14,7 +16,7 @@ export const enum Protocol {
 /** A protocol that a rule can name in `ports[].protocol`. */
 export type PortProtocol = 'TCP' | 'UDP' | 'SCTP';
 
-/** The protocols that have ports, with their numbers. */
+/** The numbers of those. */
 export const PORT_PROTOCOLS: Readonly<Record<PortProtocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
 
 /**
@@ -27,6 +29,16 @@ export type PortMatch =
   | { readonly kind: 'named'; readonly protocol: PortProtocol; readonly name: string }
   /** ClusterNetworkPolicy `destinationNamedPort`: the name decides, whatever its protocol. */
   | { readonly kind: 'named'; readonly protocol: undefined; readonly name: string };
+
+/** True for the protocols that a rule can name, whose ports it can ask for. */
+export function isPortProtocol(protocol: number): boolean {
+  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp;
+}
+
+/** True for the protocols that the simulator reads ports of, by which their connections are told apart. */
+export function hasPorts(protocol: number): boolean {
+  return isPortProtocol(protocol) || protocol === Protocol.UdpLite;
+}
 
 /** `TCP`, `ICMP`, ..., or the number in text. */
 export function formatProtocol(protocol: number): string {

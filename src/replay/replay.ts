@@ -22,7 +22,7 @@ import {
 } from '../model/flow.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import type { Timeline } from '../model/timeline.ts';
-import { formatProtocol, Protocol } from '../model/port.ts';
+import { formatProtocol, isPortProtocol, Protocol } from '../model/port.ts';
 import { pendingVerdict } from '../model/recorded-policy.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
@@ -424,7 +424,7 @@ class Replaying implements Replay, PartReplay {
   private addRecord(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     if (isUntracked(batch, row)) return this.addUntracked(batch, row, account);
-    if (hasPorts(batch.protocol[row]!) && batch.srcPort[row]! < 0)
+    if (isPortProtocol(batch.protocol[row]!) && batch.srcPort[row]! < 0)
       return this.openAlone(batch, row, account, this.orientRecord(batch, row));
     tracker.associate(batch, row, this.orienter);
     if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
@@ -448,7 +448,7 @@ class Replaying implements Replay, PartReplay {
     const [fromPort, toPort] = isReply
       ? [batch.dstPort[row]!, batch.srcPort[row]!]
       : [batch.srcPort[row]!, batch.dstPort[row]!];
-    const hasIdentity = !hasPorts(batch.protocol[row]!) || fromPort >= 0;
+    const hasIdentity = !isPortProtocol(batch.protocol[row]!) || fromPort >= 0;
     const icmp = isReply ? requestOf(batch.protocol[row]!, batch.icmp[row]!) : batch.icmp[row]!;
     const key = `${from},${to},${fromPort},${toPort},${batch.protocol[row]!},${icmp}`;
     const known = hasIdentity ? this.nameless.get(key) : undefined;
@@ -672,10 +672,16 @@ class Replaying implements Replay, PartReplay {
         source: there,
         destination: here,
         protocol,
-        port: hasPorts(protocol) ? batch.srcPort[row]! : -1,
+        port: isPortProtocol(protocol) ? batch.srcPort[row]! : -1,
         icmp: requestOf(protocol, icmp),
       };
-    return { source: here, destination: there, protocol, port: hasPorts(protocol) ? batch.dstPort[row]! : -1, icmp };
+    return {
+      source: here,
+      destination: there,
+      protocol,
+      port: isPortProtocol(protocol) ? batch.dstPort[row]! : -1,
+      icmp,
+    };
   }
 
   private placeOf(family: number, word: number, name: number): Place {
@@ -994,8 +1000,4 @@ function recordedOf(verdict: RecordedVerdict): Recorded {
 
 function bytesOf(batch: FlowBatch, row: number): number {
   return Math.max(0, batch.bytes[row]!) + Math.max(0, batch.replyBytes[row]!);
-}
-
-function hasPorts(protocol: number): boolean {
-  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp;
 }

@@ -3,7 +3,7 @@
  * ICMP error goes with the flow that it quotes.
  */
 import { type FlowBatch, RecordFlag, RecordKind } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
 
 /** Buckets that rows fall into by a hash: a thread has a run of them. */
@@ -77,11 +77,6 @@ function isError(protocol: number, icmp: number): boolean {
   if (icmp < 0 || (protocol !== Protocol.Icmp && protocol !== Protocol.Icmpv6)) return false;
   const role = ICMP_ROLES[(protocol === Protocol.Icmpv6 ? 256 : 0) + (icmp >>> 8)];
   return role === IcmpRole.Error || role === IcmpRole.Redirect;
-}
-
-/** As the tracker's key has it. */
-function hasPorts(protocol: number): boolean {
-  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp || protocol === 136;
 }
 
 /** An absent port is 0 in the tracker's key. */

@@ -7,7 +7,7 @@ import type { PortMatch } from '../model/port.ts';
 import type { Workload } from '../model/cluster.ts';
 import type { GroupEndpoint } from '../replay/result.ts';
 import { parseEndpoint } from '../model/endpoint.ts';
-import { PORT_PROTOCOLS, formatProtocol } from '../model/port.ts';
+import { formatProtocol, isPortProtocol } from '../model/port.ts';
 import { MISSING_FACTS } from '../model/verdict.ts';
 import type { Names } from './name.ts';
 
@@ -94,12 +94,7 @@ export function serviceText(protocol: number, port: number | undefined, icmp: nu
   const name = formatProtocol(protocol);
   if (port !== undefined && port >= 0) return `${name}/${port}`;
   if (icmp !== undefined && icmp >= 0) return `${name}/${icmp >>> 8}${(icmp & 255) === 0 ? '' : `/${icmp & 255}`}`;
-  return hasPorts(protocol) ? `${name}/?` : name;
-}
-
-/** True for the protocols of `ports[].protocol`. */
-export function hasPorts(protocol: number): boolean {
-  return Object.values(PORT_PROTOCOLS).includes(protocol);
+  return isPortProtocol(protocol) ? `${name}/?` : name;
 }
 
 /** `role=web,tier in (a,b)`, or `every pod` in the given noun. */

@@ -7,6 +7,7 @@
  * form, and a law in test/track holds the two together.
  */
 import { Orientation, RecordFlag, RecordKind, TcpFlag, type FlowBatch } from '../model/flow.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import {
   ConnectionDirection,
   DEFAULT_TIMEOUTS,
@@ -75,16 +76,6 @@ export interface Tracker {
 /** A tracker with nothing in it. Throws RangeError on a limit below 1 or a timeout that is no positive number. */
 export function createTracker(options: TrackerOptions): Tracker {
   return new TableTracker(options);
-}
-
-const enum Protocol {
-  Icmp = 1,
-  Tcp = 6,
-  Udp = 17,
-  Gre = 47,
-  Icmpv6 = 58,
-  Sctp = 132,
-  UdpLite = 136,
 }
 
 const enum Limit {
@@ -811,15 +802,6 @@ function beginUdp(meta: number, tick: number): number {
 
 function keyMetaOf(family: number, protocol: number): number {
   return protocol | Meta.Live | (family === 6 ? Meta.Ipv6 : 0);
-}
-
-function hasPorts(protocol: number): boolean {
-  return (
-    protocol === Protocol.Tcp ||
-    protocol === Protocol.Udp ||
-    protocol === Protocol.Sctp ||
-    protocol === Protocol.UdpLite
-  );
 }
 
 function isStreamProtocol(protocol: number): boolean {
