@@ -65,7 +65,10 @@ export function decidersOf<T extends Decider>(rules: readonly T[], reason: Reaso
     const isOrdered = policy.tier !== 'networkpolicy';
     if (isOrdered && found.length > 0) break;
     if (policy.tier === passed || match(own) !== 'yes') continue;
-    if (rule.action === action) found.push(own);
+    if (rule.action === action) {
+      found.push(own);
+      if (isOrdered) break;
+    }
     // TI-03: what settles a tier without deciding is a Pass.
     else if (isOrdered) passed = policy.tier;
   }

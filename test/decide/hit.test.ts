@@ -9,8 +9,10 @@ import { type RuleHit, rulesOf } from '../../src/decide/hit.ts';
 import { endpointOfAddress } from '../../src/decide/resolve.ts';
 import { arbitraryCase, type WorldOptions } from '../../src/fuzz/arbitrary.ts';
 import type { Explanation, SideExplanation } from '../../src/model/explanation.ts';
+import { Protocol } from '../../src/model/port.ts';
 import { Reason } from '../../src/model/verdict.ts';
 import { runs, seed } from '../law/seed.ts';
+import { admit, BACKEND_ONE, FRONTEND, program as compileSmall, ruleOf } from './world.ts';
 
 const laws: readonly { name: string; options: WorldOptions }[] = [
   { name: 'NetworkPolicy in the default dialect', options: { tiers: 'networkpolicy', dialect: 'default' } },
@@ -60,6 +62,19 @@ for (const { name, options } of laws)
 
 test('some of those flows went through a Service', () => {
   assert.ok(translated >= 2, `${translated}`);
+});
+
+test('TI-02: a rule of the admin tier that decides leaves those of later tiers uncounted', () => {
+  const admin = { ...admit({}, ruleOf({})), kind: 'ClusterNetworkPolicy', tier: 'admin', isolates: [] } as const;
+  const program = compileSmall([admit({}, ruleOf({})), admin, { ...admin, tier: 'baseline' }]);
+  const [source, destination] = [FRONTEND, BACKEND_ONE].map(({ addresses }) =>
+    endpointOfAddress(program, addresses[0]!),
+  );
+  const hits = rulesOf(program, source!, destination!, Protocol.Tcp, 80, -1);
+  assert.deepEqual(
+    hits.map(({ policy }) => program.source.policies[policy]!.tier),
+    ['admin'],
+  );
 });
 
 /** What an explanation shows, of every backend where there are some. */
