@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { type AddressKey, addressKey, type Block, classifyBlocks, classOfAddress } from '../../src/compile/block.ts';
 import { Partition } from '../../src/compile/partition.ts';
-import { Header } from '../../src/compile/layout.ts';
+import { Header, windowOf } from '../../src/compile/layout.ts';
 import { buildLookup6 } from '../../src/compile/search6.ts';
 import {
   buildFragments4,
@@ -230,6 +230,69 @@ test('an exception of one block takes nothing from another', () => {
   assert.deepEqual(
     [0, 1].map((block) => classesOfSet(block).includes(found)),
     [false, true],
+  );
+});
+
+test('hundreds of sets are told apart, each class is listed once, and exceptions of the other family except nothing', () => {
+  // Set n: its own block, and all blocks of those that it divides.
+  const count = 200;
+  const cidrOf = (index: number): Cidr => `10.0.${index}.0/24` as Cidr;
+  const sets = Array.from({ length: count }, (_, set) =>
+    Array.from({ length: count }, (_unused, index) => index)
+      .filter((index) => index % (set + 1) === 0)
+      .map((index): Block => ({ cidr: cidrOf(index), except: [] })),
+  );
+  const { v4, classesOfSet } = classifyBlocks(sets);
+  const classes = sets.map((_, set) => classesOfSet(set));
+  for (const own of classes) assert.equal(new Set(own).size, own.length);
+  for (let index = 0; index < count; index++) {
+    const found = classOfAddress(v4, 0x0a000000 + index * 256 + 7);
+    assert.deepEqual(
+      classes.map((own) => own.includes(found)),
+      sets.map((_, set) => index % (set + 1) === 0),
+      `block ${index}`,
+    );
+  }
+  for (const [cidr, except] of [
+    ['10.0.0.0/8', '::/0'],
+    ['fd00::/8', '0.0.0.0/0'],
+  ] as const) {
+    const one = classifyBlocks([[{ cidr: cidr as Cidr, except: [except as Cidr] }]]);
+    const { family, first } = parseCidr(cidr as Cidr)!;
+    assert.equal(classOfAddress(family === 4 ? one.v4 : one.v6, addressKey(family, first)), 1);
+  }
+});
+
+test('intervals that lie beside each other differ, whatever is laid over them', () => {
+  const { starts, values } = overlayPoints(
+    { starts: [0, 10, 20, 30], values: [1, 1, 2, 2] },
+    [
+      { key: 10, value: 1 },
+      { key: 15, value: 1 },
+      { key: 19, value: 2 },
+      { key: 25, value: 3 },
+    ],
+    2 ** 32,
+  );
+  assert.deepEqual(
+    [starts, values],
+    [
+      [0, 19, 25, 26],
+      [1, 2, 3, 2],
+    ],
+  );
+});
+
+test('the window of an IPv6 address is its bits behind the prefix, wherever words end', () => {
+  const word = fc.integer({ min: 0, max: 0xffffffff });
+  fc.assert(
+    fc.property(word, word, word, fc.nat(63), fc.integer({ min: 1, max: 16 }), (w0, w1, w2, length, bits) => {
+      const all = (BigInt(w0) << 64n) | (BigInt(w1) << 32n) | BigInt(w2);
+      const expected = (all >> BigInt(96 - length - bits)) & ((1n << BigInt(bits)) - 1n);
+      assert.equal(windowOf(w0, w1, w2, length, bits), Number(expected));
+      assert.equal(windowOf(w0 | 0, w1 | 0, w2 | 0, length, bits), Number(expected));
+    }),
+    { seed, numRuns: runs(300) },
   );
 });
 

@@ -75,6 +75,50 @@ test('ports of one class are in the same ranges, and a shape holds exactly the c
   );
 });
 
+test('what a port that is not known, or a protocol, may be: a matter of the range, the same in each protocol', () => {
+  const all: PortRange[] = [0, 1, 2].flatMap((protocol) => [
+    { protocol, first: 1, last: 65_535 },
+    { protocol, first: 2, last: 65_535 },
+    { protocol, first: 1, last: 65_534 },
+  ]);
+  const classes = classifyPorts(all);
+  for (const [index, range] of all.entries()) {
+    const { yes, maybe } = classes.shape({ ranges: [range], unresolved: [] });
+    const unknown = PortClass.UnknownTcp + range.protocol;
+    const isEvery = index % 3 === 0;
+    assert.equal(yes.includes(unknown), isEvery);
+    assert.deepEqual(
+      maybe.map(({ portClass, missing }) => [portClass, missing]),
+      [...(isEvery ? [] : [[unknown, MissingFact.NoPort]]), [PortClass.UnknownProtocol, MissingFact.NoProtocol]],
+    );
+  }
+});
+
+test('a range is covered where it ends as others do, at both ends and in its own protocol', () => {
+  const { covers } = classifyPorts([
+    { protocol: 0, first: 80, last: 90 },
+    { protocol: 1, first: 100, last: 65_535 },
+  ]);
+  const cases: readonly (readonly [number, number, number, boolean])[] = [
+    [0, 80, 90, true],
+    [0, 0, 79, true],
+    [0, 91, 65_535, true],
+    [0, 0, 65_535, true],
+    [0, 80, 65_535, true],
+    [0, 80, 89, false],
+    [0, 81, 90, false],
+    [0, 82, 65_535, false],
+    [0, 100, 65_535, false],
+    [1, 100, 65_535, true],
+    [1, 0, 99, true],
+    [1, 80, 90, false],
+    [2, 0, 65_535, true],
+    [2, 80, 90, false],
+  ];
+  for (const [protocol, first, last, isCovered] of cases)
+    assert.equal(covers({ protocol, first, last }), isCovered, `${protocol} ${first}-${last}`);
+});
+
 test('a name that nobody could resolve may mean any port of its protocol', () => {
   const { shape, table } = classifyPorts([{ protocol: 0, first: 80, last: 80 }]);
   const { maybe, yes } = shape({ ranges: [], unresolved: [0] });

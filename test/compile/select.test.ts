@@ -57,7 +57,7 @@ const podSet: fc.Arbitrary<PodSet> = fc.record({
 
 const world = fc.record({
   teams: fc.array(fc.option(fc.constantFrom('1', '2'), { nil: undefined }), { minLength: 4, maxLength: 4 }),
-  pods: fc.array(fc.record({ namespace: fc.constantFrom(...NAMES), labels, isHost: fc.nat(9) }), {
+  pods: fc.array(fc.record({ namespace: fc.constantFrom(...NAMES), labels, isHost: fc.nat(9), port: fc.nat(6) }), {
     minLength: 30,
     maxLength: 90,
     size: 'max',
@@ -78,10 +78,13 @@ test(`a pod set selects the units of the pods that it matches, ascending, and of
       });
       const snapshot = snapshotOf(
         namespaces,
-        pods.map(({ isHost, ...own }, at) => podOf(at, { ...own, hostNetwork: isHost === 0 })),
+        pods.map(({ isHost, port, ...own }, at) =>
+          podOf(at, { ...own, hostNetwork: isHost === 0, ports: [{ name: 'web', port: 80 + port, protocol: 'TCP' }] }),
+        ),
       );
       const book = new PolicyBook();
       for (const subject of sets) book.read({ ...admit({}), subject });
+      book.read(admit({}, ruleOf({ ports: [{ kind: 'named', protocol: 'TCP', name: 'web' }] })));
       const index = indexUnits(snapshot, book);
       reached.units = Math.max(reached.units, index.count);
       const labelsOf = new Map(namespaces.map((own) => [own.name, own.labels]));
@@ -312,8 +315,8 @@ test('a named port makes units of its own where some rule asks for its name and 
     pod(2, web(81)),
     pod(3, web(80, 'UDP')),
     pod(4, { name: 'dns', port: 80, protocol: 'TCP' }),
-    pod(5, web(80), web(81)),
-    pod(6, web(81), web(80), web(80)),
+    pod(5, web(81), web(80)),
+    pod(6, web(80), web(81), web(80)),
     pod(7, { port: 80, protocol: 'TCP' }),
   ];
   const unitsOf = (...ports: readonly PortMatch[]): readonly number[] => {
@@ -322,6 +325,9 @@ test('a named port makes units of its own where some rule asks for its name and 
     for (const [at, unit] of index.unitOfPod.entries()) {
       const named = index.portGroups[index.portGroupOf[unit]!]!;
       for (const [key, numbers] of named) {
+        assert.ok(
+          ports.some((port) => port.kind === 'named' && (port.protocol ?? key.split('/')[0]) === key.split('/')[0]),
+        );
         const own = pods[at]!.ports.filter(({ name, protocol }) => `${protocol}/${name}` === key).map(
           ({ port }) => port,
         );
@@ -338,6 +344,7 @@ test('a named port makes units of its own where some rule asks for its name and 
   assert.deepEqual(unitsOf(named('web', undefined)), [0, 1, 2, 3, 0, 4, 4, 0]);
   assert.deepEqual(unitsOf(named('dns', undefined)), [0, 0, 0, 0, 1, 0, 0, 0]);
   assert.deepEqual(unitsOf(named('web', 'TCP'), named('web', 'UDP')), [0, 1, 2, 3, 0, 4, 4, 0]);
+  assert.deepEqual(unitsOf(named('web', 'TCP'), named('dns', 'TCP')), [0, 1, 2, 0, 3, 4, 4, 0]);
 });
 
 test('pods that come later are placed in units that there are, while nothing more is asked for', () => {

@@ -274,6 +274,30 @@ test('a port by name is resolved where the flow arrives, for every pair, and its
     }
 });
 
+test('a port by name is another for each policy and each pod that it selects', () => {
+  const groups = 5;
+  const pods = Array.from({ length: groups }, (_, index) => ({
+    ...PODS[index]!,
+    ports: [{ name: 'web', port: 2000 + index, protocol: 'TCP' as const }],
+  }));
+  const callers = Array.from({ length: 16 }, (_, index) =>
+    pod(`c${index}`, `10.0.9.${index}`, { caller: `c${index}` }),
+  );
+  const web = { kind: 'named', protocol: 'TCP', name: 'web' } as const;
+  const policies = callers.map(({ name }): Policy => ({
+    ...admit({}, ruleOf({ peers: [peerOf({ caller: name })], ports: [web] })),
+    name,
+  }));
+  const of = program(policies, { pods: [...pods, ...callers], services: [] });
+  for (const caller of callers)
+    for (const [to, { addresses }] of pods.entries())
+      for (let index = 0; index < groups; index++) {
+        const ends = [caller.addresses[0]!, addresses[0]!].map((address) => endpointOfAddress(of, address));
+        const decision = decide(of, ends[0]!, ends[1]!, 6, 2000 + index, -1);
+        assert.equal(decisionVerdict(decision), index === to ? Verdict.Allow : Verdict.Deny);
+      }
+});
+
 test('whoever calls the same Service has hits of its own', () => {
   const out = COUNTED.map((index): Policy => ({
     ...admit(labelsOf(index)),
