@@ -16,6 +16,7 @@ import {
   CSV_FIELDS,
   isAbsent,
   sourceText,
+  WRITTEN_FIELDS,
   type CsvField,
   type CsvMapping,
   type FieldRule,
@@ -104,6 +105,7 @@ const ALIASES: Readonly<Record<CsvField, readonly string[]>> = {
   dstPod: ['dstpod', 'destpod', 'destinationpod'],
   connections: ['connections'],
   repeats: ['repeats'],
+  sampling: ['sampling', 'samplingrate', 'samplerate', 'samplinginterval'],
 };
 
 const DELIMITERS = [',', '\t', ';'] as const;
@@ -113,9 +115,9 @@ const encoder = new TextEncoder();
 
 /** The rows of a batch, behind the header in the first part. */
 export function writeCsv(batch: FlowBatch, dictionary: Dictionary, part: 'first' | 'further'): Uint8Array {
-  let text = part === 'first' ? `${CSV_FIELDS.join(',')}\n` : '';
+  let text = part === 'first' ? `${WRITTEN_FIELDS.join(',')}\n` : '';
   for (let row = 0; row < batch.count; row++) {
-    text += `${CSV_FIELDS.map((field) => quoteCell(fieldText(batch, row, field, dictionary))).join(',')}\n`;
+    text += `${WRITTEN_FIELDS.map((field) => quoteCell(fieldText(batch, row, field, dictionary))).join(',')}\n`;
   }
   return encoder.encode(text);
 }
@@ -174,6 +176,8 @@ export function fieldText(batch: FlowBatch, row: number, field: CsvField, dictio
       return String(batch.connections[row]!);
     case 'repeats':
       return String(batch.repeats[row]!);
+    case 'sampling':
+      return '';
   }
 }
 

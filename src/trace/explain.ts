@@ -6,7 +6,7 @@ import { createDictionary, Orientation, type FlowBatch } from '../model/flow.ts'
 import { createAccount, sourcesOf, type TraceAccount } from './account.ts';
 import { fieldText } from './csv.ts';
 import { fieldSourcesOf } from './field-source.ts';
-import { CSV_FIELDS, type CsvField } from './mapping.ts';
+import { WRITTEN_FIELDS, type CsvField } from './mapping.ts';
 import { readTrace, FORMATS, type ReadOptions } from './read.ts';
 import { ORIENTED_BY_WORDS } from './word.ts';
 
@@ -59,7 +59,7 @@ export async function explainTrace(
   const account = createAccount(options.file);
   const dictionary = createDictionary();
   const counts = new Map<CsvField, { present: number; samples: Set<string> }>(
-    CSV_FIELDS.map((field) => [field, { present: 0, samples: new Set() }]),
+    WRITTEN_FIELDS.map((field) => [field, { present: 0, samples: new Set() }]),
   );
   const orientedBy = new Map<string, number>();
   let rows = 0;
@@ -88,7 +88,7 @@ export async function explainTrace(
   }
   const known = fieldSourcesOf(account.format);
   const found = sourcesOf(account);
-  const fields = CSV_FIELDS.filter((field) => !OWN.includes(field)).map((field) => {
+  const fields = WRITTEN_FIELDS.filter((field) => !OWN.includes(field)).map((field) => {
     const { present, samples } = counts.get(field)!;
     const said = found?.get(field) ?? known[field];
     return { field, ...(said !== undefined && { source: said }), present, samples: [...samples] };

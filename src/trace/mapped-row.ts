@@ -3,7 +3,7 @@
  * it does not understand is a complaint or an unknown value, never a guess. Rows are assembled from those numbers alone.
  */
 import { parseAddress } from '../model/address.ts';
-import { clearRow, Orientation, OrientedBy, RecordKind, type Dictionary, type FlowBatch } from '../model/flow.ts';
+import { clearRow, Orientation, OrientedBy, RecordKind, type Dictionary } from '../model/flow.ts';
 import { parseProtocol, Protocol } from '../model/port.ts';
 import { addUnknownValue } from './account.ts';
 import type { ReadContext } from './format.ts';
@@ -44,12 +44,14 @@ export const enum Field {
   DstPod = 20,
   Connections = 21,
   Repeats = 22,
+  Sampling = 23,
 }
 
 /** Greatest number of a field that is a plain number; 0: the field is something else. */
 const LIMITS: readonly number[] = CSV_FIELDS.map((field) => {
   if (field === 'srcPort' || field === 'dstPort' || field === 'preDstPort') return 65_535;
   if (field === 'icmpType' || field === 'icmpCode') return 255;
+  if (field === 'sampling') return 1e9;
   const isCount = /^(bytes|packets|replyBytes|replyPackets|connections|repeats)$/.test(field);
   return isCount ? Number.MAX_SAFE_INTEGER : 0;
 });
@@ -59,15 +61,15 @@ const DCCP = 33;
 /** RFC 3828. */
 const UDP_LITE = 136;
 
+const SAMPLING_LIMIT =
+  'Bytes and packets are estimates: what was sampled, times the recorded sampling rate. Short connections may be missing.';
+
 const words = new Uint32Array(4);
 const values = new Float64Array(CSV_FIELDS.length);
 
 /** Fills a row from named texts; returns what is wrong with them, or the empty text. */
-export function fillRow(
-  { batch, dictionary, account, mapping }: ReadContext,
-  at: number,
-  cells: ReadonlyMap<CsvField, string>,
-): string {
+export function fillRow(context: ReadContext, at: number, cells: ReadonlyMap<CsvField, string>): string {
+  const { dictionary, account, mapping } = context;
   values.fill(NaN);
   for (const [name, text] of cells) {
     const field = CSV_FIELDS.indexOf(name) as Field;
@@ -76,7 +78,7 @@ export function fillRow(
     if (value === UNKNOWN) addUnknownValue(account, name, text);
     else values[field] = value;
   }
-  return assembleRow(batch, at, values, mapping);
+  return assembleRow(context, at, values);
 }
 
 /** The number that a text means in a field; `INVALID` or `UNKNOWN` where it means none. */
@@ -145,12 +147,7 @@ export function complaintOf(field: Field, text: string): string {
 /**
  * Fills a row from the numbers of its fields, NaN where one is absent; returns what is wrong with them together, or the empty text.
  */
-export function assembleRow(
-  batch: FlowBatch,
-  at: number,
-  value: Float64Array,
-  mapping: CsvMapping | undefined,
-): string {
+export function assembleRow({ batch, account, mapping }: ReadContext, at: number, value: Float64Array): string {
   clearRow(batch, at);
   const src = value[Field.Src]!;
   const dst = value[Field.Dst]!;
@@ -206,6 +203,13 @@ export function assembleRow(
   batch.recordedVerdict[at] = or(value[Field.Verdict]!, batch.recordedVerdict[at]!);
   batch.connections[at] = or(value[Field.Connections]!, batch.connections[at]!);
   batch.repeats[at] = or(value[Field.Repeats]!, 0);
+  // One packet in so many was looked at; 0 and 1 are all of them.
+  const rate = or(value[Field.Sampling]!, 1);
+  if (rate > 1) {
+    for (const column of [batch.bytes, batch.packets, batch.replyBytes, batch.replyPackets])
+      if (column[at]! > 0) column[at]! *= rate;
+    if (!account.limits.includes(SAMPLING_LIMIT)) account.limits.push(SAMPLING_LIMIT);
+  }
   const preDst = value[Field.PreDst]!;
   if (!Number.isNaN(preDst) && (preDst < IPV6_BASE ? 4 : 6) === family) {
     batch.preDst[at] = family === 4 ? preDst : preDst - IPV6_BASE;
@@ -245,7 +249,9 @@ function wordOf(set: readonly string[], text: string): number {
 }
 
 function checkNumber(field: Field, value: number): number {
-  return Number.isInteger(value) && value >= 0 && value <= LIMITS[field]! ? value : INVALID;
+  if (Number.isInteger(value) && value >= 0 && value <= LIMITS[field]!) return value;
+  // A rate that is none says nothing against the record.
+  return field === Field.Sampling ? UNKNOWN : INVALID;
 }
 
 function expectationOf(field: Field): string {

@@ -3,7 +3,7 @@
  * The readers of tables, JSON and Parquet share it; a rule makes of what the source holds the text that the field's parser takes.
  */
 
-/** What a column can hold; also the header of a file that dropcast writes, in this order. */
+/** What a column can hold. */
 export const CSV_FIELDS = [
   'time',
   'kind',
@@ -28,10 +28,14 @@ export const CSV_FIELDS = [
   'dstPod',
   'connections',
   'repeats',
+  'sampling',
 ] as const;
 
 /** The name of a field. */
 export type CsvField = (typeof CSV_FIELDS)[number];
+
+/** The header of a file that dropcast writes, in this order: counts are written as they are, whatever they were multiplied by. */
+export const WRITTEN_FIELDS: readonly CsvField[] = CSV_FIELDS.filter((field) => field !== 'sampling');
 
 /** Which column of a file holds which field. */
 export interface CsvMapping {

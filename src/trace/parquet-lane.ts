@@ -73,8 +73,8 @@ export function readLane(spec: LaneSpec, sources: readonly ArrayLike<unknown>[],
       if (memo.size >= MEMO_LIMIT) memo.clear();
       memo.set(key, value);
     }
-    if (value === INVALID || value === UNKNOWN) note(row, texts.filter((text) => text !== undefined).join(' '), value);
     values[row] = value;
+    if (value === INVALID || value === UNKNOWN) note(row, texts.filter((text) => text !== undefined).join(' '), value);
   }
   return { values, invalid, unknown };
 

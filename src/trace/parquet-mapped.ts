@@ -59,7 +59,7 @@ export function createMappedAssembler(context: ReadContext, columns: readonly Co
         }
         values[fields[index]!] = value;
       }
-      const complaint = assembleRow(batch, batch.count, values, mapping);
+      const complaint = assembleRow(context, batch.count, values);
       if (complaint !== '') return addMalformed(account, 'invalid-field', place, complaint);
       batch.line[batch.count] = number;
       batch.count++;

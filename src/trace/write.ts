@@ -2,7 +2,7 @@
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import { createBinaryWriter } from './binary.ts';
 import { writeCsv } from './csv.ts';
-import { CSV_FIELDS } from './mapping.ts';
+import { WRITTEN_FIELDS } from './mapping.ts';
 import { writeNdjson } from './ndjson.ts';
 
 /** The formats that can be written. */
@@ -30,7 +30,7 @@ export function createWriter(format: WritableFormat, dictionary: Dictionary): Tr
       };
       return {
         write,
-        end: () => (part === 'first' ? new TextEncoder().encode(`${CSV_FIELDS.join(',')}\n`) : new Uint8Array(0)),
+        end: () => (part === 'first' ? new TextEncoder().encode(`${WRITTEN_FIELDS.join(',')}\n`) : new Uint8Array(0)),
       };
     }
   }

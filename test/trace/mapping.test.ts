@@ -163,3 +163,37 @@ test('hostile paths and keys: no prototype, no walk without end', async () => {
   assert.deepEqual([rows.length, rows[1]!.srcPort], [2, -1]);
   assert.ok(isBalanced(account));
 });
+
+test('a recorded sampling rate multiplies bytes and packets of tables, JSON and Parquet, and the report says so', async () => {
+  const table = await readAll(
+    Buffer.from(
+      'src,dst,dstPort,proto,bytes,packets,reply_bytes,sampling_rate\n' +
+        '10.0.0.1,10.0.0.2,80,tcp,100,2,-,64\n10.0.0.1,10.0.0.3,80,tcp,100,2,7,0\n10.0.0.1,10.0.0.4,80,tcp,100,2,7,0.5\n',
+    ),
+  );
+  const counts = ({ rows }: Result) => rows.map((row) => [row['bytes'], row['packets'], row['replyBytes']]);
+  assert.deepEqual(counts(table), [
+    [6400, 128, -1],
+    [100, 2, 7],
+    [100, 2, 7],
+  ]);
+  assert.ok(table.account.limits.some((limit) => limit.includes('estimates')));
+  assert.deepEqual([...table.account.unknownValues], [['sampling=0.5', 1]]);
+  const json = await read(
+    '{"a":"10.0.0.1","b":"10.0.0.2","n":3,"every":1000}\n',
+    'fields: { src: a, dst: b, packets: n, sampling: every }\n',
+  );
+  assert.deepEqual(counts(json), [[-1, 3000, -1]]);
+  const bytes = readFileSync(new URL('fixture/usual-names.parquet', import.meta.url));
+  const fields = 'src: source_ip, dst: dest_ip, packets: { value: 2 }, sampling: dest_port, protocol: action';
+  const parquet = await readAll(bytes, { mapping: mappingOf(`fields: { ${fields} }\n`) });
+  assert.deepEqual(counts(parquet), [
+    [-1, 160, -1],
+    [-1, 106, -1],
+  ]);
+  // A word that is no protocol leaves it unknown.
+  assert.deepEqual(
+    parquet.rows.map(({ protocol }) => protocol),
+    [255, 255],
+  );
+});
