@@ -5,7 +5,7 @@
 import { type AddressText, parseAddress } from '../model/address.ts';
 import type { Pod, Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
-import { addressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
+import { addressKey, type AddressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
 import { type Columns, numberElements } from './column.ts';
 import { Endpoint, EndpointKind, Row } from './layout.ts';
 import { grow } from './list.ts';
@@ -126,32 +126,32 @@ export function indexEndpoints(
   /** EP-06, EP-08: addresses that are nobody's lie outside, or in a node's pod block: pods that the snapshot does not hold. */
   function layBackground(family: 4 | 6): ValueIntervals {
     const pick = (classes: { v4: Intervals; v6: Intervals }): Intervals => (family === 4 ? classes.v4 : classes.v6);
-    const layers = [pick(egress.blocks), pick(ingress.blocks), pick(podBlocks)];
+    const layers = [pick(egress.blocks), pick(ingress.blocks), pick(podBlocks)] as const;
     const starts = [...new Set(layers.flatMap((layer) => layer.starts))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    const [egressAt, ingressAt, podAt] = layers.map((layer) => followClasses(layer, starts)) as [
+      Int32Array,
+      Int32Array,
+      Int32Array,
+    ];
     const ids = new Map<number, number>();
-    const places = [0, 0, 0];
-    const values = starts.map((start) => {
-      // Starts ascend, and every layer with them.
-      const [egressAt, ingressAt, podClass] = layers.map((layer, at) => {
-        while (places[at]! + 1 < layer.starts.length && layer.starts[places[at]! + 1]! <= start) places[at]!++;
-        return layer.classes[places[at]!]!;
-      }) as [number, number, number];
-      const isPodBlock = podClass !== 0;
-      const key = (egressAt * ingress.blocks.count + ingressAt) * 2 + Number(isPodBlock);
+    const values: number[] = [];
+    for (let at = 0; at < starts.length; at++) {
+      const isPodBlock = podAt[at] !== 0;
+      const key = (egressAt[at]! * ingress.blocks.count + ingressAt[at]!) * 2 + Number(isPodBlock);
       let id = ids.get(key);
       if (id === undefined) {
         // DI-01: a pod that blocks never match lies in none.
         const isBlind = isPodBlock && !dialect.ipBlockMatchesPods;
-        egressClass = isBlind ? 0 : egressAt;
-        ingressClass = isBlind ? 0 : ingressAt;
+        egressClass = isBlind ? 0 : egressAt[at]!;
+        ingressClass = isBlind ? 0 : ingressAt[at]!;
         familyAtHand = family;
         id = isPodBlock
           ? addAt(EndpointKind.UnknownPod, elements.unknownPod, -1, -1, -1)
           : addAt(EndpointKind.Outside, elements.outside, -1, -1, -1);
         ids.set(key, id);
       }
-      return id;
-    });
+      values.push(id);
+    }
     return { starts, values };
   }
 
@@ -300,6 +300,16 @@ export function indexEndpoints(
   function familyOfEndpoint(id: number): 4 | 6 {
     return (records[id * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Ipv6) === 0 ? 4 : 6;
   }
+}
+
+/** The class of each start, where starts ascend and hold every one of the layer. */
+function followClasses({ starts: own, classes }: Intervals, starts: readonly AddressKey[]): Int32Array {
+  const followed = new Int32Array(starts.length);
+  for (let at = 0, place = -1; at < starts.length; at++) {
+    if (place + 1 < own.length && own[place + 1] === starts[at]) place++;
+    followed[at] = classes[place]!;
+  }
+  return followed;
 }
 
 /** Every node that the snapshot names, by a Node object or by a pod's `nodeName`. */

@@ -135,27 +135,26 @@ export function listServices(
 ): ServiceEntry[] {
   const index = indexServices(snapshot);
   const entries: ServiceEntry[] = [];
-  snapshot.services.forEach((service, at) => {
-    const targets: Readonly<Record<4 | 6, number[]>> = {
-      4: [ServiceTarget.ByName4 + at],
-      6: [ServiceTarget.ByName6 + at],
-    };
+  for (let at = 0; at < snapshot.services.length; at++) {
+    const service = snapshot.services[at]!;
+    const targets4 = [ServiceTarget.ByName4 + at];
+    const targets6 = [ServiceTarget.ByName6 + at];
     for (const list of [service.clusterAddresses, service.externalAddresses])
-      for (const address of list) targets[familyOf(address)].push(endpointOf(address));
+      for (const address of list) (familyOf(address) === 4 ? targets4 : targets6).push(endpointOf(address));
     const isPerFamily = index.dependsOnFamily(service);
     for (const port of service.ports) {
-      const { protocol } = port;
       const backends = index.backends(service, port, undefined);
-      entries.push({ targets: [ServiceTarget.ByName + at], family: undefined, protocol, port: port.port, backends });
+      const add = (targets: readonly number[], family: FlowFamily, number: number, own: readonly Backend[]): number =>
+        entries.push({ targets, family, protocol: port.protocol, port: number, backends: own });
+      add([ServiceTarget.ByName + at], undefined, port.port, backends);
       for (const family of FAMILIES) {
         const own = isPerFamily ? index.backends(service, port, family) : backends;
-        entries.push({ targets: targets[family], family, protocol, port: port.port, backends: own });
-        if (port.nodePort === undefined) continue;
-        const anyNode = family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6;
-        entries.push({ targets: [anyNode], family, protocol, port: port.nodePort, backends: own });
+        add(family === 4 ? targets4 : targets6, family, port.port, own);
+        if (port.nodePort !== undefined)
+          add([family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6], family, port.nodePort, own);
       }
     }
-  });
+  }
   if (dialect.hostPort === 'translate') entries.push(...listHostPorts(snapshot, endpointOf)); // DI-06
   return entries;
 }

@@ -163,11 +163,10 @@ export class VectorStore {
     if (matchesAll) for (let portClass = 0; portClass < this.portClassCount; portClass++) this.put(portClass);
     for (let at = 0; at < yes.length; at++) this.put(yes[at]!);
     this.closeLayer(layers, 0);
-    for (let first = 0; first < maybe.length; first++) {
-      const { missing } = maybe[first]!;
-      if (layers.some((layer) => layer.missing === missing)) continue;
-      for (let at = first; at < maybe.length; at++) if (maybe[at]!.missing === missing) this.put(maybe[at]!.portClass);
-      this.closeLayer(layers, missing);
+    for (let at = 0; at < maybe.length; at++) {
+      const { portClass, missing } = maybe[at]!;
+      this.put(portClass);
+      if (at + 1 === maybe.length || maybe[at + 1]!.missing !== missing) this.closeLayer(layers, missing);
     }
     return layers;
   }
