@@ -9,8 +9,9 @@ import type { PortMatch } from '../model/port.ts';
 import { DIRECTION_ORDINAL, PolicyBook, PolicyFlag } from './book.ts';
 import { Columns, type FinishedColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
-import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
+import { DialectFlag, Endpoint, Header, Layout, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
 import { grow } from './list.ts';
+import type { PageStore } from './page.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
@@ -138,9 +139,9 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
         ...lookup6,
         endpoints: index.records,
         egressPageIndex: tables.egress.pageIndex,
-        egressPages: narrowCells(tables.egress.pages, vectors.count),
+        egressPages: layCells(tables.egress.pages, vectors.count),
         ingressPageIndex: tables.ingress.pageIndex,
-        ingressPages: narrowCells(tables.ingress.pages, vectors.count),
+        ingressPages: layCells(tables.ingress.pages, vectors.count),
         portClasses: ports.table,
         ...vectors.finish(),
         ...serviceTable,
@@ -221,8 +222,9 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
 }
 
 /** Cells as narrow as their numbers allow; both tables have the same width, `Header.CellBytes`. */
-function narrowCells(pages: Uint32Array, vectorCount: number): Uint16Array | Uint32Array {
-  return vectorCount <= 65_536 ? new Uint16Array(pages) : pages;
+function layCells(pages: PageStore, vectorCount: number): Uint16Array | Uint32Array {
+  const length = pages.size * Layout.PageSize;
+  return pages.copy(vectorCount <= 65_536 ? new Uint16Array(length) : new Uint32Array(length));
 }
 
 /** TI-01: admin tier by priority, NetworkPolicies as given, baseline tier by priority. */

@@ -28,7 +28,7 @@ export class PageBuilder {
   /** The number of the set of every place. */
   private readonly all: number;
   private readonly valueOf: ValueOf;
-  private readonly store = new PageStore();
+  readonly store: PageStore = new PageStore();
   private readonly cells = new Uint32Array(Layout.PageSize);
   private readonly uniforms = new Map<number, number>();
   /** States with the tokens that hold everywhere. */
@@ -117,18 +117,8 @@ export class PageBuilder {
   /** The page that holds one value throughout. */
   uniform(value: number): number {
     let page = this.uniforms.get(value);
-    if (page === undefined) this.uniforms.set(value, (page = this.store.intern(this.cells.fill(value), 0)));
+    if (page === undefined) this.uniforms.set(value, (page = this.store.intern(this.cells.fill(value))));
     return page;
-  }
-
-  /** Pages kept. */
-  get pageCount(): number {
-    return this.store.size;
-  }
-
-  /** All pages, one after another; a view, valid until the next run. */
-  data(): Uint32Array {
-    return this.store.data();
   }
 
   /** Orders what was added by token. */
@@ -250,7 +240,7 @@ export class PageBuilder {
       for (let low = lows[group]!; low !== 0; low &= low - 1) cells[31 - Math.clz32(low & -low)] = value;
       for (let high = highs[group]!; high !== 0; high &= high - 1) cells[63 - Math.clz32(high & -high)] = value;
     }
-    return this.store.intern(cells, 0);
+    return this.store.intern(cells);
   }
 
   /** The value of a group of cells: the tokens of the base, and those of the signature that hold the group. */

@@ -2,29 +2,29 @@
 import { Layout } from './layout.ts';
 import { grow } from './list.ts';
 
+/** Pages lie in chunks of 1 MiB: one array for all would be copied, and left to the collector, whenever it grows. */
+const CHUNK_PAGES = 4096;
+
 /** Interns pages; page numbers count from 0 in order of arrival. */
 export class PageStore {
-  private words = new Uint32Array(64 * Layout.PageSize);
-  private slots = new Int32Array(256).fill(-1);
-  private hashes = new Int32Array(256);
+  private readonly chunks: Uint32Array[] = [];
+  private slots: Int32Array = new Int32Array(256).fill(-1);
+  private hashes: Int32Array = new Int32Array(256);
   private count = 0;
 
-  /** The number of the page that holds `source[offset, offset + 64)`. */
-  intern(source: Uint32Array, offset: number): number {
+  /** The number of the page that holds `source[0, 64)`. */
+  intern(source: Uint32Array): number {
     const mask = this.slots.length - 1;
-    const hash = hashPage(source, offset);
+    const hash = hashPage(source);
     let slot = hash & mask;
     for (let page = this.slots[slot]!; page >= 0; page = this.slots[slot]!) {
-      if (this.hashes[page] === hash && this.holds(page, source, offset)) return page;
+      if (this.hashes[page] === hash && this.holds(page, source)) return page;
       slot = (slot + 1) & mask;
     }
     const page = this.count++;
-    if (this.count * Layout.PageSize > this.words.length) {
-      const grown = new Uint32Array(this.words.length * 2);
-      grown.set(this.words);
-      this.words = grown;
-    }
-    this.words.set(source.subarray(offset, offset + Layout.PageSize), page * Layout.PageSize);
+    const base = (page % CHUNK_PAGES) * Layout.PageSize;
+    const chunk = this.room(Math.floor(page / CHUNK_PAGES), base);
+    for (let index = 0; index < Layout.PageSize; index++) chunk[base + index] = source[index]!;
     this.hashes[page] = hash;
     this.slots[slot] = page;
     if (this.count * 2 > this.slots.length) this.rehash();
@@ -36,16 +36,30 @@ export class PageStore {
     return this.count;
   }
 
-  /** All pages, one after another; a view, valid until the next `intern`. */
-  data(): Uint32Array {
-    return this.words.subarray(0, this.count * Layout.PageSize);
+  /** All pages, one after another: `size` x 64 words. Throws a RangeError where `target` is shorter. */
+  copy<T extends Uint16Array | Uint32Array>(target: T): T {
+    const length = this.count * Layout.PageSize;
+    for (let at = 0, chunk = 0; at < length; at += CHUNK_PAGES * Layout.PageSize, chunk++)
+      target.set(this.chunks[chunk]!.subarray(0, length - at), at);
+    return target;
   }
 
-  private holds(page: number, source: Uint32Array, offset: number): boolean {
-    const { words } = this;
-    const base = page * Layout.PageSize;
-    for (let index = 0; index < Layout.PageSize; index++)
-      if (words[base + index] !== source[offset + index]) return false;
+  /** A chunk with room for a page at `base`. The first begins small. */
+  private room(chunk: number, base: number): Uint32Array {
+    const words = this.chunks[chunk];
+    if (words !== undefined && base < words.length) return words;
+    const grown = new Uint32Array(
+      Math.min(CHUNK_PAGES * Layout.PageSize, chunk > 0 ? Infinity : Math.max(2 * base, 64 * Layout.PageSize)),
+    );
+    if (words !== undefined) grown.set(words);
+    this.chunks[chunk] = grown;
+    return grown;
+  }
+
+  private holds(page: number, source: Uint32Array): boolean {
+    const words = this.chunks[Math.floor(page / CHUNK_PAGES)]!;
+    const base = (page % CHUNK_PAGES) * Layout.PageSize;
+    for (let index = 0; index < Layout.PageSize; index++) if (words[base + index] !== source[index]) return false;
     return true;
   }
 
@@ -63,9 +77,8 @@ export class PageStore {
 }
 
 /** FNV-1a over words, with a final mix. */
-function hashPage(words: Uint32Array, offset: number): number {
+function hashPage(words: Uint32Array): number {
   let hash = 0x811c9dc5;
-  for (let index = offset; index < offset + Layout.PageSize; index++)
-    hash = Math.imul(hash ^ words[index]!, 0x01000193);
+  for (let index = 0; index < Layout.PageSize; index++) hash = Math.imul(hash ^ words[index]!, 0x01000193);
   return hash ^ (hash >>> 15);
 }

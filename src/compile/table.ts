@@ -9,6 +9,7 @@ import { DIRECTION_ORDINAL, PolicyFlag, type PolicyBook, RuleField } from './boo
 import type { FinishedColumns } from './column.ts';
 import { Layout, Row } from './layout.ts';
 import { grow, growFilled, ListStore } from './list.ts';
+import type { PageStore } from './page.ts';
 import { EVERYWHERE, PageBuilder } from './page-builder.ts';
 import { type PortClasses, type PortShape, PROTOCOL_ORDINAL, rangeOfMatch, type ResolvedPorts } from './port.ts';
 import { type NamedPorts, namedPortKey } from './unit.ts';
@@ -18,7 +19,8 @@ import { RowState, type VectorStore } from './vector.ts';
 export interface Table {
   readonly pagesPerRow: number;
   readonly pageIndex: Uint32Array;
-  readonly pages: Uint32Array;
+  /** Cells by page; those of later tables too, in time. */
+  readonly pages: PageStore;
 }
 
 /** What rows are built from, whatever policies there are. */
@@ -67,7 +69,7 @@ export class TableBuilder {
 
   /** Pages kept. */
   get pageCount(): number {
-    return this.pages.pageCount;
+    return this.pages.store.size;
   }
 
   /**
@@ -93,12 +95,26 @@ export class TableBuilder {
       Row.UnknownPod,
       hasPolicies ? vectors.uniform(Reason.Undecidable, MissingFact.UnknownPod) : vectors.uniform(Reason.NotIsolated),
     );
-    while (spaces.length < keys.count) this.buildRow(spaces.length);
-    for (let at = 0; at < rows.length; at++) pageIndex.set(spaces[rows[at]!]!, (Row.First + at) * pagesPerRow);
-    return { pagesPerRow, pageIndex, pages: pages.data() };
+    const spaceOf = (row: number): Uint32Array => pageIndex.subarray(row * pagesPerRow, (row + 1) * pagesPerRow);
+    // The rows of the first table lie in it, as they came; later tables copy what they have of rows that were built before.
+    if (spaces.length === 0) for (let row = 0; row < keys.count; row++) this.buildRow(row, spaceOf(Row.First + row));
+    else {
+      while (spaces.length < keys.count) this.buildRow(spaces.length, this.makeSpace());
+      for (let at = 0; at < rows.length; at++) spaceOf(Row.First + at).set(spaces[rows[at]!]!);
+    }
+    return { pagesPerRow, pageIndex, pages: pages.store };
   }
 
-  private buildRow(row: number): void {
+  private makeSpace(): Uint32Array {
+    if (this.chunkUsed === this.chunk.length) {
+      const rows = Math.max(CHUNK_ROWS, this.keys.count - this.spaces.length);
+      this.chunk = new Uint32Array(rows * this.pagesPerRow);
+      this.chunkUsed = 0;
+    }
+    return this.chunk.subarray(this.chunkUsed, (this.chunkUsed += this.pagesPerRow));
+  }
+
+  private buildRow(row: number, space: Uint32Array): void {
     const { book, scope } = this.input;
     const { pages, entries } = this;
     const length = this.keys.lengthOf(row);
@@ -126,11 +142,6 @@ export class TableBuilder {
       // NP-10, KL-03: a rule counts in the columns of its peers alone, and there for the classes of its ports.
       for (let own = starts[run]!; own < starts[run + 1]!; own += 2) pages.add(words[own]!, words[own + 1]!);
     }
-    if (this.chunkUsed === this.chunk.length) {
-      this.chunk = new Uint32Array(Math.max(CHUNK_ROWS, this.keys.count - row) * this.pagesPerRow);
-      this.chunkUsed = 0;
-    }
-    const space = this.chunk.subarray(this.chunkUsed, (this.chunkUsed += this.pagesPerRow));
     pages.finish(space);
     this.spaces.push(space);
   }

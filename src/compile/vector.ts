@@ -127,7 +127,7 @@ export class VectorStore {
     for (let vector = 0; vector < count; vector++) vectorPageIndex.set(this.lists.get(vector), vector * pagesPerVector);
     return {
       vectorPageIndex,
-      vectorPages: new Uint16Array(this.builder.data()),
+      vectorPages: this.builder.store.copy(new Uint16Array(this.builder.store.size * Layout.PageSize)),
       outcomes: Uint32Array.from(this.outcomeWords),
     };
   }
