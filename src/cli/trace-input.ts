@@ -76,12 +76,14 @@ export async function readTraces(
     { concatenate, mergeByTime },
     { ClockOffsets, describeOffset },
     { FileSightings },
+    { FileTranslations },
   ] = await Promise.all([
     import('../trace/read.ts'),
     import('../trace/account.ts'),
     import('../trace/merge.ts'),
     import('../trace/clock-offset.ts'),
     import('../trace/file-sighting.ts'),
+    import('../trace/file-translation.ts'),
   ]);
   const offsets = options.clocks === 'align' ? await findOffsets(paths, dictionary, options, io) : [];
   const window = await readWindow(paths, options, io);
@@ -108,6 +110,7 @@ export async function readTraces(
   });
   const areMerged = options.order !== 'given' && inputs.length > 1;
   const clocks = areMerged ? new ClockOffsets() : undefined;
+  const translations = areMerged ? new FileTranslations() : undefined;
   const sightings = areMerged ? new FileSightings() : undefined;
   try {
     const rows = options.order === 'given' ? concatenate(inputs) : mergeByTime(inputs);
@@ -120,6 +123,7 @@ export async function readTraces(
       }
       const { batch, from } = merged;
       clocks?.observe(batch, from, merged.to, file);
+      translations?.apply(batch, from, merged.to);
       const to = sightings?.keepNew(batch, from, merged.to, file, account) ?? merged.to;
       if (to > from) await take(batch, account, from, to);
       progress.show(account, size);

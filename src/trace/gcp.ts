@@ -139,8 +139,11 @@ function takePolicy(context: ReadContext, entry: Json, payload: Json, connection
   const complaint = { text: '' };
   fillConnection(context, connection, complaint);
   batch.timeUs[row] = readTime(payload['timestamp'] ?? entry['timestamp'], complaint);
+  const count = readMember(payload, 'count', Number.MAX_SAFE_INTEGER, complaint);
   if (complaint.text !== '') return addMalformed(account, 'invalid-field', place, complaint.text);
   batch.kind[row] = RecordKind.Decision;
+  // Denials of the same ends and ports within seconds are one entry: what was denied is the same opening, sent again.
+  if (payload['disposition'] === 'deny') batch.packets[row] = count;
   batch.orientation[row] = Orientation.Original;
   batch.orientedBy[row] = OrientedBy.Stated;
   switch (payload['disposition']) {

@@ -51,12 +51,12 @@ export class TranslationTable {
     return this.find(0x10000 | (family << 8) | protocol, src, dst, pack(srcPort, dstPort)) >= 0;
   }
 
-  /** Rewrites the first `count` rows, and the packets that they quote, to what the policy point sees. */
-  translate(batch: FlowBatch, count: number): void {
+  /** Rewrites rows `[from, to)`, and the packets that they quote, to what the policy point sees. */
+  translate(batch: FlowBatch, from: number, to: number): void {
     if (this.count === 0) return;
     const { family, protocol, src, dst, srcPort, dstPort, preDst, preDstPort, quote, quotes } = batch;
     const { entries } = this;
-    for (let row = 0; row < count; row++) {
+    for (let row = from; row < to; row++) {
       const quoted = quote[row]!;
       if (quoted >= 0) this.translateQuote(quotes, quoted);
       const meta = 0x10000 | (family[row]! << 8) | protocol[row]!;

@@ -80,7 +80,7 @@ export class ServiceSightings {
 
   /** Translates the rows that go out. */
   willHandOut(batch: FlowBatch, count: number): void {
-    this.translations.translate(batch, count);
+    this.translations.translate(batch, 0, count);
     this.handedOut += count;
   }
 

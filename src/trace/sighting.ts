@@ -113,7 +113,7 @@ export class SightingTable {
 
   /** Translates the rows that go out by everything that was learnt until now. */
   willHandOut(batch: FlowBatch, count: number): void {
-    this.translations.translate(batch, count);
+    this.translations.translate(batch, 0, count);
   }
 
   private wasAt(slot: number, place: number): boolean {

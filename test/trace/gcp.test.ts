@@ -201,3 +201,10 @@ test('the samples: two flow entries, four decisions, nothing that is not underst
   for (const { account } of [flows, policy])
     assert.equal(account.skipped.size + account.malformed.size + account.unknownValues.size, 0);
 });
+
+test('the count of a denial is its packets, never connections; an allowed entry has none', async () => {
+  const { account, rows } = await fixture('gke-policy.log');
+  assert.equal(account.format, 'gke-policy');
+  assert.ok(rows.some((row) => row['packets'] === 3 && row['connections'] === 1));
+  assert.ok(rows.every((row) => row['recordedVerdict'] === 2 || row['packets'] === -1));
+});
