@@ -52,8 +52,9 @@ function mutate(room) {
       coverageAnalysis: 'perTest',
       concurrency: Number(values.workers),
       dryRunTimeoutMinutes: 60,
-      timeoutMS: 3000,
-      timeoutFactor: 2,
+      // Endless loops end by their number of hits; a machine that is busy must not turn a survivor into a time-out.
+      timeoutMS: 20_000,
+      timeoutFactor: 4,
       maxTestRunnerReuse: 0,
       reporters: ['json', 'progress-append-only'],
       jsonReporter: { fileName: report },
@@ -77,7 +78,7 @@ function mutate(room) {
       logLevel: 'warn',
     }),
   );
-  // Those that survived the last run of the room, with the tests of today; the others stay as they were.
+  // Those that survived the last run of the room, or were not done in time, with the tests of today; the others stay as they were.
   const earlier = values.again ? JSON.parse(readFileSync(report, 'utf8')) : undefined;
   const only = earlier === undefined ? '' : survivorsOf(earlier).join();
   run(process.execPath, [`${CORE}/bin/stryker.js`, 'run', config], {
@@ -98,7 +99,7 @@ function mutate(room) {
 function survivorsOf({ files }) {
   return Object.values(files).flatMap(({ mutants }) =>
     mutants
-      .filter(({ id, status }) => status === 'Survived' || (status === 'NoCoverage' && isSampled(id, values)))
+      .filter(({ id, status }) => isOpen(status) || (status === 'NoCoverage' && isSampled(id, values)))
       .map(({ id }) => id),
   );
 }
@@ -110,9 +111,13 @@ function merge(found, earlier) {
     if (before?.source !== source) throw new Error(`${file} has changed since the run that is to go on`);
     for (const mutant of mutants) {
       const known = before.mutants.find(({ id }) => id === mutant.id);
-      if (known.status !== 'Survived' && known.status !== 'NoCoverage') mutant.status = known.status;
+      if (!isOpen(known.status) && known.status !== 'NoCoverage') mutant.status = known.status;
     }
   }
+}
+
+function isOpen(status) {
+  return status === 'Survived' || status === 'Timeout';
 }
 
 /** Prints the score and each survivor; true where the score is at least 90 %. */

@@ -58,7 +58,7 @@ export const ROOMS = {
     ],
     entries: [
       [
-        ...['collection', 'select', 'address'].map((name) => `compile/${name}.test.ts`),
+        ...['collection', 'select', 'next', 'fault', 'address'].map((name) => `compile/${name}.test.ts`),
         ...['wide', 'service', 'fact', 'target'].map((name) => `decide/${name}.test.ts`),
         'semantics/tier.test.ts',
       ],
