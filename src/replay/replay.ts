@@ -552,9 +552,15 @@ class Replaying implements Replay, PartReplay {
     const family = batch.family[row]!;
     const source = endpointOf(program, dictionary, family, batch.src[row]!);
     // Whether a node or a Service sends from a port that it listens on, only TypeScript knows.
-    if ((program.endpoints[source * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) >= EndpointKind.Node) return;
+    if (this.kindOf(source) >= EndpointKind.Node) return;
     const destination = endpointOf(program, dictionary, family, batch.dst[row]!);
+    // Between others the kernel looks at the tables itself.
+    if (family === 4 && this.kindOf(destination) < EndpointKind.Node) return;
     kernel.remember(batch, row, group, source, listens(program, destination, protocol, batch.dstPort[row]!));
+  }
+
+  private kindOf(endpoint: number): EndpointKind {
+    return this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
   }
 
   private openGroup(
@@ -656,9 +662,7 @@ class Replaying implements Replay, PartReplay {
   private isStranger(place: Place): boolean {
     if (place.kind !== 'address') return false;
     const endpoint = endpointOf(this.program, this.dictionary, place.family, place.word);
-    return (
-      (this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) === EndpointKind.Outside
-    );
+    return this.kindOf(endpoint) === EndpointKind.Outside;
   }
 
   private questionOf(batch: FlowBatch, row: number, orientation: Orientation): Question {
@@ -699,8 +703,7 @@ class Replaying implements Replay, PartReplay {
     const { program, dictionary } = this;
     if (destination.kind !== 'address') return undefined;
     const endpoint = endpointOf(program, dictionary, destination.family, destination.word);
-    if ((program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) < EndpointKind.Node)
-      return undefined;
+    if (this.kindOf(endpoint) < EndpointKind.Node) return undefined;
     const slot = findService(program, endpoint, protocol, port);
     if (slot < 0) return undefined;
     const { serviceSlots, backends } = program;
@@ -722,8 +725,7 @@ class Replaying implements Replay, PartReplay {
 
   private partyOfBackend(endpoint: number): number {
     const object = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!;
-    const kind = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
-    return kind === EndpointKind.Pod ? this.parties.ofPods([object]) : -1;
+    return this.kindOf(endpoint) === EndpointKind.Pod ? this.parties.ofPods([object]) : -1;
   }
 
   /** What the initiator asked for, where the record shows that it was translated. */
@@ -737,7 +739,7 @@ class Replaying implements Replay, PartReplay {
   private partyOfService(place: Extract<Place, { kind: 'address' }>, protocol: number, port: number): number {
     const { program, dictionary, parties } = this;
     const endpoint = endpointOf(program, dictionary, place.family, place.word);
-    const kind = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    const kind = this.kindOf(endpoint);
     if (kind === EndpointKind.Service)
       return parties.ofService(program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!, undefined);
     if (kind !== EndpointKind.Node) return this.partyOf(place);

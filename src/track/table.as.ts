@@ -33,6 +33,33 @@ function portsOf(srcPort: i32, dstPort: i32, swapped: i32): i32 {
   return select((dstPort << 16) | srcPort, (srcPort << 16) | dstPort, swapped);
 }
 
+/** Where the probe for a key begins. */
+// @ts-ignore: decorator
+@inline
+function placeOf(table: i32, mask: i32, first: i32, second: i32, ports: i32, keyMeta: i32): i32 {
+  let hash = first * 0x9e3779b1 + second * 0x85ebca6b + ports * 0xc2b2ae35 + keyMeta;
+  hash = (hash ^ (hash >>> 15)) * 0x2c1b3c6d;
+  return table + ((hash ^ (hash >>> 13)) & mask) * (Word.Count * 4);
+}
+
+/** Loads a word of where the probe for a row's ends begins, so that it is in the cache when its turn comes. */
+// @ts-ignore: decorator
+@inline
+export function touch(
+  table: i32,
+  mask: i32,
+  src: i32,
+  dst: i32,
+  srcPort: i32,
+  dstPort: i32,
+  keyMeta: i32,
+): i32 {
+  const swapped = isSwapped(src, dst, srcPort, dstPort);
+  const ports = portsOf(srcPort, dstPort, swapped);
+  const at = placeOf(table, mask, select(dst, src, swapped), select(src, dst, swapped), ports, keyMeta);
+  return load<i32>(at, Word.Meta * 4);
+}
+
 /** Address of the entry of a row's ends, or, negative, the complement of the address at which to put it. */
 // @ts-ignore: decorator
 @inline
@@ -51,9 +78,7 @@ export function find(
   const first = select(dst, src, swapped);
   const second = select(src, dst, swapped);
   const ports = portsOf(srcPort, dstPort, swapped);
-  let hash = first * 0x9e3779b1 + second * 0x85ebca6b + ports * 0xc2b2ae35 + keyMeta;
-  hash = (hash ^ (hash >>> 15)) * 0x2c1b3c6d;
-  let at = table + ((hash ^ (hash >>> 13)) & mask) * (Word.Count * 4);
+  let at = placeOf(table, mask, first, second, ports, keyMeta);
   let free = 0;
   while (true) {
     const meta = load<i32>(at, Word.Meta * 4);

@@ -4,12 +4,17 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
+import { parseAddress } from '../../src/model/address.ts';
+import { clearRow, createBatch, createDictionary, TcpFlag } from '../../src/model/flow.ts';
 import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import { compileKernel, OUTPUT } from '../../scripts/kernel.mjs';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream, type Stream } from './stream.ts';
 import { summaryOf } from './summary.ts';
+import { PODS, SNAPSHOT, WEB_TO_DB } from './world.ts';
+
+const [WEB, DB] = ['web', 'db'].map(addressOf) as [number, number];
 
 test('the committed WASM kernel is what its source compiles to', async () => {
   assert.equal(readFileSync(OUTPUT, 'utf8'), await compileKernel());
@@ -47,6 +52,49 @@ for (const mostly of ['packets', 'records'] as const)
     assert.ok(reached.overflowed > 0, 'no group table was ever full');
   });
 
+test('wasm = plain, and entries of a table that is larger than the cache are fetched ahead', () => {
+  const connections = 20_000;
+  const rows = Array.from({ length: 3 * connections }, (_, row) => {
+    const port = 10_000 + ((row * 7919) % connections);
+    const isReply = row >= connections && row % 2 === 1;
+    const ends = isReply
+      ? { src: DB, dst: WEB, srcPort: 5432, dstPort: port }
+      : { src: WEB, dst: DB, srcPort: port, dstPort: 5432 };
+    return { ...ends, isReply };
+  });
+  const [wasm, plain] = (['wasm', 'plain'] as const).map((kernel) => {
+    const program = compile(SNAPSHOT, WEB_TO_DB);
+    const replayed = createReplay({
+      program,
+      dictionary: createDictionary(),
+      mode: 'connections',
+      invalid: 'count',
+      kernel,
+    });
+    const batch = createBatch(rows.length);
+    batch.count = rows.length;
+    rows.forEach(({ src, dst, srcPort, dstPort, isReply }, row) => {
+      clearRow(batch, row);
+      Object.entries({
+        family: 4,
+        protocol: 6,
+        src,
+        dst,
+        srcPort,
+        dstPort,
+        timeUs: 1.7e15 + row,
+        bytes: 60,
+        packets: 1,
+      }).forEach(([name, value]) => ((batch as unknown as Record<string, number[]>)[name]![row] = value));
+      batch.tcpFlags[row] = row < connections ? TcpFlag.Syn : isReply ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Ack;
+    });
+    replayed.add(batch, createAccount('large'));
+    return { summary: summaryOf(replayed.finish([])), byKernel: replayed.rowsByKernel };
+  });
+  assert.deepEqual(wasm!.summary, plain!.summary);
+  assert.ok(wasm!.byKernel > rows.length * 0.3, `${wasm!.byKernel}`);
+});
+
 function replay(
   stream: Stream,
   options: Omit<ReplayOptions, 'dictionary' | 'invalid'>,
@@ -60,4 +108,11 @@ function replay(
   const result = replayed.finish([account]);
   const isOverflowing = Object.values(result.ungrouped).some(({ connections }) => connections > 0);
   return { summary: summaryOf(result), byKernel: replayed.rowsByKernel, isOverflowing };
+}
+
+/** The IPv4 address of the first pod of an app. */
+function addressOf(app: string): number {
+  const words = new Uint32Array(4);
+  parseAddress(PODS.find(({ labels }) => labels.get('app') === app)!.addresses[0]!, words);
+  return words[0]!;
 }
