@@ -1,6 +1,7 @@
 /** What is known of an endpoint: every field, as explanations show it and as selectors, blocks and port names ask for it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Program } from '../../src/compile/program.ts';
 import { addressText, endpointWithoutAddress, type Facts, factsOfEndpoint } from '../../src/decide/fact.ts';
 import { explain } from '../../src/decide/explain.ts';
 import { judge } from '../../src/decide/judge.ts';
@@ -39,13 +40,15 @@ const DUAL: Pod = {
 const HOST: Pod = { ...pod('host', '192.168.0.2', { role: 'host' }), hostNetwork: true, node: 'n2' };
 const PENDING_HOST: Pod = { ...HOST, name: 'pending', addresses: [], phase: 'Pending', node: 'n3' };
 const LOST: Pod = { ...pod('lost', '10.0.0.8', {}), namespace: 'b', addresses: [] };
-const compiled = program([], {
-  namespaces: NAMESPACES,
-  nodes: [NODE],
-  pods: [FRONTEND, PENDING_HOST, HOST, DUAL, LOST],
-});
+/** Made for each test anew, so that each is asked about what makes it. */
+const compile = (): Program =>
+  program([], {
+    namespaces: NAMESPACES,
+    nodes: [NODE],
+    pods: [FRONTEND, PENDING_HOST, HOST, DUAL, LOST],
+  });
 
-const factsOf = (address: string): Facts =>
+const factsIn = (compiled: Program, address: string): Facts =>
   factsOfEndpoint(compiled, endpointOfAddress(compiled, at(address)), at(address));
 
 const NOTHING = {
@@ -57,6 +60,7 @@ const NOTHING = {
 };
 
 test('a pod: its labels, those of its namespace, its ports and the address that is meant', () => {
+  const compiled = compile();
   const shared = {
     namespace: 'app',
     labels: DUAL.labels,
@@ -77,10 +81,11 @@ test('a pod: its labels, those of its namespace, its ports and the address that 
     assert.deepEqual(factsOfEndpoint(compiled, endpoint, address), expected);
     assert.deepEqual(factsOfEndpoint(compiled, endpoint, undefined), expected, 'an endpoint of a pod is one address');
   }
-  assert.equal('node' in factsOf('10.0.0.9').resolved, false);
+  assert.equal('node' in factsIn(compiled, '10.0.0.9').resolved, false);
 });
 
 test('a pod of which no address is known, in a namespace that the input does not hold', () => {
+  const compiled = compile();
   const [index] = podsNamed(compiled, { kind: 'name', namespace: 'b', name: 'lost' });
   const { endpoint, address } = placePod(compiled, index!, 4);
   const facts = factsOfEndpoint(compiled, endpoint, address);
@@ -90,7 +95,8 @@ test('a pod of which no address is known, in a namespace that the input does not
 });
 
 test('a node by its Node, by a hostNetwork pod, and one of which no address is known', () => {
-  assert.deepEqual(factsOf('192.168.0.1'), {
+  const compiled = compile();
+  assert.deepEqual(factsIn(compiled, '192.168.0.1'), {
     ...NOTHING,
     kind: 'node',
     endpoint: endpointOfAddress(compiled, at('192.168.0.1')),
@@ -98,7 +104,7 @@ test('a node by its Node, by a hostNetwork pod, and one of which no address is k
     nodeLabels: NODE.labels,
     resolved: { kind: 'node', name: 'n1', address: '192.168.0.1', areLabelsComplete: true },
   });
-  assert.deepEqual(factsOf('192.168.0.2'), {
+  assert.deepEqual(factsIn(compiled, '192.168.0.2'), {
     ...NOTHING,
     kind: 'node',
     endpoint: endpointOfAddress(compiled, at('192.168.0.2')),
@@ -116,8 +122,9 @@ test('a node by its Node, by a hostNetwork pod, and one of which no address is k
 });
 
 test('what is outside, a Service’s address, and a pod that the input does not hold', () => {
+  const compiled = compile();
   for (const address of ['203.0.113.7', '10.96.0.10'])
-    assert.deepEqual(factsOf(address), {
+    assert.deepEqual(factsIn(compiled, address), {
       ...NOTHING,
       kind: 'outside',
       endpoint: endpointOfAddress(compiled, at(address)),
@@ -131,7 +138,7 @@ test('what is outside, a Service’s address, and a pod that the input does not 
     endpoint,
     resolved: { kind: 'outside', areLabelsComplete: true },
   });
-  assert.deepEqual(factsOf('10.1.2.3'), {
+  assert.deepEqual(factsIn(compiled, '10.1.2.3'), {
     ...NOTHING,
     kind: 'unknown-pod',
     endpoint: endpointOfAddress(compiled, at('10.1.2.3')),
@@ -152,6 +159,7 @@ test('addresses of a batch as text', () => {
 });
 
 test('the address that a pod of two families is asked at is that of the flow, else its first', () => {
+  const compiled = compile();
   const dual: EndpointRef = { kind: 'name', namespace: 'app', name: 'dual' };
   const ends = (src: EndpointRef, dst: EndpointRef): unknown =>
     resolvePairs(compiled, { src, dst, protocol: 6 }).map((pair) => [
@@ -225,6 +233,7 @@ test('EP-02, EP-09: names stand for live pods, pods before owners; who has termi
 });
 
 test('a Service is no source, and one that is not there is nobody; the end that is unknown is told', () => {
+  const compiled = compile();
   const service = { kind: 'service', namespace: 'app', name: 'backend' } as const;
   for (const ask of [judge, explain]) {
     assert.throws(

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compile } from '../../src/compile/compile.ts';
 import { Header } from '../../src/compile/layout.ts';
+import type { Program } from '../../src/compile/program.ts';
 import { decide, decideBatch, findEndpoints6 } from '../../src/decide/decide.ts';
 import { explain } from '../../src/decide/explain.ts';
 import { listRules, type RuleHit, rulesOf, rulesOfExplanation } from '../../src/decide/hit.ts';
@@ -48,15 +49,27 @@ const POLICIES: readonly Policy[] = COUNTED.flatMap((index): Policy[] => {
   ];
 });
 
-const compiled = program(POLICIES, { pods: PODS, services: [] });
-const endpoints = ([4, 6] as const).map((family) =>
-  PODS.map(({ addresses }) => endpointOfAddress(compiled, addresses[family === 4 ? 0 : 1]!)),
-);
+interface Wide {
+  readonly compiled: Program;
+  /** [IPv4, IPv6][pods] */
+  readonly endpoints: readonly (readonly number[])[];
+  formatHit(hit: RuleHit): string;
+}
 
-const formatHit = ({ policy, direction, rule }: RuleHit): string =>
-  `${compiled.source.policies[policy]!.name} ${direction} ${rule}`;
+/** Made for each test anew, so that each is asked about what makes it. */
+function wide(): Wide {
+  const compiled = program(POLICIES, { pods: PODS, services: [] });
+  return {
+    compiled,
+    endpoints: ([4, 6] as const).map((family) =>
+      PODS.map(({ addresses }) => endpointOfAddress(compiled, addresses[family === 4 ? 0 : 1]!)),
+    ),
+    formatHit: ({ policy, direction, rule }) => `${compiled.source.policies[policy]!.name} ${direction} ${rule}`,
+  };
+}
 
 test('the tables have several pages each way', () => {
+  const { compiled } = wide();
   const { header } = compiled;
   const pages = [Header.EgressPagesPerRow, Header.IngressPagesPerRow, Header.PagesPerVector].map((at) => header[at]!);
   assert.ok(
@@ -66,6 +79,7 @@ test('the tables have several pages each way', () => {
 });
 
 test('each pair of pods is told what its two policies say, and by which rules', () => {
+  const { compiled, endpoints, formatHit } = wide();
   let allowed = 0;
   for (const ofFamily of endpoints)
     for (const from of COUNTED)
@@ -101,6 +115,7 @@ test('each pair of pods is told what its two policies say, and by which rules', 
 });
 
 test('explain walks to the same answer, and shows the rule', () => {
+  const { compiled, formatHit } = wide();
   for (const to of COUNTED) {
     const from = callerOf(to);
     if (from === to) continue;
@@ -119,6 +134,7 @@ test('explain walks to the same answer, and shows the rule', () => {
 });
 
 test('every rule has one number: policies in order of evaluation, egress before ingress', () => {
+  const { compiled, formatHit } = wide();
   const rules = listRules(compiled);
   assert.deepEqual(
     rules.map(({ ordinal }) => ordinal),
@@ -138,6 +154,7 @@ test('every rule has one number: policies in order of evaluation, egress before 
 });
 
 test('a batch is decided as far as it is filled, and no further', () => {
+  const { compiled, endpoints } = wide();
   const batch = createBatch(8);
   const { addresses } = createDictionary();
   const [from, to] = [10, calledBy(10)];
@@ -156,6 +173,7 @@ test('a batch is decided as far as it is filled, and no further', () => {
 });
 
 test('a table of IPv6 endpoints that is large enough is used again', () => {
+  const { compiled, endpoints } = wide();
   const { addresses } = createDictionary();
   addresses.intern(0xfd000000, 0, 0, 1);
   const known = new Int32Array(1).fill(-7);
@@ -344,6 +362,7 @@ test('rules of a direction that their policy does not isolate decide nothing, no
 });
 
 test('compiling keeps the fewest: pods that policies tell apart in nothing share their answers', () => {
+  const { compiled } = wide();
   const replicas = COUNTED.map((index) => pod(`r${index}`, `10.0.1.${index + 1}`, { role: 'one' }));
   const same = compile({ ...compiled.source.snapshot, pods: replicas }, [admit({ role: 'one' }, ruleOf({}))]);
   const hits = replicas.map(({ addresses }) =>

@@ -109,7 +109,7 @@ class InProcessRunner {
       const chosen = numbered.filter(
         ({ id, name }) => (wanted === undefined || wanted.has(id)) && !ROOM.without?.some((end) => name.endsWith(end)),
       );
-      if (filter !== undefined) chosen.sort((a, b) => this.#timeOf(a.id) - this.#timeOf(b.id));
+      if (extent === 'first') chosen.sort((a, b) => this.#timeOf(a.id) - this.#timeOf(b.id));
       for (const test of chosen) {
         begin(test.id);
         const started = performance.now();
