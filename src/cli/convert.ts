@@ -164,7 +164,8 @@ async function reportConversion(
   const reasons = incompleteReasons(accounts, flags.maxMalformed);
   if (end === 'interrupted') reasons.unshift('interrupted');
   if (reasons.length === 0) return ExitCode.Fine;
-  await io.stderr.write(`dropcast: the output is incomplete: ${reasons.join('; ')}\n`);
+  const advice = flags.explain ? '' : ' (--explain says which)';
+  await io.stderr.write(`dropcast: the output is incomplete: ${reasons.join('; ')}${advice}\n`);
   return ExitCode.Incomplete;
 }
 

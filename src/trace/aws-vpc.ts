@@ -45,6 +45,15 @@ export const AWS_VPC: TraceFormat = {
   name: 'aws-vpc',
   description: 'AWS VPC flow logs (text)',
   recognise: isAwsVpc,
+  describeLack: ({ lines }) => {
+    const words = lines[0]?.split(/[ \t]+/) ?? [];
+    const isNear =
+      words.some((word) => word.startsWith('eni-')) &&
+      words.some((word) => /^(ACCEPT|REJECT|NODATA|SKIPDATA)$/.test(word));
+    return isNear
+      ? `its lines have interfaces and actions, but ${words.length} fields in no order that is known without a header: name them with --fields "version interface-id srcaddr ..."`
+      : undefined;
+  },
   isText: true,
   limits: AWS_LIMITS,
   open: (context) => openAwsVpc(context, shareAwsVpcScanner()),

@@ -38,6 +38,8 @@ export interface TraceFormat {
   readonly openFile?: (context: ReadContext, file: RandomAccess) => AsyncGenerator<void>;
   /** For a format without a reader: what the user can do instead. */
   readonly hint?: string;
+  /** Of an input that nothing recognises: what it lacks to be of this format, where it is near. */
+  readonly describeLack?: (head: Head) => string | undefined;
 }
 
 /** Bytes that can be read anywhere. */

@@ -191,6 +191,10 @@ function describeUnknown(head: Head, formats: readonly TraceFormat[]): string {
   if (near !== undefined)
     return `nearest is ${near.format}: its JSON has ${near.has.slice(0, 6).join(', ')}, but not ${near.lacks.slice(0, 6).join(', ')}; ${override}`;
   if (json !== undefined) return `its JSON objects have the keys ${[...json.top].slice(0, 12).join(', ')}; ${override}`;
+  for (const { name, describeLack } of formats) {
+    const lack = describeLack?.(head);
+    if (lack !== undefined) return `nearest is ${name}: ${lack}; ${override}`;
+  }
   const [nearest] = voteByLine(head, formats);
   if (nearest === undefined || lines.length === 0) return override;
   const odd = lines.findIndex((line) => !knowsLine(nearest.format, line));

@@ -329,6 +329,10 @@ test('an unknown file is told with what is nearest, and why it is not that', asy
   assert.match(account.diagnostics[0]!.hint!, /nearest is conntrack: 1 of the first 9 lines .* line 1 is not/);
   const json = await readAll(Buffer.from('{"SrcAddr":"10.0.0.1","Bytes":1,"Packets":2}\n'));
   assert.match(json.account.diagnostics[0]!.hint!, /nearest is netobserv: its JSON has SrcAddr, .* but not .*DstAddr/);
+  const flow =
+    '5 123456789012 eni-0a 10.0.1.1 10.0.2.2 49152 22 6 15 3500 1700000000 1700000060 ACCEPT OK arn:aws:ecs cluster';
+  const shape = await readAll(Buffer.from(`${flow}\n`));
+  assert.match(shape.account.diagnostics[0]!.hint!, /nearest is aws-vpc: .* 16 fields .* --fields/);
 });
 
 test('a little input that becomes much is given up, within the budget: gzip, gzip of gzip, and zstd that repeats a byte', async () => {
