@@ -2,7 +2,7 @@
  * Several traces as one: their rows in the order of their times, so that both ends of a connection, recorded in two files,
  * meet while the connection lives. Each trace is taken as ordered in itself; rows without a time go where they stand.
  */
-import type { FlowBatch } from '../model/flow.ts';
+import { RecordKind, type FlowBatch } from '../model/flow.ts';
 
 /** One trace that is merged; `Key` is whatever the caller knows it by. */
 export interface MergeInput<Key> {
@@ -23,6 +23,9 @@ export interface MergeFailure<Key> {
   readonly key: Key;
   readonly error: unknown;
 }
+
+/** Connection tables note a connection after its first packet was let through, and captures show that packet before: by less than this. */
+const CONNECTION_LEAD_US = 10_000;
 
 interface Cursor<Key> extends MergeInput<Key> {
   batch: FlowBatch | undefined;
@@ -58,7 +61,7 @@ export async function* mergeByTime<Key>(
     const { batch, row: from } = first;
     let to = from + 1;
     if (limit === Infinity) to = batch!.count;
-    while (to < batch!.count && !(batch!.timeUs[to]! > limit)) to++;
+    while (to < batch!.count && turnOf(batch!, to) <= limit) to++;
     first.row = to;
     yield { key: first.key, batch: batch!, from, to };
   }
@@ -76,8 +79,13 @@ export async function* concatenate<Key>(
     }
 }
 
-/** A row without a time has its turn at once. */
+/** A row without a time has its turn at once, one of a whole connection before its packets. */
 function timeOf({ batch, row }: Cursor<unknown>): number {
-  const time = batch!.timeUs[row]!;
-  return Number.isNaN(time) ? -Infinity : time;
+  return turnOf(batch!, row);
+}
+
+function turnOf({ kind, timeUs }: FlowBatch, row: number): number {
+  const time = timeUs[row]!;
+  if (Number.isNaN(time)) return -Infinity;
+  return kind[row] === RecordKind.Connection ? time - CONNECTION_LEAD_US : time;
 }

@@ -32,7 +32,7 @@ interface Output {
   readonly groups: readonly Group[];
 }
 
-async function replay(file: string): Promise<Output> {
+async function replay(...files: string[]): Promise<Output> {
   const cluster = join(folder, 'cluster.yaml');
   const policy = join(folder, 'policy.yaml');
   const { code, stdout, stderr } = await bench.run([
@@ -43,7 +43,7 @@ async function replay(file: string): Promise<Output> {
     policy,
     '-o',
     'json',
-    join(folder, file),
+    ...files.map((file) => join(folder, file)),
   ]);
   assert.equal(code, 1, stderr);
   return JSON.parse(stdout) as Output;
@@ -105,4 +105,12 @@ test('the packet filter logs behind the translation: which Service a client aske
   });
   assert.deepEqual(forecastOf(await replay('ulogd.log')), behind);
   assert.deepEqual(forecastOf(await replay('ulogd.json')), behind);
+});
+
+test('a capture beside the connection table of the same time: one recording, whose connections count once', async () => {
+  for (const files of [
+    ['capture.pcap', 'conntrack.txt'],
+    ['conntrack.txt', 'capture.pcap'],
+  ])
+    assert.deepEqual(forecastOf(await replay(...files)), EVERYTHING, files.join());
 });

@@ -50,9 +50,10 @@ test('a connection table without times holds for a whole capture, for its connec
   ]);
 });
 
-test('an event holds from its time on', async () => {
-  const event = `[1795226107.000500]\t    [NEW] tcp      6 120 SYN_SENT ${TUPLES}\n`;
-  assert.deepEqual(await seenWith(event), [FORWARD_AS_IT_IS, REVERSE, OTHER]);
+test('an event holds from 10 ms before its time on: it is noted after the packet', async () => {
+  const event = (time: string) => `[${time}]\t    [NEW] tcp      6 120 SYN_SENT ${TUPLES}\n`;
+  assert.deepEqual(await seenWith(event('1795226107.000500')), [FORWARD, REVERSE, OTHER]);
+  assert.deepEqual(await seenWith(event('1795226107.010500')), [FORWARD_AS_IT_IS, REVERSE, OTHER]);
 });
 
 test('an entry that states no translation teaches nothing', async () => {
