@@ -78,6 +78,15 @@ test('the tables have several pages each way', () => {
   );
 });
 
+test('classes of addresses that are large begin with a page, and waste no more than one each', () => {
+  const everywhere6 = ruleOf({ peers: [{ kind: 'ipBlock', cidr: 'fd00::/16' as Cidr, except: [] }] });
+  const ofBlock: Policy = { ...admit({ id: 'p0' }), name: 'block', isolates: ['egress'], egress: [everywhere6] };
+  const { header } = program([...POLICIES, ofBlock], { pods: PODS, services: [] });
+  // 150 pods in either family: three pages each, and one for what is no pod.
+  const pages = header[Header.EgressPagesPerRow]!;
+  assert.ok(pages >= 6 && pages <= 8, `${pages} pages`);
+});
+
 test('each pair of pods is told what its two policies say, and by which rules', () => {
   const { compiled, endpoints, formatHit } = wide();
   let allowed = 0;
