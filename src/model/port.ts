@@ -8,6 +8,7 @@ export const enum Protocol {
   Gre = 47,
   Icmpv6 = 58,
   Sctp = 132,
+  /** RFC 3828. */
   UdpLite = 136,
   /** The record does not say, or says something unknown. */
   Unknown = 255,

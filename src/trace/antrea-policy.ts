@@ -4,10 +4,10 @@
  * names the packet.
  */
 import { Orientation, OrientedBy, RecordKind, RecordedVerdict, clearRow } from '../model/flow.ts';
-import { parseProtocol } from '../model/port.ts';
+import { hasPorts, parseProtocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import { LOCAL_TIME_LIMIT } from './conntrack-entry.ts';
-import { type FieldAddress, hasPorts, parseDigitText, readAddress } from './field.ts';
+import { type FieldAddress, parseDigitText, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { doMostLines } from './head.ts';
 import { createLineDecoder } from './line.ts';

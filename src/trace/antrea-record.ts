@@ -4,9 +4,9 @@
  * long connection add up.
  */
 import { Orientation, OrientedBy, RecordKind, RecordedVerdict, clearRow } from '../model/flow.ts';
-import { Protocol, parseProtocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { addUnknownValue } from './account.ts';
-import { type FieldAddress, hasPorts, parseDigitText, readAddress } from './field.ts';
+import { type FieldAddress, parseDigitText, readAddress } from './field.ts';
 import type { ReadContext } from './format.ts';
 import { internEndpointJson } from './ndjson.ts';
 import { parseTime } from './time.ts';

@@ -5,9 +5,9 @@
  * says stands in the same file.
  */
 import { clearRow, RecordedVerdict, RecordKind } from '../model/flow.ts';
-import { parseProtocol, Protocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { type FieldAddress, hasPorts, parseDigitText, readAddress } from './field.ts';
+import { type FieldAddress, parseDigitText, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { doMostLines, type Head } from './head.ts';
 import { asObject, asText, type Json } from './json-member.ts';

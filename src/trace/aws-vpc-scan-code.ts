@@ -1,6 +1,6 @@
 /**
  * The WASM scanner of VPC flow logs, 4333 bytes. Made by `npm run build:kernel` from src/trace/aws-vpc-scan.as.ts; not for editing.
- * Source: 92c1a6c11a766dcf56260f42cb867762e8efcaca8bc122ef804600fca6343fc6
+ * Source: 0caf1afc5f0085ce0d22509fb1cd74ef66614bdfe50b4e376c9e809e7859c622
  */
 export const AWS_VPC_SCAN_CODE: string = [
   'AGFzbQEAAAABHgZgAn9/AX5gAAF/YAN/fH8Bf2AAAGABfwBgAX8BfwMIBwAAAQIDBAUFAwEACAYUA38BQYCQCAt/AUGAkAgLfwFBAAsHMwYEb3',

@@ -104,7 +104,7 @@ export function read(from: i32, line: f64, limit: i32): i32 {
 
     if (protocol < 0) protocol = Protocol.Unknown;
     // Elsewhere a port of 0 stands for none.
-    if (protocol != Protocol.Tcp && protocol != Protocol.Udp && protocol != Protocol.Sctp && protocol != UDP_LITE) {
+    if (protocol != Protocol.Tcp && protocol != Protocol.Udp && protocol != Protocol.Sctp && protocol != Protocol.UdpLite) {
       if (srcPort == 0) srcPort = -1;
       if (dstPort == 0) dstPort = -1;
     }
@@ -164,9 +164,6 @@ export function compact(count: i32): i32 {
   }
   return <i32>to;
 }
-
-/** RFC 3828. */
-const UDP_LITE: i64 = 136;
 
 // @ts-ignore: decorator
 @inline

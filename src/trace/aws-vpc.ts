@@ -13,7 +13,7 @@ import {
   clearRow,
   type FlowBatch,
 } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import {
   Role,
@@ -27,7 +27,7 @@ import {
   splitFields,
 } from './aws-vpc-field.ts';
 import { type AwsVpcScanner, shareAwsVpcScanner } from './aws-vpc-scan.ts';
-import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
+import { type FieldAddress, parseDigits, readAddressBytes } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createByteLineDecoder, decodeText, type LineRun } from './line.ts';

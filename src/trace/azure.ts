@@ -5,9 +5,9 @@
  * since the last tuple, or a denial, as one network interface saw it.
  */
 import { clearRow, Orientation, OrientedBy, RecordedVerdict, RecordKind } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
+import { type FieldAddress, parseDigits, readAddressBytes } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { decodeText, RECORD_SIZE_LIMIT } from './line.ts';
 import { ObserverTable } from './observer.ts';

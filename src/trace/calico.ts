@@ -12,10 +12,10 @@ import {
   RecordedVerdict,
   RecordKind,
 } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import type { PolicyAction, PolicyHit, PolicyTrace } from '../model/recorded-policy.ts';
 import { addMalformed, addUnknownValue } from './account.ts';
-import { type FieldAddress, hasPorts, readAddress } from './field.ts';
+import { type FieldAddress, readAddress } from './field.ts';
 import type { ReadContext } from './format.ts';
 import { NOT_A_NUMBER, readProtocol, readWhole, shown } from './json-member.ts';
 import type { Place } from './line.ts';

@@ -83,11 +83,6 @@ export function parseDigitText(text: string): number {
   return value;
 }
 
-/** True for the protocols whose ports are ports: elsewhere a port of 0 in a log stands for none. */
-export function hasPorts(protocol: number): boolean {
-  return protocol === Protocol.Tcp || protocol === Protocol.Udp || protocol === Protocol.Sctp || protocol === UDP_LITE;
-}
-
 /** True for ICMP errors (RFC 792, RFC 4443): they are about another connection, and no opening of one. */
 export function isIcmpError(protocol: number, icmp: number): boolean {
   if (icmp < 0) return false;
@@ -95,9 +90,6 @@ export function isIcmpError(protocol: number, icmp: number): boolean {
   if (protocol === Protocol.Icmpv6) return type >= 1 && type <= 4;
   return protocol === Protocol.Icmp && (type === 3 || type === 4 || type === 5 || type === 11 || type === 12);
 }
-
-/** RFC 3828. */
-const UDP_LITE = 136;
 
 function fail(out: FieldAddress): false {
   out.family = 0;

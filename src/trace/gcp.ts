@@ -13,9 +13,9 @@ import {
   RecordedVerdict,
   RecordKind,
 } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
-import { hasPorts } from './field.ts';
+
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { type Complaint, fillAddresses, readMember } from './json-field.ts';

@@ -4,9 +4,9 @@
  * verdict is written into it, so rows wait in the batch for as long as it may still come.
  */
 import { clearRow, type Dictionary, Orientation, OrientedBy, RecordedVerdict, RecordKind } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { hasPorts } from './field.ts';
+
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { fillAddresses } from './json-field.ts';
 import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';

@@ -4,7 +4,7 @@
  */
 import { parseAddress } from '../model/address.ts';
 import { clearRow, Orientation, OrientedBy, RecordKind, type Dictionary } from '../model/flow.ts';
-import { parseProtocol, Protocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { addUnknownValue } from './account.ts';
 import type { ReadContext } from './format.ts';
 import { CSV_FIELDS, type CsvField, type CsvMapping, type TimeUnit } from './mapping.ts';
@@ -58,9 +58,6 @@ const LIMITS: readonly number[] = CSV_FIELDS.map((field) => {
 
 /** DCCP has ports, and no tracker here. */
 const DCCP = 33;
-/** RFC 3828. */
-const UDP_LITE = 136;
-
 const SAMPLING_LIMIT =
   'Bytes and packets are estimates: what was sampled, times the recorded sampling rate. Short connections may be missing.';
 
@@ -167,16 +164,11 @@ export function assembleRow({ batch, account, mapping }: ReadContext, at: number
   const protocol = or(value[Field.Protocol]!, Protocol.Unknown);
   batch.protocol[at] = protocol;
   // Exports write port 0 for protocols that have none.
-  const hasPorts =
-    protocol === Protocol.Tcp ||
-    protocol === Protocol.Udp ||
-    protocol === Protocol.Sctp ||
-    protocol === UDP_LITE ||
-    protocol === DCCP;
+  const isPorted = hasPorts(protocol) || protocol === DCCP;
   const srcPort = or(value[Field.SrcPort]!, -1);
   const dstPort = or(value[Field.DstPort]!, -1);
-  batch.srcPort[at] = srcPort === 0 && !hasPorts ? -1 : srcPort;
-  batch.dstPort[at] = dstPort === 0 && !hasPorts ? -1 : dstPort;
+  batch.srcPort[at] = srcPort === 0 && !isPorted ? -1 : srcPort;
+  batch.dstPort[at] = dstPort === 0 && !isPorted ? -1 : dstPort;
   const icmpType = value[Field.IcmpType]!;
   if (icmpType >= 0) batch.icmp[at] = (icmpType << 8) | or(value[Field.IcmpCode]!, 0);
   batch.bytes[at] = or(value[Field.Bytes]!, -1);

@@ -13,11 +13,11 @@ import {
   addQuote,
   clearRow,
 } from '../model/flow.ts';
-import { Protocol, parseProtocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue } from './account.ts';
 import { LOCAL_TIME_LIMIT } from './conntrack-entry.ts';
 import { parseClock } from './conntrack.ts';
-import { type FieldAddress, hasPorts, parseDigits, readAddressBytes } from './field.ts';
+import { type FieldAddress, parseDigits, readAddressBytes } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { doMostLines } from './head.ts';
 import { createByteLineDecoder, decodeText } from './line.ts';

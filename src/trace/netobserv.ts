@@ -13,10 +13,10 @@ import {
   RecordKind,
   TcpFlag,
 } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import type { PolicyHit } from '../model/recorded-policy.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { type FieldAddress, hasPorts, readAddress } from './field.ts';
+import { type FieldAddress, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { fillAddresses } from './json-field.ts';
 import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';

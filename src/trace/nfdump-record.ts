@@ -3,9 +3,9 @@
  * export interval of one exporter, or both directions where nfdump paired them (-b, -B) or the exporter did.
  */
 import { Orientation, OrientedBy, RecordKind, RecordedVerdict, TcpFlag, clearRow } from '../model/flow.ts';
-import { Protocol, parseProtocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { increment } from './account.ts';
-import { type FieldAddress, hasPorts, isIcmpError } from './field.ts';
+import { type FieldAddress, isIcmpError } from './field.ts';
 import type { ReadContext } from './format.ts';
 import { ObserverTable } from './observer.ts';
 

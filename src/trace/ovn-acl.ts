@@ -3,9 +3,9 @@
  * the rule, its verdict, and the packet as OVS describes flows. Other lines of that file are skipped.
  */
 import { Orientation, OrientedBy, RecordKind, RecordedVerdict, TcpFlag, clearRow } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { type FieldAddress, hasPorts, isIcmpError, parseDigitText, readAddress } from './field.ts';
+import { type FieldAddress, isIcmpError, parseDigitText, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { doMostLines } from './head.ts';
 import { createLineDecoder } from './line.ts';

@@ -4,9 +4,9 @@
  * question is one connection without counts or time.
  */
 import { Orientation, OrientedBy, RecordKind, clearRow, type Dictionary } from '../model/flow.ts';
-import { Protocol, parseProtocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { addUnknownValue } from './account.ts';
-import { type FieldAddress, hasPorts, readAddress } from './field.ts';
+import { type FieldAddress, readAddress } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createFieldDecoder } from './json-field.ts';
 import { asObject, NOT_A_NUMBER, readWhole, shown } from './json-member.ts';

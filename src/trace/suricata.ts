@@ -3,9 +3,9 @@
  * event type is another sighting of a flow, and skipped.
  */
 import { Orientation, OrientedBy, RecordKind, RecordedVerdict, TcpFlag, clearRow } from '../model/flow.ts';
-import { Protocol, parseProtocol } from '../model/port.ts';
+import { hasPorts, parseProtocol, Protocol } from '../model/port.ts';
 import { addUnknownValue, increment } from './account.ts';
-import { hasPorts, isIcmpError } from './field.ts';
+import { isIcmpError } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createFieldDecoder, fillAddresses, readMember, type Complaint } from './json-field.ts';
 import { asObject, shown, type Json } from './json-member.ts';

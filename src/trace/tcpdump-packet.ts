@@ -12,9 +12,9 @@ import {
   clearRow,
   type FlowBatch,
 } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-import { type FieldAddress, hasPorts, parseDigits, readAddress, readAddressBytes } from './field.ts';
+import { type FieldAddress, parseDigits, readAddress, readAddressBytes } from './field.ts';
 import type { ReadContext } from './format.ts';
 import { FragmentTable } from './fragment.ts';
 import { decodeText } from './line.ts';

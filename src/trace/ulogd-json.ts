@@ -1,9 +1,9 @@
 /** JSON lines of ulogd's output plug-in JSON, one a packet that an NFLOG rule matched. */
 import { Orientation, OrientedBy, RecordFlag, RecordKind, RecordedVerdict, TcpFlag, clearRow } from '../model/flow.ts';
-import { Protocol } from '../model/port.ts';
+import { hasPorts, Protocol } from '../model/port.ts';
 import { increment } from './account.ts';
 import { LOCAL_TIME_LIMIT } from './conntrack-entry.ts';
-import { hasPorts, isIcmpError } from './field.ts';
+import { isIcmpError } from './field.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { createFieldDecoder, fillAddresses, readMember, type Complaint } from './json-field.ts';
 import { shown, type Json } from './json-member.ts';

@@ -45,7 +45,7 @@ test(`hits are the sums of what explain shows for each record (seed ${seed})`, (
     if (uncounted.records > 0) reached.uncounted++;
     if (groups.some(isPooled)) reached.pooled++;
   });
-  fc.assert(property, { seed, numRuns: runs(60), includeErrorInReport: true });
+  fc.assert(property, { seed, numRuns: runs(150), includeErrorInReport: true });
   context.diagnostic(JSON.stringify(reached));
   assert.ok(Math.min(reached.hits, reached.denials, reached.uncounted, reached.pooled) >= 5, JSON.stringify(reached));
 });
