@@ -85,7 +85,7 @@ function decisionPlace(pods: number, policies: number, flows: number): Row {
   };
   const sample = Math.max(64, Math.min(4096, Math.floor(1e6 / policies)));
   return place(`growth-decision-${pods}-${policies}`, [
-    reference('C', data, 'decide.c', 12, sample, ['SAMPLE']),
+    reference('C', data, 'decide.c', 12, sample, ['SAMPLE', 'steps']),
     loop('plain', data, 'plain decision', 12, sample),
     ...(pods > 10_000 ? [] : [loop('naive', data, 'naive decision', 4, sample, { pods, policies })]),
   ]);

@@ -71,7 +71,7 @@ export function run(state: i32, from: i32, to: i32): i32 {
   for (let staged = from; staged < to; staged++) {
     if (staged == ahead) {
       ahead = min(to, staged + AHEAD);
-      touchRows(state, staged, ahead);
+      touchRows(state, rows, staged, ahead);
     }
     const row = load<i32>(rows + staged * 4);
     const kind: i32 = load<u8>(kinds + row);
@@ -176,12 +176,12 @@ export function run(state: i32, from: i32, to: i32): i32 {
 /** Rows whose entries are fetched before the first of them is taken: their loads overlap, those of rows taken one by one do not. */
 const AHEAD: i32 = 64;
 /** Capacity - 1 of a table that stays in the cache by itself. */
-const SMALL_TABLE: i32 = 0x3fff;
+const SMALL_TABLE: i32 = 0x7fff;
 /** What was fetched last: a load whose value nobody has is none. */
 let fetched: i32 = 0;
 
-/** Fetches the entries of staged rows. */
-function touchRows(state: i32, from: i32, to: i32): void {
+/** Fetches the entries of rows, or of those whose places stand in `rows`. */
+function touchRows(state: i32, rows: i32, from: i32, to: i32): void {
   const families = load<i32>(state, Column.Family * 4);
   const protocols = load<i32>(state, Column.Protocol * 4);
   const sources = load<i32>(state, Column.Src * 4);
@@ -190,10 +190,9 @@ function touchRows(state: i32, from: i32, to: i32): void {
   const destinationPorts = load<i32>(state, Column.DstPort * 4);
   const table = load<i32>(state, State.TablePtr * 4);
   const mask = load<i32>(state + State.Table * 4, TableState.Mask * 4);
-  const rows = load<i32>(state, State.RowPtr * 4);
   let sum = 0;
-  for (let staged = from; staged < to; staged++) {
-    const row = load<i32>(rows + staged * 4);
+  for (let at = from; at < to; at++) {
+    const row = rows == 0 ? at : load<i32>(rows + at * 4);
     sum |= touch(
       table,
       mask,
@@ -556,7 +555,12 @@ export function track(state: i32, from: i32, to: i32): i32 {
   const timers = load<i32>(state, State.TimerPtr * 4);
   const indices = load<i32>(state, State.IndexPtr * 4);
   const transitions = load<i32>(state, State.TcpPtr * 4);
+  let ahead = mask < SMALL_TABLE ? to : from;
   for (let row = from; row < to; row++) {
+    if (row == ahead) {
+      ahead = min(to, row + AHEAD);
+      touchRows(state, 0, row, ahead);
+    }
     const family: i32 = load<u8>(families + row);
     const protocol: i32 = load<u8>(protocols + row);
     const sourcePort = load<i32>(sourcePorts + row * 4);
