@@ -539,6 +539,17 @@ function mix(hash: i32, word: i32): i32 {
  * leaves to the reference, or `to`. Of the columns it reads what a packet has.
  */
 export function track(state: i32, from: i32, to: i32): i32 {
+  if (load<i32>(state + State.Table * 4, TableState.Mask * 4) < SMALL_TABLE) return trackRows(state, from, to);
+  for (let row = from; row < to; row += AHEAD) {
+    const ahead = min(to, row + AHEAD);
+    touchRows(state, 0, row, ahead);
+    const left = trackRows(state, row, ahead);
+    if (left < ahead) return left;
+  }
+  return to;
+}
+
+function trackRows(state: i32, from: i32, to: i32): i32 {
   const families = load<i32>(state, Column.Family * 4);
   const protocols = load<i32>(state, Column.Protocol * 4);
   const tcpFlags = load<i32>(state, Column.TcpFlags * 4);
@@ -555,12 +566,7 @@ export function track(state: i32, from: i32, to: i32): i32 {
   const timers = load<i32>(state, State.TimerPtr * 4);
   const indices = load<i32>(state, State.IndexPtr * 4);
   const transitions = load<i32>(state, State.TcpPtr * 4);
-  let ahead = mask < SMALL_TABLE ? to : from;
   for (let row = from; row < to; row++) {
-    if (row == ahead) {
-      ahead = min(to, row + AHEAD);
-      touchRows(state, 0, row, ahead);
-    }
     const family: i32 = load<u8>(families + row);
     const protocol: i32 = load<u8>(protocols + row);
     const sourcePort = load<i32>(sourcePorts + row * 4);
