@@ -100,7 +100,8 @@ function environmentsOf(rows: readonly StoredRow[]): string {
       const loads = own.map(({ environment }) => environment.load[0]!);
       const dates = own.map(({ environment }) => environment.date.slice(0, 16).replace('T', ' ')).sort();
       const small = own.filter(({ isQuick }) => isQuick).map(({ name }) => name);
-      const isBusy = Math.max(...loads) > own[0]!.environment.cores;
+      // Contenders with threads of their own, and V8's, load a machine by a little more than their turn.
+      const isBusy = Math.max(...loads) > own[0]!.environment.cores * 1.25;
       return [
         `* ${text}; ${dates[0]} to ${dates.at(-1)} UTC, load ${Math.min(...loads)} to ${Math.max(...loads)}.`,
         ...(isBusy
