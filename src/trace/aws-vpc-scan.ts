@@ -6,7 +6,7 @@
 import type { FlowBatch } from '../model/flow.ts';
 import { AWS_VPC_SCAN_CODE } from './aws-vpc-scan-code.ts';
 import { Slot } from './observer.ts';
-import { instantiate, type WasmMemory } from './webassembly.ts';
+import { shareInstance, type WasmMemory } from './webassembly.ts';
 
 /** Places in the scanner's memory, and sizes. */
 export const enum Place {
@@ -158,14 +158,8 @@ export class AwsVpcScanner {
   }
 }
 
-let shared: AwsVpcScanner | undefined;
-let isTried = false;
-
 /** The scanner of this process; undefined where it cannot run here. */
-export function shareAwsVpcScanner(): AwsVpcScanner | undefined {
-  if (isTried) return shared;
-  isTried = true;
-  const kernel = instantiate(AWS_VPC_SCAN_CODE);
-  if (kernel !== undefined) shared = new AwsVpcScanner(kernel as Exports);
-  return shared;
-}
+export const shareAwsVpcScanner: () => AwsVpcScanner | undefined = shareInstance(
+  AWS_VPC_SCAN_CODE,
+  (exports) => new AwsVpcScanner(exports as Exports),
+);

@@ -4,15 +4,7 @@
  * field. `takeRun` has the lines that have nothing unusual read by a WASM scanner (`aws-vpc-scan.ts`), `take` reads any line; both
  * give the same rows.
  */
-import {
-  Orientation,
-  OrientedBy,
-  RecordedVerdict,
-  RecordKind,
-  TcpFlag,
-  clearRow,
-  type FlowBatch,
-} from '../model/flow.ts';
+import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag, clearRow } from '../model/flow.ts';
 import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
 import {
@@ -32,6 +24,7 @@ import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { createByteLineDecoder, decodeText, type LineRun } from './line.ts';
 import { ObserverTable, Slot } from './observer.ts';
+import { fillUnstated } from './scanned-row.ts';
 
 /** What no VPC flow log can show, whatever its fields. */
 export const AWS_LIMITS: readonly string[] = [
@@ -188,7 +181,9 @@ export class AwsVpcRecords implements LineRun {
       const marked = this.markDuplicates(scanner, count);
       duplicates += marked;
       if (marked > 0) scanner.compact(count);
-      fillRows(batch, batch.count, batch.count + count - marked);
+      const to = batch.count + count - marked;
+      fillUnstated(batch, RecordKind.OneWay, batch.count, to);
+      batch.flags.fill(0, batch.count, to);
       scanner.append(batch, count - marked);
     }
     account.read += lines;
@@ -376,27 +371,6 @@ function isAwsVpc({ lines, json }: Head): boolean {
   if (json !== undefined) return false;
   const fields = (lines[0] ?? '').split(' ').filter((field) => field !== '');
   return isAwsHeader(fields.map(normaliseField)) || inferFields(fields) !== undefined;
-}
-
-/** Writes what is the same in every row of `takeRun`. */
-function fillRows(batch: FlowBatch, from: number, to: number): void {
-  batch.kind.fill(RecordKind.OneWay, from, to);
-  batch.family.fill(4, from, to);
-  batch.icmp.fill(-1, from, to);
-  batch.replyBytes.fill(0, from, to);
-  batch.replyPackets.fill(0, from, to);
-  batch.srcEndpoint.fill(0, from, to);
-  batch.dstEndpoint.fill(0, from, to);
-  batch.preDst.fill(0, from, to);
-  batch.preDstPort.fill(-1, from, to);
-  batch.flags.fill(0, from, to);
-  batch.quote.fill(-1, from, to);
-  batch.sctpChunks.fill(0, from, to);
-  batch.sctpTag.fill(0, from, to);
-  batch.sctpInitTag.fill(0, from, to);
-  batch.connections.fill(1, from, to);
-  batch.repeats.fill(0, from, to);
-  batch.policies.fill(0, from, to);
 }
 
 /** The layout for the scanner, the packet's own addresses before the interface's. */

@@ -15,7 +15,6 @@ import {
 } from '../model/flow.ts';
 import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
-
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { type Complaint, fillAddresses, readMember } from './json-field.ts';

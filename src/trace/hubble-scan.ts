@@ -5,7 +5,7 @@
  */
 import { HUBBLE_SCAN_CODE } from './hubble-scan-code.ts';
 import { parseJson } from './line.ts';
-import { instantiate, type WasmMemory } from './webassembly.ts';
+import { shareInstance, type WasmMemory } from './webassembly.ts';
 
 /** Places in `HubbleScanner.result`. */
 export const enum Scan {
@@ -117,14 +117,8 @@ export class HubbleScanner {
   }
 }
 
-let shared: HubbleScanner | undefined;
-let isTried = false;
-
 /** The tokenizer of this process; undefined where it cannot run here. */
-export function shareHubbleScanner(): HubbleScanner | undefined {
-  if (isTried) return shared;
-  isTried = true;
-  const kernel = instantiate(HUBBLE_SCAN_CODE);
-  if (kernel !== undefined) shared = new HubbleScanner(kernel as Exports);
-  return shared;
-}
+export const shareHubbleScanner: () => HubbleScanner | undefined = shareInstance(
+  HUBBLE_SCAN_CODE,
+  (exports) => new HubbleScanner(exports as Exports),
+);

@@ -6,7 +6,6 @@
 import { clearRow, type Dictionary, Orientation, OrientedBy, RecordedVerdict, RecordKind } from '../model/flow.ts';
 import { hasPorts, Protocol } from '../model/port.ts';
 import { addMalformed, addUnknownValue, increment } from './account.ts';
-
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { fillAddresses } from './json-field.ts';
 import { asObject, asText, type Json, NOT_A_NUMBER, podFact, readProtocol, readWhole, shown } from './json-member.ts';

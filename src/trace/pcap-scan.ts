@@ -5,7 +5,8 @@
  */
 import { RecordFlag, RecordKind, RecordedVerdict, type FlowBatch } from '../model/flow.ts';
 import { PCAP_SCAN_CODE } from './pcap-scan-code.ts';
-import { instantiate, type WasmMemory } from './webassembly.ts';
+import { fillUnstated } from './scanned-row.ts';
+import { shareInstance, type WasmMemory } from './webassembly.ts';
 
 /** Places in the scanner's memory, and sizes. */
 export const enum Place {
@@ -254,34 +255,13 @@ export function mix(hash: number, value: number): number {
 export function prepareRows(batch: FlowBatch, count: number): void {
   const from = batch.count;
   const to = from + count;
-  batch.kind.fill(RecordKind.Packet, from, to);
-  batch.family.fill(4, from, to);
-  batch.icmp.fill(-1, from, to);
+  fillUnstated(batch, RecordKind.Packet, from, to);
   batch.packets.fill(1, from, to);
-  batch.replyBytes.fill(0, from, to);
-  batch.replyPackets.fill(0, from, to);
   batch.recordedVerdict.fill(RecordedVerdict.None, from, to);
-  batch.srcEndpoint.fill(0, from, to);
-  batch.dstEndpoint.fill(0, from, to);
-  batch.preDst.fill(0, from, to);
-  batch.preDstPort.fill(-1, from, to);
-  batch.quote.fill(-1, from, to);
-  batch.sctpChunks.fill(0, from, to);
-  batch.sctpTag.fill(0, from, to);
-  batch.sctpInitTag.fill(0, from, to);
-  batch.connections.fill(1, from, to);
-  batch.repeats.fill(0, from, to);
-  batch.policies.fill(0, from, to);
 }
-
-let shared: PcapScanner | undefined;
-let isTried = false;
 
 /** The scanner of this process; undefined where it cannot run here. */
-export function sharePcapScanner(): PcapScanner | undefined {
-  if (isTried) return shared;
-  isTried = true;
-  const kernel = instantiate(PCAP_SCAN_CODE);
-  if (kernel !== undefined) shared = new PcapScanner(kernel as Exports);
-  return shared;
-}
+export const sharePcapScanner: () => PcapScanner | undefined = shareInstance(
+  PCAP_SCAN_CODE,
+  (exports) => new PcapScanner(exports as Exports),
+);

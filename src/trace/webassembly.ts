@@ -13,8 +13,23 @@ interface Wasm {
   validate(code: Uint8Array): boolean;
 }
 
-/** The exports of a module without imports, in base64; undefined where WebAssembly, or something that the module needs of it, is missing. */
-export function instantiate(base64: string): object | undefined {
+/**
+ * What serves a whole process: `make` gets the exports of a module without imports, in base64, when it is first asked for; undefined
+ * where WebAssembly, or something that the module needs of it, is missing.
+ */
+export function shareInstance<T>(base64: string, make: (exports: object) => T): () => T | undefined {
+  let shared: T | undefined;
+  let isTried = false;
+  return () => {
+    if (isTried) return shared;
+    isTried = true;
+    const exports = instantiate(base64);
+    if (exports !== undefined) shared = make(exports);
+    return shared;
+  };
+}
+
+function instantiate(base64: string): object | undefined {
   const code = Buffer.from(base64, 'base64');
   const wasm = (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly;
   return wasm?.validate(code) === true ? new wasm.Instance(new wasm.Module(code), {}).exports : undefined;
