@@ -37,8 +37,8 @@ export interface ServiceIndex {
   backends(service: Service, port: ServicePort, family: FlowFamily): readonly Backend[];
   /** Are a Service's backends others for other families? Those that a selector takes are not. */
   dependsOnFamily(service: Service): boolean;
-  /** SV-07: the pods of a headless Service; the port is left to the caller and given as -1. */
-  members(service: Service, family: FlowFamily): readonly Backend[];
+  /** SV-07: the pods of a headless Service, on the port that is asked for. */
+  members(service: Service, family: FlowFamily, port: number): readonly Backend[];
 }
 
 const FAMILIES = [4, 6] as const;
@@ -114,16 +114,12 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
         const { pod, address, ports } = members[at]!;
         const number = ports === undefined ? targetPortOf(port, snapshot.pods[pod!]!) : slicePortOf(port, ports);
         if (number === undefined) continue;
-        backends.push(pod === undefined ? { address: address!, port: number } : { pod, port: number });
+        backends.push(backendOf(pod, address, number));
       }
       return backends;
     },
     dependsOnFamily: ({ namespace, name }) => slices.has(`${namespace}/${name}`),
-    members: (service, family) =>
-      list(service, family).map(({ pod, address }) => ({
-        ...(pod === undefined ? { address: address! } : { pod }),
-        port: -1,
-      })),
+    members: (service, family, port) => list(service, family).map(({ pod, address }) => backendOf(pod, address, port)),
   };
 }
 
@@ -197,6 +193,11 @@ export function buildServiceTable(
 export function hashService(target: number, key: number): number {
   const hash = Math.imul(target ^ Math.imul(key, 0x85ebca6b), 0xc2b2ae35);
   return hash ^ (hash >>> 15);
+}
+
+/** A pod, else the address that a slice gives instead. */
+function backendOf(pod: number | undefined, address: AddressText | undefined, port: number): Backend {
+  return pod === undefined ? { address: address!, port } : { pod, port };
 }
 
 function isSubset(wanted: Labels, labels: Labels): boolean {

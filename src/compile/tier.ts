@@ -44,14 +44,13 @@ export function evaluateSide(
   ];
   const reasons: Reason[] = [];
   let missing = 0;
-  let isOpen = true;
-  for (const stage of stages) {
+  // Ends with the first stage that closes.
+  const isOpen = stages.every((stage) => {
     const result = stage();
     reasons.push(...result.reasons);
     missing |= result.missing;
-    isOpen = result.isOpen;
-    if (!isOpen) break;
-  }
+    return result.isOpen;
+  });
   if (isOpen) reasons.push(Reason.NotIsolated);
   // TI-09: results of one verdict are a decision, with the reason of the certain one, which comes last.
   return new Set(reasons.map(verdictOf)).size === 1

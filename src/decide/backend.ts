@@ -36,8 +36,8 @@ export function headlessMembers(
   port: number,
 ): readonly BackendPlace[] {
   return indexOf(program)
-    .services.members(service, family)
-    .map((member) => ({ ...placeBackend(program, member, family), port }));
+    .services.members(service, family, port)
+    .map((member) => placeBackend(program, member, family));
 }
 
 function placeBackend(program: Program, { pod, address, port }: Backend, family: FlowFamily): BackendPlace {

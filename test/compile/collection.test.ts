@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import { ColumnSets } from '../../src/compile/column-set.ts';
 import { countKeys, groupByKey } from '../../src/compile/group.ts';
 import { grow, growFilled, ListStore } from '../../src/compile/list.ts';
+import { PageStore } from '../../src/compile/page.ts';
 import { EVERYWHERE, PageBuilder } from '../../src/compile/page-builder.ts';
 import { Partition } from '../../src/compile/partition.ts';
 import { runs, seed } from '../law/seed.ts';
@@ -239,6 +240,48 @@ test(`a run of pages gives each cell the tokens that hold it: as a set, or in th
     }),
     { seed, numRuns: runs(60) },
   );
+});
+
+test('thousands of pages are kept once each, in order of arrival, beyond the first chunk', () => {
+  const store = new PageStore();
+  const page = new Uint32Array(64);
+  const count = 9000;
+  for (let round = 0; round < 2; round++)
+    for (let at = 0; at < count; at++) {
+      page.fill(at >> 7);
+      page[at & 63] = 70_000 + (at & 64);
+      assert.equal(store.intern(page), at);
+      assert.equal(store.size, round === 0 ? at + 1 : count);
+    }
+  const kept = store.copy(new Uint32Array(count * 64));
+  for (let at = 0; at < count; at++)
+    for (let place = 0; place < 64; place++)
+      if (kept[at * 64 + place] !== (place === (at & 63) ? 70_000 + (at & 64) : at >> 7))
+        assert.fail(`page ${at}, word ${place}`);
+});
+
+test('where order means nothing, one set of tokens is one list, in whatever order they came', () => {
+  const sets = new ColumnSets();
+  const all = sets.add(new Uint32Array(PAGES * 2).fill(0xffffffff));
+  for (const count of [5, 60]) {
+    const asked: string[] = [];
+    const builder = new PageBuilder(sets, all, PAGES, (list, length) => {
+      asked.push(list.subarray(1, length).join());
+      return asked.length;
+    });
+    const tokens = Array.from({ length: count }, (_, token) => token);
+    const orders = [tokens, tokens.toReversed(), tokens.toSorted((a, b) => (a % 7) - (b % 7) || b - a)];
+    const found = orders.map((own) => {
+      builder.begin(0, 'set');
+      for (const token of own) builder.add(token, sets.add(bitsOf([1, 70 + (token % 2)])));
+      const target = new Uint32Array(PAGES);
+      builder.finish(target);
+      return target.join();
+    });
+    assert.equal(new Set(found).size, 1);
+    const parity = (odd: number): string => tokens.filter((own) => own % 2 === odd).join();
+    assert.deepEqual(asked.sort(), ['', tokens.join(), parity(0), parity(1)].sort());
+  }
 });
 
 function squeeze(list: readonly number[]): readonly number[] {

@@ -391,3 +391,39 @@ test('pods that come later are placed in units that there are, while nothing mor
   });
   assert.equal(again.isComplete(), false);
 });
+
+test('what has been asked for is counted once each: values of a key, one number for all others, names of ports by protocol', () => {
+  const book = new PolicyBook();
+  const ask = (...pods: Selector): void => {
+    book.read({ ...admit({}), subject: { namespaces: { kind: 'named', namespace: 'a' }, pods } });
+  };
+  const counts = (): readonly number[] => [book.asked.labels, book.labelCount, book.keyCount, book.asked.portNames];
+  assert.deepEqual(counts(), [0, 0, 0, 0]);
+  ask({ key: 'app', operator: 'In', values: ['1'] });
+  assert.deepEqual(counts(), [2, 2, 1, 0]);
+  ask({ key: 'app', operator: 'NotIn', values: ['2', '1', '2'] });
+  assert.deepEqual(counts(), [3, 3, 1, 0]);
+  ask({ key: 'tier', operator: 'Exists', values: [] }, { key: 'app', operator: 'DoesNotExist', values: [] });
+  assert.deepEqual(counts(), [4, 4, 2, 0]);
+  assert.deepEqual(
+    [0, 1, 2, 3].map((label) => book.keyOf(label)),
+    [0, 0, 0, 1],
+  );
+  const named = (protocol: 'TCP' | undefined): PortMatch => ({ kind: 'named', name: 'web', protocol }) as PortMatch;
+  for (const [protocol, expected] of [
+    ['TCP', 1],
+    ['TCP', 1],
+    [undefined, 2],
+    ['TCP', 2],
+  ] as const) {
+    book.read(admit({}, ruleOf({ ports: [named(protocol)] })));
+    assert.deepEqual(counts(), [4, 4, 2, expected]);
+  }
+  // As many more of each: lists grow, and numbers stay what they were.
+  const values = Array.from({ length: 40 }, (_, at) => `v${at}`);
+  ask(
+    { key: 'app', operator: 'In', values },
+    ...values.map((key): Requirement => ({ key, operator: 'Exists', values: [] })),
+  );
+  assert.deepEqual(counts(), [84, 84, 42, 2]);
+});

@@ -1,6 +1,7 @@
 /** Destinations that are translated: which backends are judged, on which ports, in which family; what is said where there is nobody. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Header } from '../../src/compile/layout.ts';
 import type { Program } from '../../src/compile/program.ts';
 import { decide, findService } from '../../src/decide/decide.ts';
 import { explain, explainFacts } from '../../src/decide/explain.ts';
@@ -14,7 +15,7 @@ import type { Explanation } from '../../src/model/explanation.ts';
 import type { EndpointRef, Flow } from '../../src/model/flow.ts';
 import type { Policy, Rule } from '../../src/model/policy.ts';
 import { Protocol } from '../../src/model/port.ts';
-import { missingFactNames, REASONS, VERDICT_NAMES } from '../../src/model/verdict.ts';
+import { decisionVerdict, missingFactNames, REASONS, Verdict, VERDICT_NAMES } from '../../src/model/verdict.ts';
 import {
   admit,
   BACKEND_ONE,
@@ -306,6 +307,62 @@ test('SV-07: a headless Service is its pods, on the port that is asked for', () 
     answer(program([], { services: [{ ...services[0]!, isHeadless: false }] }), flowTo(BY_NAME, 80)),
     'undecidable no-backend',
   );
+});
+
+test('EP-12: pods of both families are reached by the family of the Service address, else by their first', () => {
+  const addresses = ['10.0.0.7', 'fd00::7'] as AddressText[];
+  for (const [own, cidr, verdicts] of [
+    [addresses, '10.0.0.7/32', ['allow', 'deny']],
+    [addresses, 'fd00::7/128', ['deny', 'allow']],
+    [addresses.toReversed(), '10.0.0.7/32', ['allow', 'deny']],
+    [addresses.toReversed(), 'fd00::7/128', ['deny', 'allow']],
+    [[addresses[0]!], '10.0.0.7/32', ['allow', 'allow']],
+    [[addresses[1]!], '10.0.0.7/32', ['deny', 'deny']],
+  ] as const) {
+    const clusterAddresses = ['10.96.0.10', 'fd96::10'] as AddressText[];
+    const compiled = program(
+      [
+        {
+          ...admit({ role: 'frontend' }),
+          isolates: ['egress'],
+          egress: [ruleOf({ peers: [{ kind: 'ipBlock', cidr: cidr as never, except: [] }] })],
+        },
+      ],
+      {
+        pods: [
+          { ...BACKEND_ONE, addresses: own },
+          { ...FRONTEND, addresses: ['10.0.0.9', 'fd00::9'] as AddressText[] },
+        ],
+        services: [{ ...SERVICE, clusterAddresses }],
+      },
+    );
+    const found = clusterAddresses.map((address) => answer(compiled, flowTo({ kind: 'address', address }, 80)));
+    assert.deepEqual(
+      found.map((text) => text.split(' ')[0]),
+      verdicts,
+      `${own} ${cidr}`,
+    );
+  }
+});
+
+test('EP-11: what lies outside and has no address may be in any block', () => {
+  const compiled = program([
+    {
+      ...admit(
+        { role: 'frontend' },
+        ruleOf({ peers: [{ kind: 'ipBlock', cidr: '203.0.113.0/24' as never, except: [] }] }),
+      ),
+      isolates: ['ingress', 'egress'],
+      egress: [ruleOf({ peers: [{ kind: 'ipBlock', cidr: '2001:db8::/32' as never, except: [] }] })],
+    },
+  ]);
+  const outside = compiled.header[Header.OutsideNoAddress]!;
+  const frontend = endpointOfAddress(compiled, '10.0.0.9' as AddressText);
+  for (const decision of [
+    decide(compiled, frontend, outside, 6, 80, -1),
+    decide(compiled, outside, frontend, 6, 80, -1),
+  ])
+    assert.equal(decisionVerdict(decision), Verdict.Undecidable);
 });
 
 test('EP-12: a Service by name has the backends of the family that the source has; of both where nothing tells', () => {

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compile } from '../../src/compile/compile.ts';
-import { Header } from '../../src/compile/layout.ts';
+import { Endpoint, Header, Layout } from '../../src/compile/layout.ts';
 import type { Program } from '../../src/compile/program.ts';
 import { decide, decideBatch, findEndpoints6 } from '../../src/decide/decide.ts';
 import { explain } from '../../src/decide/explain.ts';
@@ -81,10 +81,21 @@ test('the tables have several pages each way', () => {
 test('classes of addresses that are large begin with a page, and waste no more than one each', () => {
   const everywhere6 = ruleOf({ peers: [{ kind: 'ipBlock', cidr: 'fd00::/16' as Cidr, except: [] }] });
   const ofBlock: Policy = { ...admit({ id: 'p0' }), name: 'block', isolates: ['egress'], egress: [everywhere6] };
-  const { header } = program([...POLICIES, ofBlock], { pods: PODS, services: [] });
+  const compiled = program([...POLICIES, ofBlock], { pods: PODS, services: [] });
+  const { header } = compiled;
   // 150 pods in either family: three pages each, and one for what is no pod.
   const pages = header[Header.EgressPagesPerRow]!;
   assert.ok(pages >= 6 && pages <= 8, `${pages} pages`);
+  const columns = [0, 1].map((family) =>
+    PODS.map(({ addresses }) => {
+      const endpoint = endpointOfAddress(compiled, addresses[family]!);
+      return compiled.endpoints[endpoint * Endpoint.Stride + Endpoint.EgressColumn]!;
+    }).sort((a, b) => a - b),
+  );
+  for (const [first, ...others] of columns) {
+    assert.equal(first! % Layout.PageSize, 0, 'a page of its own');
+    others.forEach((column, at) => assert.equal(column, first! + at + 1, 'one after another'));
+  }
 });
 
 test('each pair of pods is told what its two policies say, and by which rules', () => {

@@ -3,7 +3,7 @@
  * the mutant switched on, and run one after another until one fails. Stryker runs it in a child process, which it ends and starts again
  * where a mutant does not come to an end.
  */
-import { appendFileSync, readFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -23,12 +23,20 @@ import { isSampled } from './sample.mjs';
 
 const FOLDER = 'test/mutant';
 const LOG = new URL(`../../reports/mutation/${process.env.DROPCAST_ROOM}.log`, import.meta.url);
+/** Milliseconds of each test in the dry run, for every process that is started afterwards. */
+const TIMES = 'test/mutant/times.json';
 const ROOM = ROOMS[process.env.DROPCAST_ROOM];
+
+/** How long a test may take: so much, and so many times as long as in the dry run. A busy machine must not turn a survivor into a time-out. */
+const LEAST_MS = 5000;
+const TIMES_AS_LONG = 8;
 
 class InProcessRunner {
   static inject = [];
   #scripts = [];
   #timesMs = new Map();
+  /** How many mutants each test has found. */
+  #kills = new Map();
   #require = createRequire(join(process.cwd(), 'package.json'));
   #requireInBundle = this.#require;
 
@@ -47,6 +55,7 @@ class InProcessRunner {
         return { name, path, script: new vm.Script(text, { filename: path }) };
       });
     if (this.#scripts.length === 0) throw new Error('there is no bundle to run');
+    if (existsSync(TIMES)) this.#timesMs = new Map(JSON.parse(readFileSync(TIMES, 'utf8')));
     const laws = shortLaws(this.#require('fast-check'), ROOM.share);
     this.#requireInBundle = (name) => (name === 'fast-check' ? laws : this.#require(name));
   }
@@ -63,6 +72,7 @@ class InProcessRunner {
       this.#timesMs.set(id, timeSpentMs);
       appendFileSync(LOG, `${Math.round(timeSpentMs)} ms ${id}\n`);
     }
+    writeFileSync(TIMES, JSON.stringify([...this.#timesMs]));
     return { status: DryRunStatus.Complete, tests: results, mutantCoverage: stryker.mutantCoverage };
   }
 
@@ -74,7 +84,7 @@ class InProcessRunner {
     stryker.activeMutant = activeMutant.id;
     stryker.hitCount = hitLimit === undefined ? undefined : 0;
     stryker.hitLimit = hitLimit;
-    const { results, error } = await this.#run(testFilter, 'first');
+    const { results, error, hasTimedOut } = await this.#run(testFilter, 'first');
     const limit = determineHitLimitReached(stryker.hitCount, hitLimit);
     if (limit !== undefined) return toMutantRunResult(limit);
     // A mutant that breaks loading is as dead as one that fails a test.
@@ -82,7 +92,9 @@ class InProcessRunner {
       error === undefined
         ? results
         : [{ id: 'load', name: 'load', status: TestStatus.Failed, timeSpentMs: 0, failureMessage: error }];
-    const result = toMutantRunResult({ status: DryRunStatus.Complete, tests });
+    const result = hasTimedOut
+      ? { status: MutantRunStatus.Timeout, reason: error }
+      : toMutantRunResult({ status: DryRunStatus.Complete, tests });
     // For whoever does not want to wait for the report.
     appendFileSync(
       LOG,
@@ -109,14 +121,17 @@ class InProcessRunner {
       const chosen = numbered.filter(
         ({ id, name }) => (wanted === undefined || wanted.has(id)) && !ROOM.without?.some((end) => name.endsWith(end)),
       );
-      if (extent === 'first') chosen.sort((a, b) => this.#timeOf(a.id) - this.#timeOf(b.id));
+      if (extent === 'first') chosen.sort((a, b) => this.#costOf(a.id) - this.#costOf(b.id));
       for (const test of chosen) {
-        begin(test.id);
+        const { id, name } = test;
+        begin(id);
         const started = performance.now();
-        const failureMessage = await attempt(test);
+        const limitMs = extent === 'first' ? LEAST_MS + TIMES_AS_LONG * (this.#timesMs.get(id) ?? Infinity) : Infinity;
+        const failureMessage = await attempt(test, limitMs);
         const timeSpentMs = performance.now() - started;
         begin(undefined);
-        const { id, name } = test;
+        if (failureMessage === TIMED_OUT) return { results, error: `${name} does not end`, hasTimedOut: true };
+        if (failureMessage !== undefined) this.#kills.set(id, (this.#kills.get(id) ?? 0) + 1);
         if (failureMessage === undefined) results.push({ id, name, status: TestStatus.Success, timeSpentMs });
         else results.push({ id, name, status: TestStatus.Failed, timeSpentMs, failureMessage });
         if (failureMessage !== undefined && extent === 'first') return { results };
@@ -125,8 +140,9 @@ class InProcessRunner {
     return { results };
   }
 
-  #timeOf(id) {
-    return this.#timesMs.get(id) ?? 0;
+  /** Quick tests first, and those that found much. */
+  #costOf(id) {
+    return ((this.#timesMs.get(id) ?? 0) + 1) / ((this.#kills.get(id) ?? 0) + 1);
   }
 }
 
@@ -151,8 +167,11 @@ function shortLaws(laws, share) {
   return { ...laws, assert };
 }
 
-/** The failure of a test, or undefined. */
-async function attempt({ run, hooks }) {
+const TIMED_OUT = 'timed out';
+const guarded = new vm.Script('guardedTest()');
+
+/** The failure of a test, or undefined. What does not end between two awaits is ended. */
+async function attempt({ run, hooks }, limitMs) {
   const ending = [];
   const context = {
     diagnostic: () => {},
@@ -163,9 +182,11 @@ async function attempt({ run, hooks }) {
   hasHeld = false;
   try {
     for (const body of [...hooks.before, ...hooks.beforeEach]) await body(context);
-    await run(context);
+    globalThis.guardedTest = () => run(context);
+    await guarded.runInThisContext(Number.isFinite(limitMs) ? { timeout: Math.ceil(limitMs) } : {});
     return undefined;
   } catch (error) {
+    if (error?.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return TIMED_OUT;
     return hasHeld ? undefined : textOf(error);
   } finally {
     for (const body of [...ending, ...hooks.afterEach, ...hooks.after]) await body(context);
