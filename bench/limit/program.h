@@ -7,7 +7,7 @@
 
 #include "reference.h"
 
-enum { MAGIC = 0x31504344, LAYOUT_VERSION = 2, HEADER_WORDS = 24 };
+enum { MAGIC = 0x31504344, LAYOUT_VERSION = 3, HEADER_WORDS = 24 };
 enum { HEADER_BYTES = 2, EGRESS_PAGES_PER_ROW = 4, INGRESS_PAGES_PER_ROW = 5, PAGES_PER_VECTOR = 6, DIALECT = 11, CELL_BYTES = 12 };
 enum { OWN_NODE_INGRESS = 1, OWN_NODE_EGRESS = 2 };
 enum { EGRESS_ROW, EGRESS_COLUMN, INGRESS_ROW, INGRESS_COLUMN, SELF, KIND, OBJECT, NODE_NUMBER, STRIDE };
@@ -51,7 +51,8 @@ static Program readProgram(const char *folder) {
 }
 
 static inline int32_t findEndpoint4(const Program *program, uint32_t address) {
-  return program->leaf4[program->mid4[program->root4[address >> 16] + (int32_t)(address >> 8 & 255)] + (int32_t)(address & 255)];
+  int32_t cell = program->mid4[program->root4[address >> 16] + (int32_t)(address >> 8 & 255)];
+  return program->leaf4[(cell & INT32_MAX) + ((int32_t)(address & 255) & cell >> 31)];
 }
 
 static inline uint32_t portIndexOf(uint32_t protocol, int32_t port, int32_t icmp) {

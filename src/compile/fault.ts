@@ -3,7 +3,7 @@
  * index is held against what it points into, so that a Program that was taken never reads beside its tables and never probes
  * for ever. One pass over the buffer; compile's own Programs are not asked.
  */
-import { Endpoint, EndpointKind, Header, Layout, PortIndex, Row, ServiceSlot } from './layout.ts';
+import { Endpoint, EndpointKind, Header, Layout, PortIndex, Row, ServiceSlot, TrieCell } from './layout.ts';
 import type { Program, ProgramSource } from './program.ts';
 import { REASONS, Verdict } from '../model/verdict.ts';
 
@@ -28,8 +28,9 @@ export function findFault(program: Program, source: ProgramSource | undefined): 
 function findFault4({ root4, mid4, leaf4, starts4, values4 }: Program, count: number): string | undefined {
   if (mid4.length > 0) {
     if (root4.length !== 65_536) return 'root4 of a trie has 65,536 entries';
-    if (leaf4.length < 256 || !isWithin(root4, 0, mid4.length - 256)) return 'root4 points beside mid4';
-    if (!isWithin(mid4, 0, leaf4.length - 256)) return 'mid4 points beside leaf4';
+    if (!isWithin(root4, 0, mid4.length - 256)) return 'root4 points beside mid4';
+    for (const cell of mid4)
+      if ((cell & TrieCell.Offset) >= leaf4.length - (cell < 0 ? 255 : 0)) return 'mid4 points beside leaf4';
     return isWithin(leaf4, 0, count - 1) ? undefined : 'leaf4 names an endpoint that there is not';
   }
   if (root4.length !== 65_537 || root4[0] !== 0 || root4[65_536] !== values4.length)

@@ -21,7 +21,7 @@ export interface Program {
   readonly header: Uint32Array;
   /** Trie: [65,536] offset into mid4, by the first two octets. Fragments: [65,537] first interval of each run. */
   readonly root4: Int32Array;
-  /** [blocks x 256] offset into leaf4, by the third octet; empty in the form of fragments. */
+  /** [blocks x 256] `TrieCell`, an offset into leaf4, by the third octet; empty in the form of fragments. */
   readonly mid4: Int32Array;
   /** [blocks x 256] endpoint, by the last octet; empty in the form of fragments. */
   readonly leaf4: Int32Array;

@@ -14,6 +14,7 @@ import {
   portIndexOf,
   ServiceSlot,
   ServiceTarget,
+  TrieCell,
   windowOf,
 } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
@@ -28,7 +29,8 @@ export function findEndpoint4(
 ): number {
   const { root4, mid4, leaf4 } = program;
   if (mid4.length === 0) return searchEndpoint4(program, address);
-  return leaf4[mid4[root4[address >>> 16]! + ((address >>> 8) & 255)]! + (address & 255)]!;
+  const cell = mid4[root4[address >>> 16]! + ((address >>> 8) & 255)]!;
+  return leaf4[(cell & TrieCell.Offset) + (address & 255 & (cell >> 31))]!;
 }
 
 /** The endpoint of an IPv6 address given as four words, signed or not. */

@@ -3,7 +3,7 @@
  * row, column and port class alone, and is worked out once for each of them without a word, so that counting the hits of every rule
  * over a replay costs a look-up for each group of connections, and nothing for a record.
  */
-import { Endpoint, EndpointKind, Header, Layout, portIndexOf, ServiceSlot } from '../compile/layout.ts';
+import { Endpoint, EndpointKind, Header, Layout, portIndexOf, ServiceSlot, TrieCell } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
 import type { Explanation } from '../model/explanation.ts';
@@ -261,6 +261,7 @@ function listAddresses(program: Program): readonly (AddressText | undefined)[] {
     addresses[endpoint] ??= formatAddress(6, Uint32Array.from(words));
   };
   const seen = new Set<number>();
+  const seenCells = new Set<number>();
   for (let high = 0; high < 65_536; high++) {
     if (mid4.length === 0) {
       for (let at = root4[high]!; at < root4[high + 1]!; at++) add4(values4[at]!, high * 65_536 + starts4[at]!);
@@ -268,13 +269,15 @@ function listAddresses(program: Program): readonly (AddressText | undefined)[] {
     }
     // Shared blocks are walked where they first occur.
     const mid = root4[high]!;
-    if (seen.has(-1 - mid)) continue;
-    seen.add(-1 - mid);
+    if (seen.has(mid)) continue;
+    seen.add(mid);
     for (let middle = 0; middle < 256; middle++) {
-      const leaf = mid4[mid + middle]!;
-      if (seen.has(leaf)) continue;
-      seen.add(leaf);
-      for (let low = 0; low < 256; low++) add4(leaf4[leaf + low]!, high * 65_536 + middle * 256 + low);
+      const cell = mid4[mid + middle]!;
+      if (seenCells.has(cell)) continue;
+      seenCells.add(cell);
+      const leaf = cell & TrieCell.Offset;
+      const length = cell < 0 ? 256 : 1;
+      for (let low = 0; low < length; low++) add4(leaf4[leaf + low]!, high * 65_536 + middle * 256 + low);
     }
   }
   for (let slot = 0; slot < hostValues6.length; slot++)

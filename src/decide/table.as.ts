@@ -2,7 +2,7 @@
  * The decision's part of the WASM kernel: `decide.ts` between endpoints that are pods or outside addresses, over the same
  * tables. AssemblyScript.
  */
-import { Endpoint, Layout, PortClass } from '../compile/layout.ts';
+import { Endpoint, Layout, PortClass, TrieCell } from '../compile/layout.ts';
 import { Reason, Verdict } from '../model/verdict.ts';
 import { Tables } from './table-layout.ts';
 
@@ -21,8 +21,8 @@ export function findEndpoint4(tables: i32, address: u32): i32 {
 @inline
 export function findInTrie(root: i32, mid: i32, leaf: i32, address: u32): i32 {
   const third = load<i32>(root + (address >>> 16) * 4) + ((address >>> 8) & 255);
-  const fourth = load<i32>(mid + third * 4) + (address & 255);
-  return load<i32>(leaf + fourth * 4);
+  const cell = load<i32>(mid + third * 4);
+  return load<i32>(leaf + ((cell & TrieCell.Offset) + (address & 255 & (cell >> 31))) * 4);
 }
 
 /** The form of fragments: the last start of the run that is not beyond the address. */

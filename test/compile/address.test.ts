@@ -126,6 +126,14 @@ test('one value for everything needs one block a level', () => {
   );
 });
 
+test('a /24 of one value is one cell, so that 65,536 of them keep the trie, in half a MiB', () => {
+  const starts = Array.from({ length: 65_536 }, (_, index) => index * 256);
+  const lookup = buildLookup4({ starts, values: starts.map((_, index) => index) });
+  assert.deepEqual([lookup.mid4.length, lookup.leaf4.length], [257 * 256, 65_536]);
+  for (let index = 0; index < starts.length; index += 101)
+    for (const low of [0, 255]) assert.equal(lookUp4(lookup, index * 256 + low), index);
+});
+
 test('the trie grows with what is cut, not with what is covered', () => {
   // 256 single addresses in one /24 share one leaf block; the rest is uniform.
   const points = Array.from({ length: 256 }, (_, index) => ({ key: 0x0a000000 + index, value: 100 + index }));

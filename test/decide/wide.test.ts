@@ -202,16 +202,17 @@ test('a table of IPv6 endpoints that is large enough is used again', () => {
 });
 
 test('rules are counted where addresses are many: in fragments, and beyond the first of a run', () => {
-  const addresses = Array.from({ length: 5000 }, (_, at) => `11.${at >> 8}.${at & 255}.7` as AddressText);
+  const addresses = Array.from({ length: 17_000 }, (_, at) => `11.${at >> 8}.${at & 255}.7` as AddressText);
   const nodes = [{ name: 'n', labels: new Map(), addresses, podCidrs: [] }];
-  const halves = ['11.0.0.0/12', '11.16.0.0/12'].map((cidr) =>
-    ruleOf({ peers: [{ kind: 'ipBlock', cidr: cidr as Cidr, except: [] }] }),
-  );
-  const policy: Policy = { ...admit({ role: 'frontend' }), isolates: ['egress'], egress: halves };
+  const blocks = [0, 16, 32, 48, 64]
+    .map((octet) => `11.${octet}.0.0/12`)
+    .map((cidr) => ruleOf({ peers: [{ kind: 'ipBlock', cidr: cidr as Cidr, except: [] }] }));
+  const policy: Policy = { ...admit({ role: 'frontend' }), isolates: ['egress'], egress: blocks };
   const scattered = program([policy], { nodes });
   assert.equal(scattered.mid4.length, 0, 'in fragments');
   const source = endpointOfAddress(scattered, '10.0.0.9' as AddressText);
   for (const [at, address] of addresses.entries()) {
+    if (at % 3 > 0) continue;
     const destination = endpointOfAddress(scattered, address);
     const hits = rulesOf(scattered, source, destination, 6, 80, -1).map(({ rule }) => rule);
     if (hits.length !== 1 || hits[0] !== at >> 12) assert.fail(`${address} ${hits}`);
