@@ -140,10 +140,10 @@ export function objectSize(handle: i32): u32 {
   return load<u32>(ENTRIES + <usize>handle * ENTRY_SIZE + 4);
 }
 
-/** Reads the record at `start`, which ends before `end`; 1 where the result holds it, 0 where it is for JSON.parse. */
-export function scan(start: usize, end: usize): i32 {
+/** Reads the line at `start`: where the next one begins, and the result holds its record; 0 where it is for JSON.parse. */
+export function scan(start: usize): usize {
   // Handles of one record must all be of one generation.
-  if (entryCount > ENTRY_LIMIT - 8 || arenaEnd + (end - start) > ARENA + ARENA_SIZE) forget();
+  if (entryCount > ENTRY_LIMIT - 8) forget();
   store<i32>(EVENT, 0);
   store<i32>(TYPE, 0);
   store<i32>(VERDICT, 0);
@@ -165,7 +165,8 @@ export function scan(start: usize, end: usize): i32 {
   let p = readRecord(skipSpace(start));
   if (p == 0) return 0;
   p = skipSpace(p);
-  return p == end ? 1 : 0;
+  if (load<u8>(p) == 0x0d) p++;
+  return load<u8>(p) == 0x0a ? p + 1 : 0;
 }
 
 function forget(): void {
@@ -665,7 +666,11 @@ function readObject(start: usize, out: usize): usize {
     slot = (slot + 1) & (SLOT_COUNT - 1);
   }
   if (handle < 0) {
-    if (entryCount >= ENTRY_LIMIT || arenaEnd + size + 16 > ARENA + ARENA_SIZE) return 0;
+    if (arenaEnd + size + 16 > ARENA + ARENA_SIZE) {
+      // The next record begins anew.
+      entryCount = ENTRY_LIMIT;
+      return 0;
+    }
     handle = entryCount++;
     const entry = ENTRIES + <usize>handle * ENTRY_SIZE;
     store<u32>(entry, <u32>arenaEnd);

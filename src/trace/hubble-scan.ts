@@ -51,7 +51,7 @@ interface Exports {
   inputOffset(): number;
   objectOffset(handle: number): number;
   objectSize(handle: number): number;
-  scan(start: number, end: number): number;
+  scan(start: number): number;
 }
 
 /** Reads records of the window that was loaded last. */
@@ -84,9 +84,10 @@ export class HubbleScanner {
     this.shift = inputOffset - start;
   }
 
-  /** True where the record at `[start, end)` of the window is understood; else it is for JSON.parse. */
-  scan(start: number, end: number): boolean {
-    return this.kernel.scan(start + this.shift, end + this.shift) === 1;
+  /** Where the line behind the one at `start` begins, whose record is understood then; below 0 where it is for JSON.parse. */
+  scan(start: number): number {
+    const next = this.kernel.scan(start + this.shift);
+    return next === 0 ? -1 : next - this.shift;
   }
 
   /** Microseconds; NaN absent. */

@@ -20,7 +20,14 @@ import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
 import { type HubbleScanner, Scan, shareHubbleScanner } from './hubble-scan.ts';
 import { type Json, asObject, asText } from './json-member.ts';
-import { createByteLineDecoder, createJsonDecoder, decodeText, parseJsonRecord, type Place } from './line.ts';
+import {
+  createByteLineDecoder,
+  createJsonDecoder,
+  decodeText,
+  type LineRun,
+  parseJsonRecord,
+  type Place,
+} from './line.ts';
 import { ObserverCounts } from './observer-count.ts';
 import { RecentTable } from './recent.ts';
 import { parseTime } from './time.ts';
@@ -135,24 +142,52 @@ export function createFlowTaker(context: ReadContext): FlowTaker {
 }
 
 function openScanning(context: ReadContext, reader: HubbleReader, scanner: HubbleScanner): TraceDecoder {
-  const handles = new HandleTable(context.dictionary, scanner);
-  const { decode, finish } = createByteLineDecoder(context, (bytes, start, end, line, offset) => {
-    if (scanner.scan(start, end) && reader.takeScanned(scanner, handles, line)) return;
-    const place = { unit: 'line', number: line, offset } as const;
-    parseJsonRecord(context.account, decodeText(bytes, start, end), place, (record) =>
-      reader.takeRecord(record, place),
-    );
-  });
-  return {
-    decode(bytes, start, end) {
-      scanner.load(bytes, start, end);
-      return decode(bytes, start, end);
+  return createByteLineDecoder(
+    context,
+    (bytes, start, end, line, offset) => {
+      const place = { unit: 'line', number: line, offset } as const;
+      parseJsonRecord(context.account, decodeText(bytes, start, end), place, (record) =>
+        reader.takeRecord(record, place),
+      );
     },
-    finish(bytes, start, end) {
-      scanner.load(bytes, start, end);
-      finish(bytes, start, end);
-    },
-  };
+    new ScannedLines(context, reader, scanner),
+  );
+}
+
+/** Lines that the scanner understands; the others are for JSON.parse. */
+class ScannedLines implements LineRun {
+  lines = 0;
+  private readonly context: ReadContext;
+  private readonly reader: HubbleReader;
+  private readonly scanner: HubbleScanner;
+  private readonly handles: HandleTable;
+
+  constructor(context: ReadContext, reader: HubbleReader, scanner: HubbleScanner) {
+    this.context = context;
+    this.reader = reader;
+    this.scanner = scanner;
+    this.handles = new HandleTable(context.dictionary, scanner);
+  }
+
+  open(bytes: Uint8Array, start: number, end: number): void {
+    this.scanner.load(bytes, start, end);
+  }
+
+  takeRun(start: number, first: number): number {
+    const { reader, scanner, handles } = this;
+    const { batch, account } = this.context;
+    let at = start;
+    let line = first;
+    while (batch.count < batch.capacity) {
+      const next = scanner.scan(at);
+      if (next < 0 || !reader.takeScanned(scanner, handles, line)) break;
+      at = next;
+      line++;
+    }
+    this.lines = line - first;
+    account.read += this.lines;
+    return at;
+  }
 }
 
 /** What the scanner's handles mean to one reader; each object is parsed once. */

@@ -33,9 +33,9 @@ test('the committed tokenizer was compiled from the source as it is', () => {
 test('the tokenizer takes every real record of a flow by itself, and reads it as JSON.parse does', () => {
   let taken = 0;
   for (const line of lines) {
-    const bytes = Buffer.from(line);
+    const bytes = Buffer.from(`${line}\n`);
     scanner.load(bytes, 0, bytes.length);
-    const isTaken = scanner.scan(0, bytes.length);
+    const isTaken = scanner.scan(0) === bytes.length;
     assert.equal(isTaken, line.includes('"flow":{'), line);
     if (isTaken) taken++;
   }
@@ -47,9 +47,9 @@ test('changed records: any change of keys, values, order and white space reads a
   let taken = 0;
   const check = fc.property(fc.array(changedRecord(), { minLength: 1, maxLength: 8 }), (records) => {
     for (const record of records) {
-      const bytes = Buffer.from(record);
+      const bytes = Buffer.from(`${record}\n`);
       scanner.load(bytes, 0, bytes.length);
-      if (scanner.scan(0, bytes.length)) taken++;
+      if (scanner.scan(0) > 0) taken++;
     }
     assertSame(records.join('\n'));
   });
