@@ -134,7 +134,7 @@ export class PolicyBook {
         if (ordinal === 1 && ports >= 0 && this.isNamed[ports] === 1) flags |= PolicyFlag.NamedIngress;
       }
       const place = number * 2 + ordinal + 1;
-      if (place >= this.ruleStarts.length) this.ruleStarts = grow(this.ruleStarts, place + 1);
+      this.ruleStarts = grow(this.ruleStarts, place + 1);
       this.ruleStarts[place] = this.ruleCount;
     }
     this.flags.push(flags);
@@ -164,7 +164,7 @@ export class PolicyBook {
     const at = this.ruleCount++ * RuleField.Stride;
     const question = peers === undefined ? -1 : this.question(peers);
     const list = ports === undefined ? -1 : this.ports(ports);
-    if (at + RuleField.Stride > this.rules.length) this.rules = grow(this.rules, at + RuleField.Stride);
+    this.rules = grow(this.rules, at + RuleField.Stride);
     this.rules[at + RuleField.Question] = question;
     this.rules[at + RuleField.Ports] = list;
     this.rules[at + RuleField.Action] = ACTIONS.indexOf(action);
@@ -172,7 +172,7 @@ export class PolicyBook {
   }
 
   private question(peers: readonly Peer[]): number {
-    if (peers.length + 2 > this.peerList.length) this.peerList = grow(this.peerList, peers.length + 2);
+    this.peerList = grow(this.peerList, peers.length + 2);
     const list = this.peerList;
     let blocks: Block[] | undefined;
     let length = 2;
@@ -221,7 +221,7 @@ export class PolicyBook {
   }
 
   private internSelector(selector: Selector): number {
-    if (selector.length > this.selectorList.length) this.selectorList = grow(this.selectorList, selector.length);
+    this.selectorList = grow(this.selectorList, selector.length);
     let length = 0;
     for (let at = 0; at < selector.length; at++)
       length = insert(this.selectorList, 0, length, this.requirement(selector[at]!));
@@ -231,7 +231,7 @@ export class PolicyBook {
   }
 
   private requirement({ key: text, operator, values }: Requirement): number {
-    if (values.length + 2 > this.valueList.length) this.valueList = grow(this.valueList, values.length + 2);
+    this.valueList = grow(this.valueList, values.length + 2);
     const list = this.valueList;
     const key = this.key(text);
     list[0] = OPERATORS.indexOf(operator);
@@ -272,7 +272,7 @@ export class PolicyBook {
   }
 
   private ports(ports: readonly PortMatch[]): number {
-    if (ports.length * 3 > this.portList.length) this.portList = grow(this.portList, ports.length * 3);
+    this.portList = grow(this.portList, ports.length * 3);
     const list = this.portList;
     let isNamed = 0;
     for (let at = 0; at < ports.length; at++) {

@@ -87,7 +87,7 @@ export class ColumnSets {
 
   private push(page: number, low: number, high: number): void {
     if ((low | high) === 0) return;
-    if (this.used + 3 > this.words.length) this.words = grow(this.words, this.used + 3);
+    this.words = grow(this.words, this.used + 3);
     const { words } = this;
     words[this.used++] = page;
     words[this.used++] = low;
@@ -96,7 +96,7 @@ export class ColumnSets {
 
   private close(): number {
     const set = this.count++;
-    if (set + 2 > this.starts.length) this.starts = grow(this.starts, set + 2);
+    this.starts = grow(this.starts, set + 2);
     this.starts[set + 1] = this.used;
     return set;
   }

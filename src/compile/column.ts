@@ -93,7 +93,7 @@ export class Columns {
     let id = this.ids.get(key);
     if (id === undefined) {
       this.ids.set(key, (id = this.pairCount++));
-      if (id * 3 + 3 > this.pairs.length) this.pairs = grow(this.pairs, id * 3 + 3);
+      this.pairs = grow(this.pairs, id * 3 + 3);
       this.pairs[id * 3] = element;
       this.pairs[id * 3 + 1] = selectorClass;
       this.pairs[id * 3 + 2] = addressClass;
@@ -276,10 +276,8 @@ export class FinishedColumns {
    */
   match(question: number): Selection {
     if (question < 0) return { words: this.answers, start: 0, end: 2 };
-    if (question >= this.starts.length) {
-      this.starts = growFilled(this.starts, question + 1, -1);
-      this.ends = grow(this.ends, question + 1);
-    }
+    this.starts = growFilled(this.starts, question + 1, -1);
+    this.ends = grow(this.ends, question + 1);
     if (this.starts[question]! < 0) {
       this.starts[question] = this.answered;
       this.answer(question);
@@ -341,13 +339,13 @@ export class FinishedColumns {
   }
 
   private push(missing: number, set: number): void {
-    if (this.answered + 2 > this.answers.length) this.answers = grow(this.answers, this.answered + 2);
+    this.answers = grow(this.answers, this.answered + 2);
     this.answers[this.answered++] = missing;
     this.answers[this.answered++] = set;
   }
 
   private setOfSelection(selection: number): number {
-    if (selection >= this.ofSelection.length) this.ofSelection = growFilled(this.ofSelection, selection + 1, -1);
+    this.ofSelection = growFilled(this.ofSelection, selection + 1, -1);
     if (this.ofSelection[selection]! >= 0) return this.ofSelection[selection]!;
     const { classOf } = this.columns.partition;
     const { stamps } = this;
@@ -363,7 +361,7 @@ export class FinishedColumns {
 
   /** NP-20, NP-21: a class lies in these blocks or not, whatever other blocks except. */
   private setOfBlocks(place: number): number {
-    if (place >= this.ofBlocks.length) this.ofBlocks = growFilled(this.ofBlocks, place + 1, -1);
+    this.ofBlocks = growFilled(this.ofBlocks, place + 1, -1);
     if (this.ofBlocks[place]! >= 0) return this.ofBlocks[place]!;
     const own = this.columns.blocks.classesOfSet(place);
     for (let at = 0; at < own.length; at++) this.addClass(this.byAddressClass, own[at]!);

@@ -200,12 +200,12 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
     }
     const rowOfUnit = new Int32Array(units.count).fill(Row.NotIsolated);
     const placeOf = new Map<number, number>();
-    let key = new Int32Array(64);
+    let key: Int32Array = new Int32Array(64);
     for (let unit = 0; unit < units.count; unit++) {
       const start = ends[unit]!;
       const length = ends[unit + 1]! - start;
       if (length === 0) continue;
-      if (length + 1 > key.length) key = grow(key, length + 1);
+      key = grow(key, length + 1);
       key[0] = -1;
       for (let at = 0; at < length; at++) {
         const policy = policies[start + at]!;

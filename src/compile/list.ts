@@ -15,13 +15,11 @@ export class ListStore {
     const slot = this.probe(source, length, hash);
     if (this.slots[slot]! >= 0) return this.slots[slot]!;
     const id = this.count++;
-    if (this.used + length > this.words.length) this.words = grow(this.words, this.used + length);
+    this.words = grow(this.words, this.used + length);
     for (let index = 0; index < length; index++) this.words[this.used + index] = source[index]!;
     this.used += length;
-    if (id + 2 > this.starts.length) {
-      this.starts = grow(this.starts, id + 2);
-      this.hashes = grow(this.hashes, id + 2);
-    }
+    this.starts = grow(this.starts, id + 2);
+    this.hashes = grow(this.hashes, id + 1);
     this.starts[id + 1] = this.used;
     this.hashes[id] = hash;
     this.slots[slot] = id;
@@ -96,15 +94,17 @@ export class ListStore {
   }
 }
 
-/** A copy of at least `length` words, doubled. */
-export function grow(words: Int32Array, length: number): Int32Array<ArrayBuffer> {
+/** At least `length` words: the same where there are so many, else a copy, doubled. */
+export function grow(words: Int32Array, length: number): Int32Array {
+  if (length <= words.length) return words;
   const grown = new Int32Array(Math.max(length, words.length * 2));
   grown.set(words);
   return grown;
 }
 
 /** The same; what is new is `value`. */
-export function growFilled(words: Int32Array, length: number, value: number): Int32Array<ArrayBuffer> {
+export function growFilled(words: Int32Array, length: number, value: number): Int32Array {
+  if (length <= words.length) return words;
   return grow(words, length).fill(value, words.length);
 }
 

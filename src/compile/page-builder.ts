@@ -83,10 +83,8 @@ export class PageBuilder {
   /** A token, less than 2^22, holds in a set, or `EVERYWHERE`. */
   add(token: number, set: number): void {
     const at = this.count++;
-    if (at === this.tokensAdded.length) {
-      this.tokensAdded = grow(this.tokensAdded, at + 1);
-      this.setsAdded = grow(this.setsAdded, at + 1);
-    }
+    this.tokensAdded = grow(this.tokensAdded, at + 1);
+    this.setsAdded = grow(this.setsAdded, at + 1);
     if (this.isSet && at > 0 && this.tokensAdded[at - 1]! > token) this.isSorted = false;
     this.tokensAdded[at] = token;
     this.setsAdded[at] = set;
@@ -104,7 +102,7 @@ export class PageBuilder {
       let length = 1;
       signature[0] = base;
       for (let own = first[page]!; own >= 0; own = chains[own]!) {
-        if (length + 3 > signature.length) signature = this.signature = grow(signature, length + 3);
+        signature = this.signature = grow(signature, length + 3);
         signature[length] = chains[own + 1]!;
         signature[length + 1] = chains[own + 2]!;
         signature[length + 2] = chains[own + 3]!;
@@ -164,7 +162,7 @@ export class PageBuilder {
       if (set !== EVERYWHERE) this.chain(token, set);
       else if (!isSet) this.chain(token, this.all);
       else if (shared === 1 || list[shared - 1] !== token) {
-        if (shared === list.length) list = this.list = grow(list, shared + 1);
+        list = this.list = grow(list, shared + 1);
         list[shared++] = token;
       }
     }
@@ -177,7 +175,7 @@ export class PageBuilder {
     const start = starts[set]!;
     const end = starts[set + 1]!;
     let { chainsUsed: used, touchedCount } = this;
-    if (used + (end - start) * 2 > this.chains.length) this.chains = grow(this.chains, used + (end - start) * 2);
+    this.chains = grow(this.chains, used + (end - start) * 2);
     const { chains } = this;
     for (let at = start; at < end; at += 3) {
       const page = words[at]!;
@@ -209,7 +207,7 @@ export class PageBuilder {
   /** The page of a signature: base, then triples of token and bits. */
   private page(signature: Int32Array, length: number): number {
     const id = this.signatures.intern(signature, length);
-    if (id >= this.pageOfSignature.length) this.pageOfSignature = growFilled(this.pageOfSignature, id + 1, -1);
+    this.pageOfSignature = growFilled(this.pageOfSignature, id + 1, -1);
     let page = this.pageOfSignature[id]!;
     if (page < 0) page = this.pageOfSignature[id] = this.build(signature, length);
     return page;
@@ -246,7 +244,7 @@ export class PageBuilder {
   /** The value of a group of cells: the tokens of the base, and those of the signature that hold the group. */
   private valueOfCells(base: number, signature: Int32Array, length: number, low: number, high: number): number {
     const shared = this.bases.lengthOf(base);
-    if (shared + length > this.list.length) this.list = grow(this.list, shared + length);
+    this.list = grow(this.list, shared + length);
     const { list } = this;
     let used = this.bases.copy(base, list);
     for (let at = 1; at < length; at += 3)
@@ -254,7 +252,7 @@ export class PageBuilder {
     // With a base the run is a set. Sorted, so that it is found again whoever put it together.
     if (shared > 1) list.subarray(1, used).sort();
     const id = this.lists.intern(list, used);
-    if (id >= this.valueOfList.length) this.valueOfList = growFilled(this.valueOfList, id + 1, -1);
+    this.valueOfList = growFilled(this.valueOfList, id + 1, -1);
     let value = this.valueOfList[id]!;
     if (value < 0) value = this.valueOfList[id] = this.valueOf(list, used);
     return value;

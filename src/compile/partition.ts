@@ -38,7 +38,7 @@ export class Partition {
     for (let at = start; at < end; at++) {
       const id = classOf[words[at]!]!;
       if (this.hits[id]!++ > 0) continue;
-      if (touchedCount === this.touched.length) this.touched = grow(this.touched, touchedCount + 1);
+      this.touched = grow(this.touched, touchedCount + 1);
       this.touched[touchedCount++] = id;
     }
     let hasSplit = false;
@@ -50,10 +50,8 @@ export class Partition {
         continue;
       }
       hasSplit = true;
-      if (this.count === this.sizes.length) {
-        this.sizes = grow(this.sizes, this.count + 1);
-        this.hits = grow(this.hits, this.count + 1);
-      }
+      this.sizes = grow(this.sizes, this.count + 1);
+      this.hits = grow(this.hits, this.count + 1);
       this.sizes[id]! -= hit;
       this.sizes[this.count] = hit;
       this.hits[id] = this.count++;

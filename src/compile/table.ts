@@ -118,7 +118,7 @@ export class TableBuilder {
     const { book, scope } = this.input;
     const { pages, entries } = this;
     const length = this.keys.lengthOf(row);
-    if (length > this.key.length) this.key = grow(this.key, length);
+    this.key = grow(this.key, length);
     const { key } = this;
     this.keys.copy(row, key);
     // What all policies are, and what some are.
@@ -180,7 +180,7 @@ class Entries {
       if (run === undefined) this.runsByGroup.set(key, (run = this.addRun(policy, portGroup)));
       return run;
     }
-    if (policy >= this.runs.length) this.runs = growFilled(this.runs, policy + 1, -1);
+    this.runs = growFilled(this.runs, policy + 1, -1);
     if (this.runs[policy]! < 0) this.runs[policy] = this.addRun(policy, portGroup);
     return this.runs[policy]!;
   }
@@ -191,13 +191,13 @@ class Entries {
     if ((flags[policy]! & (PolicyFlag.Governs << this.ordinal)) !== 0)
       for (let rule = ruleStarts[place]!; rule < ruleStarts[place + 1]!; rule++)
         this.addRule(policy, rule * RuleField.Stride, portGroup);
-    if (this.count + 2 > this.starts.length) this.starts = grow(this.starts, this.count + 2);
+    this.starts = grow(this.starts, this.count + 2);
     this.starts[this.count + 1] = this.used;
     return this.count++;
   }
 
   private push(token: number, set: number): void {
-    if (this.used + 2 > this.words.length) this.words = grow(this.words, this.used + 2);
+    this.words = grow(this.words, this.used + 2);
     this.words[this.used++] = token;
     this.words[this.used++] = set;
   }

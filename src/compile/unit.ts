@@ -102,7 +102,7 @@ export function indexUnits(snapshot: Snapshot, book: PolicyBook): UnitIndex {
       }
       const group = groupOf(pod);
       if (group < 0) return 0;
-      if (pod.labels.size + 2 > list.length) list = grow(list, pod.labels.size + 2);
+      list = grow(list, pod.labels.size + 2);
       list[0] = namespace;
       list[1] = group;
       return book.readLabels(pod.labels, list, 2);
@@ -111,7 +111,7 @@ export function indexUnits(snapshot: Snapshot, book: PolicyBook): UnitIndex {
     function groupOf({ ports: own }: Pod): number {
       let length = 0;
       if (book.portNames.size > 0) {
-        if (own.length * 2 > ports.length) ports = grow(ports, own.length * 2);
+        ports = grow(ports, own.length * 2);
         for (let at = 0; at < own.length; at++) {
           const { name, protocol, port } = own[at]!;
           const known = name === undefined ? undefined : book.portNames.get(name);
@@ -208,10 +208,8 @@ function createSelect(
 
   return {
     select(set) {
-      if (set >= starts.length) {
-        starts = growFilled(starts, set + 1, -1);
-        ends = grow(ends, set + 1);
-      }
+      starts = growFilled(starts, set + 1, -1);
+      ends = grow(ends, set + 1);
       if (starts[set]! < 0) compute(set);
       return { words, start: starts[set]!, end: ends[set]! };
     },
@@ -376,7 +374,7 @@ function createSelect(
   }
 
   function push(unit: number): void {
-    if (used === words.length) words = grow(words, used + 1);
+    words = grow(words, used + 1);
     words[used++] = unit;
   }
 }
