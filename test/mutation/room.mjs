@@ -57,7 +57,7 @@ export const ROOMS = {
       '10,000 pods with a policy each, from one other pod each, take less than 16 MiB',
     ],
     entries: [
-      [...['collection', 'select', 'next'].map((name) => `compile/${name}.test.ts`), 'semantics/tier.test.ts'],
+      [...['collection', 'size', 'select', 'next'].map((name) => `compile/${name}.test.ts`), 'semantics/tier.test.ts'],
       [...['wide', 'service', 'fact', 'target'].map((name) => `decide/${name}.test.ts`), 'compile/address.test.ts'],
       ['semantics/scenario.test.ts', 'compile/program.test.ts'],
       ['law/engine-oracle.test.ts', 'compile/update.test.ts', 'compile/fault.test.ts'],

@@ -1,0 +1,241 @@
+/** What compile promises to keep once, counted: lists of tokens, sets, columns, rows, vectors and what they are made of. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PolicyBook } from '../../src/compile/book.ts';
+import { ColumnSets } from '../../src/compile/column-set.ts';
+import { Columns } from '../../src/compile/column.ts';
+import { PortClass } from '../../src/compile/layout.ts';
+import { EVERYWHERE, PageBuilder } from '../../src/compile/page-builder.ts';
+import { classifyPorts } from '../../src/compile/port.ts';
+import { TableBuilder } from '../../src/compile/table.ts';
+import { indexUnits } from '../../src/compile/unit.ts';
+import { VectorStore } from '../../src/compile/vector.ts';
+import type { Cidr } from '../../src/model/cidr.ts';
+import type { Snapshot } from '../../src/model/cluster.ts';
+import type { Requirement } from '../../src/model/label.ts';
+import type { Peer, Policy } from '../../src/model/policy.ts';
+import { admit, peerOf, pod, ruleOf } from '../decide/world.ts';
+
+const bits = (...places: readonly number[]): Uint32Array => {
+  const words = new Uint32Array(8);
+  for (const place of places) words[place >>> 5]! |= 1 << (place & 31);
+  return words;
+};
+
+/** The lists that a run of four pages asks values for; `parts`: a token and its places, none where it holds everywhere. */
+function askedLists(
+  order: 'set' | 'list',
+  parts: readonly (readonly [token: number, places?: readonly number[]])[],
+): readonly string[] {
+  const sets = new ColumnSets();
+  const all = sets.add(new Uint32Array(8).fill(0xffffffff));
+  const asked: string[] = [];
+  const builder = new PageBuilder(sets, all, 4, (list, length) => asked.push(list.subarray(0, length).join(' ')));
+  builder.begin(9, order);
+  for (const [token, places] of parts)
+    builder.add(token, places === undefined ? EVERYWHERE : sets.add(bits(...places)));
+  builder.finish(new Uint32Array(4));
+  return asked.sort();
+}
+
+test('a token that is added again, everywhere or in places that overlap, is in a list once', () => {
+  assert.deepEqual(askedLists('set', [[3], [3], [1], [3]]), ['9 1 3']);
+  assert.deepEqual(askedLists('list', [[3], [3], [1], [3]]).at(-1), '9 3 1 3');
+  const overlapping = [
+    [4, [1, 2, 70]],
+    [4, [2, 3, 71]],
+  ] as const;
+  for (const order of ['set', 'list'] as const) assert.deepEqual(askedLists(order, overlapping), ['9', '9 4']);
+  // Between others its places are its own.
+  assert.deepEqual(askedLists('list', [...overlapping, [5, [2]], [4, [2]]]), ['9', '9 4', '9 4 5 4']);
+  // Of a set the order of coming does not matter, few or many.
+  for (const count of [3, 39, 40, 41, 90]) {
+    const parts = Array.from({ length: count }, (_, at) => [count - at, [at % 5 === 0 ? 7 : 8]] as const);
+    const tokens = (isFive: boolean): string =>
+      parts
+        .filter(([, places]) => (places[0] === 7) === isFive)
+        .map(([token]) => token)
+        .sort((a, b) => a - b)
+        .join(' ');
+    assert.deepEqual(askedLists('set', parts), ['9', `9 ${tokens(true)}`, `9 ${tokens(false)}`].sort());
+    // With one that holds everywhere.
+    assert.deepEqual(
+      askedLists('set', [...parts, [200]]),
+      ['9 200', `9 ${tokens(true)} 200`, `9 ${tokens(false)} 200`].sort(),
+    );
+  }
+});
+
+test('a set less another is not cut by what lies behind that other', () => {
+  const sets = new ColumnSets();
+  const own = sets.add(bits(1, 2, 64, 65, 130));
+  const other = sets.add(bits(1));
+  sets.add(bits(64, 65, 130));
+  const left = sets.subtract(own, other);
+  const { words, starts } = sets;
+  assert.deepEqual([...words.subarray(starts[left]!, starts[left + 1]!)], [0, 4, 0, 1, 3, 0, 2, 4, 0]);
+  // Where nothing is shared the set stays, and none is made.
+  const disjoint = [sets.add(bits()), sets.add(bits(3)), sets.add(bits(200)), sets.add(bits(66, 131))];
+  for (const set of disjoint) {
+    assert.equal(sets.subtract(own, set), own);
+    assert.equal(sets.subtract(set, own), set);
+  }
+  assert.equal(sets.add(bits()), disjoint.at(-1)! + 1);
+});
+
+const block = (cidr: string, ...except: readonly string[]): Peer => ({
+  kind: 'ipBlock',
+  cidr: cidr as Cidr,
+  except: except as readonly Cidr[],
+});
+const PODS = ['one', 'two', 'three'].map((role, at) => pod(role, `10.0.0.${at + 1}`, { role }));
+const SNAPSHOT: Snapshot = { namespaces: [], pods: PODS, nodes: [], services: [], endpointSlices: [] };
+
+function bookOf(...policies: readonly Policy[]): PolicyBook {
+  const book = new PolicyBook();
+  for (const policy of policies) book.read(policy);
+  return book;
+}
+
+test('what policies say in another order, or twice, has the number that it had', () => {
+  const book = bookOf();
+  const before: Requirement[] = [
+    { key: 'a', operator: 'In', values: ['1', '2', '3'] },
+    { key: 'b', operator: 'Exists', values: [] },
+    { key: 'c', operator: 'NotIn', values: ['5', '4'] },
+  ];
+  const after: Requirement[] = [before[2]!, before[1]!, { ...before[0]!, values: ['3', '1', '2'] }];
+  const pods = (selector: readonly Requirement[]): Peer => ({ ...peerOf({}), pods: selector }) as Peer;
+  const nodes = (selector: readonly Requirement[]): Peer => ({ kind: 'nodes', selector });
+  const cidrs = [block('10.0.0.0/8', '10.1.0.0/16', '10.2.0.0/16'), block('192.0.2.0/24')];
+  const again = [cidrs[1]!, block('10.0.0.0/8', '10.2.0.0/16', '10.1.0.0/16'), cidrs[1]!];
+  const counts = (): readonly number[] => [
+    book.requirements.count,
+    book.selectors.count,
+    book.selectorOf.length,
+    book.sets.count,
+    book.blockSets.length,
+    book.questions.count,
+    book.portsOf.length,
+    book.keyCount,
+  ];
+  const ports = [{ kind: 'range', protocol: 'TCP', first: 80, last: 90 }] as const;
+  const first = book.read(admit({}, ruleOf({ peers: [pods(before), ...cidrs, nodes(before)], ports })));
+  const found = counts();
+  assert.deepEqual(found, [3, 2, 2, 2, 1, 1, 1, 3]);
+  const second = book.read(admit({}, ruleOf({ peers: [...again, nodes(after), pods(after), pods(after)], ports })));
+  assert.deepEqual(counts(), found);
+  assert.equal(book.subjects[first], book.subjects[second]);
+  // One peer less, or an exception less, is something else.
+  book.read(admit({}, ruleOf({ peers: [pods(before), ...cidrs] }), ruleOf({ peers: [block('10.0.0.0/8')] })));
+  assert.deepEqual(counts(), [3, 2, 2, 2, 2, 3, 1, 3]);
+});
+
+test('columns of small classes of addresses lie one after another, each pair once', () => {
+  const book = bookOf(admit({ role: 'one' }, ruleOf({ peers: [block('10.0.0.0/8'), peerOf({ role: 'two' })] })));
+  const columns = new Columns(book, 'ingress', indexUnits(SNAPSHOT, book), []);
+  const { elements, noAddress } = columns;
+  const asked = [0, 1, noAddress].flatMap((addressClass) =>
+    [0, 1, elements.outside, elements.unknownPod].map((element) => columns.column(element, addressClass)),
+  );
+  assert.deepEqual(
+    asked,
+    Array.from(asked, (_, at) => at),
+  );
+  assert.equal(columns.column(1, 1), asked[5]);
+  const finished = columns.finish()!;
+  assert.equal(finished.count, asked.length);
+  assert.deepEqual(
+    [...finished.finalOf].sort((a, b) => a - b),
+    asked,
+  );
+  assert.equal(columns.finish(), finished);
+  columns.column(elements.namelessNode, 0);
+  assert.equal(columns.finish(), undefined);
+  assert.equal(columns.finish(), finished, 'what was asked for in vain is forgotten');
+});
+
+test('a row, a vector and a page are kept once, however often they are asked for', () => {
+  const rules = [ruleOf({ peers: [peerOf({ role: 'two' })] }), ruleOf({ peers: [peerOf({ role: 'three' })] })];
+  const book = bookOf(
+    admit({ role: 'one' }, ...rules),
+    admit({ role: 'one' }, ...rules.toReversed()),
+    admit({ role: 'one' }, rules[0]!),
+  );
+  const index = indexUnits(SNAPSHOT, book);
+  const columns = new Columns(book, 'ingress', index, []);
+  for (let element = 0; element <= columns.elements.unknownPod; element++) columns.column(element, 0);
+  const ports = classifyPorts([]);
+  const vectors = new VectorStore(ports.count, 'by-ports-absent');
+  const builder = new TableBuilder({
+    direction: 'ingress',
+    book,
+    subjectPorts: index.portGroups,
+    columns: columns.finish()!,
+    ports,
+    vectors,
+    scope: 'per-direction',
+  });
+  const rowOf = (...key: readonly number[]): number => builder.row(Int32Array.from([...key, 77]), key.length);
+  const rows = [rowOf(-1, 0), rowOf(-1, 1), rowOf(-1, 2), rowOf(-1, 0, 1), rowOf(-1, 0)];
+  assert.deepEqual(rows, [0, 1, 2, 3, 0]);
+  assert.equal(builder.rowCount, 0);
+  const { pageIndex, pagesPerRow } = builder.build(Int32Array.from([0, 1, 2, 3]), true);
+  assert.equal(pagesPerRow, 1);
+  assert.equal(builder.rowCount, 4);
+  const [notSubject, notIsolated, unknownPod, ...own] = pageIndex;
+  // Those three, the page where no rule matches, the rows that say the same, and the one that says less.
+  assert.deepEqual([notSubject, notIsolated, unknownPod], [0, 1, 2]);
+  assert.deepEqual(own, [4, 4, 5, 4]);
+  assert.equal(builder.pageCount, 6);
+  // Not a subject, not isolated, unknown, which is also what a rule says of a pod that is not known; allowed; denied.
+  assert.equal(vectors.count, 5);
+  const later = builder.build(Int32Array.from([3, rowOf(-1, 2, 1), 2]), true);
+  assert.deepEqual([...later.pageIndex], [0, 1, 2, 4, 4, 5]);
+  assert.equal(builder.rowCount, 5, 'those that were built before are copied');
+  assert.equal(builder.pageCount, 6);
+  const { vectorPageIndex, vectorPages, outcomes } = vectors.finish();
+  assert.equal(vectors.pagesPerVector, Math.ceil(ports.count / 64));
+  assert.equal(vectorPageIndex.length, 5 * vectors.pagesPerVector);
+  assert.equal(vectorPages.length % 64, 0);
+  assert.equal(new Set(outcomes).size, outcomes.length);
+  assert.ok(ports.count > PortClass.First);
+});
+
+test('tokens that do the same are one; one thing else makes another', () => {
+  const ports = classifyPorts([{ protocol: 0, first: 80, last: 80 }]);
+  const vectors = new VectorStore(ports.count, 'by-ports-absent');
+  const [every, some] = [
+    ports.shape(undefined),
+    ports.shape({ ranges: [{ protocol: 0, first: 80, last: 80 }], unresolved: [] }),
+  ];
+  const policy = admit({});
+  const admin: Policy = { ...policy, tier: 'admin', priority: 3 };
+  const asked = [
+    vectors.token(policy, 0, 0, every, 0),
+    vectors.token(policy, 0, 0, some, 0),
+    vectors.token(policy, 0, 0, every, 1),
+    vectors.token(admin, 0, 0, every, 0),
+    vectors.token(admin, 1, 0, every, 0),
+    vectors.token(admin, 0, 1, every, 0),
+    vectors.token({ ...admin, priority: 4 }, 0, 0, every, 0),
+    vectors.token({ ...admin, tier: 'baseline' }, 0, 0, every, 0),
+  ];
+  assert.deepEqual(asked, [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.equal(vectors.token({ ...admin }, 0, 1, every, 0), 5);
+  const lists = [[1, 0], [1, 1], [1, 2], [0], [1], [0, 3], [0, 5]].map((list) =>
+    vectors.ofRules(Int32Array.from(list), list.length),
+  );
+  assert.equal(new Set(lists).size, lists.length - 1);
+  assert.equal(lists[5], lists[0], 'vectors are what is answered, whoever says it');
+  const count = vectors.count;
+  // In the NetworkPolicy tier neither order nor repetition means anything, and what matches for certain is not open.
+  for (const list of [
+    [1, 0, 0],
+    [1, 1, 0],
+    [1, 2, 0],
+    [1, 0, 2, 1],
+  ])
+    assert.equal(vectors.ofRules(Int32Array.from(list), list.length), lists[0]);
+  assert.equal(vectors.count, count);
+});
