@@ -31,6 +31,11 @@ export interface BlockClasses {
   classesOfSet(set: number): readonly number[];
 }
 
+/** The order of addresses of one family, for sorting. */
+export function compareKeys(a: AddressKey, b: AddressKey): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 /** The class of an address. */
 export function classOfAddress(intervals: Intervals, key: AddressKey): number {
   return intervals.classes[indexOfAddress(intervals.starts, key)]!;
@@ -172,7 +177,7 @@ function orderNumbers(starts: readonly number[]): Int32Array {
 
 function orderBigints(starts: readonly AddressKey[]): Int32Array {
   const order = Int32Array.from(starts, (_, index) => index);
-  return order.sort((a, b) => (starts[a]! < starts[b]! ? -1 : starts[a]! > starts[b]! ? 1 : 0));
+  return order.sort((a, b) => compareKeys(starts[a]!, starts[b]!));
 }
 
 /** Intervals, with the runs of them that lie in each set. */
@@ -247,7 +252,7 @@ function addEvents({ cidr, except }: Block, set: number, events: readonly [Event
       .map(parseCidr)
       .filter((hole): hole is CidrBits => hole !== undefined && hole.family === bits.family)
       .map(rangeOf)
-      .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
+      .sort((a, b) => compareKeys(a.start, b.start));
     for (const hole of holes) {
       if (hole.end <= start || hole.start >= whole.end) continue;
       if (hole.start > start) add(start, hole.start);

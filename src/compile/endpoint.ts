@@ -5,7 +5,7 @@
 import { type AddressText, parseAddress } from '../model/address.ts';
 import type { Pod, Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
-import { addressKey, type AddressKey, classifyBlocks, classOfAddress, type Intervals } from './block.ts';
+import { addressKey, type AddressKey, classifyBlocks, classOfAddress, compareKeys, type Intervals } from './block.ts';
 import { type Columns, numberElements } from './column.ts';
 import { Endpoint, EndpointKind, Row } from './layout.ts';
 import { grow } from './list.ts';
@@ -127,7 +127,7 @@ export function indexEndpoints(
   function layBackground(family: 4 | 6): ValueIntervals {
     const pick = (classes: { v4: Intervals; v6: Intervals }): Intervals => (family === 4 ? classes.v4 : classes.v6);
     const layers = [pick(egress.blocks), pick(ingress.blocks), pick(podBlocks)] as const;
-    const starts = [...new Set(layers.flatMap((layer) => layer.starts))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+    const starts = [...new Set(layers.flatMap((layer) => layer.starts))].sort(compareKeys);
     const [egressAt, ingressAt, podAt] = layers.map((layer) => followClasses(layer, starts)) as [
       Int32Array,
       Int32Array,
@@ -157,14 +157,10 @@ export function indexEndpoints(
 
   /** EP-01, EP-03: live pods by address; of two with one address, Running before others, then the earlier. */
   function addPods(): void {
-    const order = snapshot.pods.map((_, index) => index);
-    order.sort(
-      (a, b) => Number(snapshot.pods[b]!.phase === 'Running') - Number(snapshot.pods[a]!.phase === 'Running') || a - b,
-    );
-    for (const index of order) {
-      const pod = snapshot.pods[index]!;
-      if (isGoverned(pod)) addPod(pod, index);
-    }
+    for (const isRunning of [true, false])
+      snapshot.pods.forEach((pod, index) => {
+        if ((pod.phase === 'Running') === isRunning && isGoverned(pod)) addPod(pod, index);
+      });
   }
 
   function addPod(pod: Pod, index: number): void {
@@ -293,7 +289,7 @@ export function indexEndpoints(
   /** EP-12: the pod's endpoint of a family, else its first; outside where the pod has none. */
   function ofPod(pod: number, family: 4 | 6 | undefined): number {
     const list = podEndpoints[pod]!;
-    for (const id of list) if (family !== undefined && familyOfEndpoint(id) === family) return id;
+    for (const id of list) if (familyOfEndpoint(id) === family) return id;
     return list[0] ?? outsideNoAddress;
   }
 

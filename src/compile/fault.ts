@@ -36,7 +36,7 @@ function findFault4({ root4, mid4, leaf4, starts4, values4 }: Program, count: nu
   if (root4.length !== 65_537 || root4[0] !== 0 || root4[65_536] !== values4.length)
     return 'root4 does not span values4';
   if (starts4.length !== values4.length) return 'starts4 and values4 differ in length';
-  for (let high = 0; high < 65_536; high++) if (root4[high + 1]! <= root4[high]!) return 'a run of root4 is empty';
+  if (!ascends(root4, 1)) return 'a run of root4 is empty';
   return isWithin(values4, 0, count - 1) ? undefined : 'values4 names an endpoint that there is not';
 }
 
@@ -46,7 +46,7 @@ function findFault6(program: Program, count: number): string | undefined {
   if (bits < 1 || bits > 16 || header[Header.Prefix6Length]! > 63) return 'the index of IPv6 addresses is out of range';
   if (root6.length !== 2 ** bits + 1) return 'root6 does not have the length that the header says';
   if (values6.length === 0 || starts6.length !== values6.length * 4) return 'starts6 and values6 differ in length';
-  for (let slot = 0; slot < 2 ** bits; slot++) if (root6[slot + 1]! < root6[slot]!) return 'root6 does not ascend';
+  if (!ascends(root6, 0)) return 'root6 does not ascend';
   if (root6[2 ** bits]! >= values6.length) return 'root6 points beside values6';
   if (!isWithin(values6, 0, count - 1)) return 'values6 names an endpoint that there is not';
   if (!isPowerOfTwo(hostValues6.length) || hosts6.length !== hostValues6.length * 4) return 'hosts6 is no table';
@@ -58,14 +58,14 @@ function findFault6(program: Program, count: number): string | undefined {
 function findTableFault(program: Program): string | undefined {
   const { header, vectorPageIndex, vectorPages, outcomes, portClasses } = program;
   const pagesPerVector = header[Header.PagesPerVector]!;
-  if (pagesPerVector === 0 || vectorPageIndex.length % pagesPerVector !== 0) return 'vectors do not fill their section';
+  // Nothing fills vectors, or rows, of no pages: a remainder of 0 is NaN.
+  if (vectorPageIndex.length % pagesPerVector !== 0) return 'vectors do not fill their section';
   const vectors = vectorPageIndex.length / pagesPerVector;
   for (const [index, pages, perRow] of [
     [program.egressPageIndex, program.egressPages, header[Header.EgressPagesPerRow]!],
     [program.ingressPageIndex, program.ingressPages, header[Header.IngressPagesPerRow]!],
   ] as const) {
-    if (perRow === 0 || index.length % perRow !== 0 || index.length < Row.First * perRow)
-      return 'rows do not fill their section';
+    if (index.length % perRow !== 0 || index.length < Row.First * perRow) return 'rows do not fill their section';
     if (pages.length % Layout.PageSize !== 0 || !isWithin(index, 0, pages.length / Layout.PageSize - 1))
       return 'a row names a page that there is not';
     if (!isWithin(pages, 0, vectors - 1)) return 'a page names a vector that there is not';
@@ -124,11 +124,9 @@ function findServiceFault({ serviceSlots, backends, header }: Program, count: nu
 }
 
 function findPodFault({ podEndpointStart, podEndpoints }: Program, count: number): string | undefined {
-  if (podEndpointStart.length === 0 || podEndpointStart[0] !== 0) return 'podEndpointStart does not begin at 0';
-  for (let pod = 1; pod < podEndpointStart.length; pod++)
-    if (podEndpointStart[pod]! < podEndpointStart[pod - 1]!) return 'podEndpointStart does not ascend';
-  if (podEndpointStart[podEndpointStart.length - 1] !== podEndpoints.length)
-    return 'podEndpointStart does not span podEndpoints';
+  if (podEndpointStart[0] !== 0) return 'podEndpointStart does not begin at 0';
+  if (!ascends(podEndpointStart, 0)) return 'podEndpointStart does not ascend';
+  if (podEndpointStart.at(-1) !== podEndpoints.length) return 'podEndpointStart does not span podEndpoints';
   return isWithin(podEndpoints, 0, count - 1) ? undefined : 'a pod names an endpoint that there is not';
 }
 
@@ -155,6 +153,11 @@ function findSourceFault({ endpoints, podEndpointStart }: Program, { snapshot }:
 function isWithin(numbers: Int32Array | Uint32Array | Uint16Array, first: number, last: number): boolean {
   for (let at = 0; at < numbers.length; at++) if (numbers[at]! < first || numbers[at]! > last) return false;
   return true;
+}
+
+/** Is each number at least `step` more than the one before it? */
+function ascends(numbers: Int32Array | Uint32Array, step: number): boolean {
+  return numbers.every((own, at) => at === 0 || own - numbers[at - 1]! >= step);
 }
 
 function isPowerOfTwo(count: number): boolean {

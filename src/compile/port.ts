@@ -59,7 +59,7 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
     if (last < 65_535) cuts[protocol]!.add(last + 1);
   }
   const table = new Uint16Array(PortIndex.Count);
-  const firstPort: number[][] = [[], [], []];
+  const firstPort: number[][] = [];
   const firstClass: number[] = [];
   let count: number = PortClass.First;
   cuts.forEach((set, protocol) => {
@@ -75,8 +75,7 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
   if (count > 65_535) throw new RangeError(`at most 65,535 port classes fit, found ${count}`);
   table.fill(PortClass.NoPorts, PortIndex.Other, PortIndex.Other + 255);
   table[PortIndex.Other + 255] = PortClass.UnknownProtocol;
-  for (let protocol = 0; protocol < 3; protocol++)
-    table[PortIndex.UnknownPort + protocol] = PortClass.UnknownTcp + protocol;
+  table.set([PortClass.UnknownTcp, PortClass.UnknownUdp, PortClass.UnknownSctp], PortIndex.UnknownPort);
   table[PortIndex.Exempt] = PortClass.Exempt;
 
   const shapes = new Map<string | number, PortShape>();

@@ -113,6 +113,7 @@ test('IPv4 as fragments: runs that are not empty span the intervals', () => {
   const change = (name: keyof Tables, edit: (words: number[]) => number[] | void): Program =>
     altered(name, edit, fragments);
   refuses(change('root4', shorter), /does not span/);
+  refuses(change('root4', longer), /does not span/);
   refuses(change('root4', put(0, 1)), /does not span/);
   refuses(change('root4', put(-1, fragments.values4.length - 1)), /does not span/);
   refuses(change('values4', longer), /does not span/);
@@ -181,6 +182,9 @@ test('tables: rows of pages, pages of vectors, vectors of pages, pages of outcom
     altered('vectorPageIndex', (words) => (words.length % 2 === 0 ? longer(words) : words), wide),
     /vectors do not fill/,
   );
+  const pairs = altered('vectorPageIndex', (words) => [...words, ...words], wide);
+  isBounded('egressPages', vectors, /a page names a vector/, 0, pairs);
+  isBounded('portClasses', 2 * Layout.PageSize, /a port class is beyond/, 0, pairs);
   for (const [index, pages, word] of [
     ['egressPageIndex', 'egressPages', Header.EgressPagesPerRow],
     ['ingressPageIndex', 'ingressPages', Header.IngressPagesPerRow],

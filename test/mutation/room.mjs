@@ -57,10 +57,15 @@ export const ROOMS = {
       '10,000 pods with a policy each, from one other pod each, take less than 16 MiB',
     ],
     entries: [
-      [...['collection', 'size', 'select', 'next'].map((name) => `compile/${name}.test.ts`), 'semantics/tier.test.ts'],
+      [
+        ...['port', 'service', 'endpoint', 'fault', 'collection', 'size', 'select', 'next'].map(
+          (name) => `compile/${name}.test.ts`,
+        ),
+        'semantics/tier.test.ts',
+      ],
       [...['wide', 'service', 'fact', 'target'].map((name) => `decide/${name}.test.ts`), 'compile/address.test.ts'],
       ['semantics/scenario.test.ts', 'compile/program.test.ts'],
-      ['law/engine-oracle.test.ts', 'compile/update.test.ts', 'compile/fault.test.ts'],
+      ['law/engine-oracle.test.ts', 'compile/update.test.ts'],
     ],
   },
   incremental: {
