@@ -118,9 +118,8 @@ class Signatures {
     while (width * 32 < setCount) width *= 2;
     this.width = width;
     this.tree = new Int32Array(width * 2);
-    // Nothing is in: equal halves all the way up.
-    for (let base = 0, size = width; size > 1; base += size, size /= 2)
-      this.tree.fill(this.node(base, 0), base + size, base + size + size / 2);
+    // Nothing is in: two empty words are node 0, and so are two nodes 0, all the way up.
+    this.node(0, 0);
     this.number();
   }
 

@@ -339,6 +339,34 @@ test('the window of an IPv6 address is its bits behind the prefix, wherever word
   );
 });
 
+test('blocks of one set that touch or overlap make one interval, in either family', () => {
+  const set = [
+    '10.0.0.0/25',
+    '10.0.0.128/25',
+    '10.0.0.64/27',
+    '0.0.0.0/32',
+    'fd00::/17',
+    'fd00:8000::/17',
+    'fd00::1/128',
+  ];
+  const { v4, v6, count } = classifyBlocks([set.map((cidr) => ({ cidr: cidr as Cidr, except: [] }))]);
+  assert.deepEqual(
+    [v4.starts, v4.classes],
+    [
+      [0, 1, 0x0a000000, 0x0a000100],
+      [1, 0, 1, 0],
+    ],
+  );
+  assert.deepEqual(
+    [v6.starts, v6.classes],
+    [
+      [0n, 0xfd00n << 112n, 0xfd01n << 112n],
+      [0, 1, 0],
+    ],
+  );
+  assert.equal(count, 2);
+});
+
 test('equal sets of blocks are one class, wherever they lie', () => {
   const blocks = Array.from({ length: 50 }, (_, index) => ({ cidr: `10.${index}.0.0/16` as Cidr, except: [] }));
   const { count } = classifyBlocks([[{ cidr: '10.0.0.0/8' as Cidr, except: blocks.map(({ cidr }) => cidr) }]]);
