@@ -114,8 +114,8 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
     };
     const services = listServices(world, dialect, endpoints.ofAddress);
     const rows = {
-      egress: assignRows(numbersOfOwn, 'egress', builders.egress),
-      ingress: assignRows(numbersOfOwn, 'ingress', builders.ingress),
+      egress: assignRows(numbersOfOwn, 'egress'),
+      ingress: assignRows(numbersOfOwn, 'ingress'),
     };
     const governs = (direction: Direction): boolean =>
       numbersOfOwn.some((policy) => (book.flags[policy]! & (PolicyFlag.Governs << DIRECTION_ORDINAL[direction])) !== 0);
@@ -176,11 +176,7 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
   }
 
   /** NP-02, NP-03: which policies govern each unit in a direction; units that agree share a row. */
-  function assignRows(
-    own: Int32Array,
-    direction: Direction,
-    builder: TableBuilder,
-  ): { rows: Int32Array; rowOfUnit: Int32Array } {
+  function assignRows(own: Int32Array, direction: Direction): { rows: Int32Array; rowOfUnit: Int32Array } {
     const ordinal = DIRECTION_ORDINAL[direction];
     const counted =
       (PolicyFlag.Governs << ordinal) | (dialect.networkPolicyScope === 'per-pod' ? PolicyFlag.NetworkPolicy : 0); // DI-09
@@ -212,7 +208,7 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
         key[at + 1] = policy;
         if (ordinal === 1 && (book.flags[policy]! & PolicyFlag.NamedIngress) !== 0) key[0] = units.portGroupOf[unit]!;
       }
-      const row = builder.row(key, length + 1);
+      const row = builders![direction].row(key, length + 1);
       let place = placeOf.get(row);
       if (place === undefined) placeOf.set(row, (place = placeOf.size));
       rowOfUnit[unit] = Row.First + place;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
-import { Header, Layout, PortClass, PortIndex, portIndexOf, Row } from '../../src/compile/layout.ts';
+import { Header, Layout, PortClass, PortIndex, portIndexOf, Row, Section } from '../../src/compile/layout.ts';
 import { PageStore } from '../../src/compile/page.ts';
 import { classifyPorts, type PortRange } from '../../src/compile/port.ts';
 import { InvalidProgram, Program } from '../../src/compile/program.ts';
@@ -194,6 +194,55 @@ test('a buffer that is no Program of this version, or that is cut, is refused', 
   // The header may lie about its own size: the sections are held against the buffer.
   const cut = changed(Header.Bytes, 1000).slice(0, 1000);
   refuses(cut, /cut/);
+});
+
+test('every section is named, begins at a multiple of eight bytes, and ends within the buffer', () => {
+  const { buffer, source } = compile(cluster([podOf(0, { app: 'a' })]), [ownPolicy('a', 'a')]);
+  const [id, offset, count] = [0, 1, 2] as const;
+  for (let section = 0; section < Section.Count; section++) {
+    const at = Header.Size + section * 3;
+    const directory = new Uint32Array(buffer).subarray(at, at + 3);
+    assert.equal(directory[id], section);
+    assert.equal(directory[offset]! % 8, 0);
+    const changes: readonly (readonly [word: 0 | 1 | 2, value: number])[] = [
+      [id, section + 1],
+      [offset, directory[offset]! - 4],
+      [offset, directory[offset]! + 4],
+      [offset, buffer.byteLength + 8],
+      [count, buffer.byteLength],
+    ];
+    for (const [word, value] of changes) {
+      const copy = buffer.slice(0) as ArrayBuffer;
+      new Uint32Array(copy)[at + word] = value;
+      assert.throws(
+        () => Program.from(copy, source),
+        (error) => error instanceof InvalidProgram && /is cut, or not where it should be/.test(error.message),
+        `${section} ${word} ${value}`,
+      );
+    }
+  }
+  for (const bytes of [0, 1, 3, 8]) {
+    const copy = buffer.slice(0) as ArrayBuffer;
+    new Uint32Array(copy)[Header.CellBytes] = bytes;
+    assert.throws(() => Program.from(copy, source), /cells of 2 or 4 bytes/);
+  }
+});
+
+test('named ports tell rows apart where a policy of the row asks for them on ingress, and nowhere else', () => {
+  const http = (port: number): Pod['ports'] => [{ name: 'http', port, protocol: 'TCP' }];
+  const pods = ['a', 'a', 'b', 'b'].map((app, index) => ({ ...podOf(index, { app }), ports: http(8000 + index) }));
+  const plain = ownPolicy('b', 'a');
+  const named: Policy = {
+    ...ownPolicy('a', 'b'),
+    ingress: [{ ...ownPolicy('a', 'b').ingress[0]!, ports: [{ kind: 'named', protocol: 'TCP', name: 'http' }] }],
+  };
+  const out: Policy = { ...ownPolicy('a', 'b'), name: 'out', isolates: ['egress'], ingress: [], egress: named.ingress };
+  const program = compile(cluster(pods), [named, plain, out]);
+  const rowsOf = (direction: 'egress' | 'ingress'): number =>
+    program[`${direction}PageIndex`].length /
+    program.header[direction === 'egress' ? Header.EgressPagesPerRow : Header.IngressPagesPerRow]!;
+  assert.equal(rowsOf('ingress'), Row.First + 3, 'one for each pod of a, one for both of b');
+  assert.equal(rowsOf('egress'), Row.First + 1, 'one for both pods of a, whatever their own ports are called');
 });
 
 test(`a damaged buffer is refused, or decides every flow as something: it never crashes and never hangs (seed ${seed})`, () => {

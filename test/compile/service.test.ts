@@ -55,7 +55,7 @@ test('SV-02: a selector takes the living pods of its namespace that have all of 
     const [first, again] = [4, undefined].map((family) => short(backends(service, PORT!, family as 4 | undefined)));
     assert.equal(first, again);
     assert.equal(dependsOnFamily(service), false);
-    assert.equal(short(members(service, 6)), first!.replaceAll(':8080', ':-1'));
+    assert.equal(short(members(service, 6, 77)), first!.replaceAll(':8080', ':77'));
     return first!;
   };
   assert.equal(taken({ tier: 'backend' }), '0:8080 1:8080 6:8080 7:8080');
@@ -111,8 +111,8 @@ test('SV-03: slices come before the selector: pods of the Service’s namespace 
     short(backends(SERVICE, PORT!, undefined)),
     '0:9000 10.9.9.1:9000 10.9.9.3:9000 10.9.9.4:9000 fd00::7:9000',
   );
-  assert.deepEqual(members(SERVICE, 6), [{ address: 'fd00::7', port: -1 }]);
-  assert.equal(short(members(SERVICE, 4)), '0:-1 10.9.9.1:-1 10.9.9.3:-1 10.9.9.4:-1');
+  assert.deepEqual(members(SERVICE, 6, 78), [{ address: 'fd00::7', port: 78 }]);
+  assert.equal(short(members(SERVICE, 4, 5)), '0:5 10.9.9.1:5 10.9.9.3:5 10.9.9.4:5');
   assert.ok(dependsOnFamily(SERVICE));
   assert.ok(!dependsOnFamily({ ...SERVICE, namespace: 'c' }));
 
