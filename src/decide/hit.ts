@@ -49,6 +49,11 @@ export function rulesOf(
   return rulesOfSides(index, source, destination, { protocol, port, icmp }, decision);
 }
 
+/** False where, by its decision, rules decided neither side of a flow that nothing translates: `rulesOf` has none for it. */
+export function isDecidedByRules(decision: number): boolean {
+  return isByRule(decisionEgress(decision)) || isByRule(decisionIngress(decision));
+}
+
 /** Every rule of a Program by its ordinal: by policy in order of evaluation, the rules of egress before those of ingress. */
 export function listRules(program: Program): readonly RuleHit[] {
   return indexOf(program).rules;
@@ -87,6 +92,8 @@ interface HitIndex {
   readonly facts: Map<number, Facts>;
   addresses: readonly (AddressText | undefined)[] | undefined;
 }
+
+const NO_RULES: readonly RuleHit[] = [];
 
 /** A destination that may have every named port. */
 const ANYBODY: PortHolder = { ports: undefined };
@@ -161,8 +168,9 @@ function rulesOfSides(
   flow: FlowPort,
   decision: number,
 ): readonly RuleHit[] {
-  const [outward, inward] = [decisionEgress(decision), decisionIngress(decision)];
-  const egress = isByRule(outward) ? rulesOfSide(index, 'egress', source, destination, flow, outward) : [];
+  const outward = decisionEgress(decision);
+  const inward = decisionIngress(decision);
+  const egress = isByRule(outward) ? rulesOfSide(index, 'egress', source, destination, flow, outward) : NO_RULES;
   if (!isByRule(inward)) return egress;
   const ingress = rulesOfSide(index, 'ingress', destination, source, flow, inward);
   return egress.length === 0 ? ingress : [...egress, ...ingress];

@@ -91,12 +91,16 @@ export class GroupTable {
   /** Most groups before pooling begins. */
   private readonly limit: number;
   private readonly storage: GroupStorage;
-  private groupCapacity = 1024;
-  private slotCapacity = 2048;
+  private groupCapacity: number;
+  private slotCapacity: number;
 
-  constructor(limit: number, storage: GroupStorage = takeArrays) {
+  /** `expected`: groups that there is room for from the beginning. */
+  constructor(limit: number, storage: GroupStorage = takeArrays, expected = 1024) {
     this.limit = limit + OVERFLOW_GROUPS;
     this.storage = storage;
+    this.groupCapacity = 1024;
+    while (this.groupCapacity < expected) this.groupCapacity *= 2;
+    this.slotCapacity = this.groupCapacity * 2;
     ({
       keys: this.keys,
       sums: this.sums,

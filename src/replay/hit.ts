@@ -7,7 +7,7 @@
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { findService } from '../decide/decide.ts';
-import { listRules, type RuleHit } from '../decide/hit.ts';
+import { isDecidedByRules, listRules, type RuleHit } from '../decide/hit.ts';
 import type { Dictionary } from '../model/flow.ts';
 import { addSums, GroupKey, GroupSum, GroupTable, OVERFLOW_GROUPS } from './group.ts';
 import type { Judge, Question } from './judgement.ts';
@@ -97,9 +97,10 @@ export function countRules(
   const uncounted = new Float64Array(3);
   for (let group = 0; group < OVERFLOW_GROUPS; group++) add(uncounted, 0, group);
   for (let group = OVERFLOW_GROUPS; group < groups.count; group++) {
-    const set = ~keys[group * GroupKey.Stride + GroupKey.SourceClass]!;
+    const at = group * GroupKey.Stride;
+    const set = ~keys[at + GroupKey.SourceClass]!;
     if (set >= 0) for (const ordinal of ruleSets.list[set]!) add(counts, ordinal, group);
-    else {
+    else if (isDecidedByRules(keys[at + GroupKey.Decision]!)) {
       const { question, state } = samples[group]!;
       for (const { ordinal } of judgesOf(state).judge.rulesOf(question)) add(counts, ordinal, group);
     }
@@ -130,7 +131,7 @@ export interface ShownGroups {
 
 /** The groups without the words of their keys that only the rules tell apart; the first row of several stands for them. */
 export function foldClasses(split: ShownGroups): ShownGroups {
-  const groups = new GroupTable(split.groups.count);
+  const groups = new GroupTable(split.groups.count, undefined, split.groups.count);
   const samples: Sample[] = [];
   const contradictions = new Map<number, Contradiction>();
   const { keys, sums, count } = split.groups;

@@ -2,7 +2,14 @@
 import type { Explanation } from '../model/explanation.ts';
 import { formatWorkload, type Pod } from '../model/cluster.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
-import { decisionEgress, decisionIngress, decisionMissing, decisionVerdict, Verdict } from '../model/verdict.ts';
+import {
+  decisionEgress,
+  decisionIngress,
+  decisionMissing,
+  decisionVerdict,
+  type Reason,
+  Verdict,
+} from '../model/verdict.ts';
 import { isGoverned } from '../compile/unit.ts';
 import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
@@ -228,24 +235,64 @@ function listGroups(input: SummaryInput): FlowGroup[] {
     const party = keys[group * GroupKey.Stride + word]!;
     return (names[party] ??= `${nameParty(parties.get(party))}>`);
   };
-  const compareNames = (a: number, b: number, word: GroupKey): number =>
-    keys[a * GroupKey.Stride + word] === keys[b * GroupKey.Stride + word]
-      ? 0
-      : compareText(nameOf(a, word), nameOf(b, word));
-  const order = Array.from({ length: groups.count - OVERFLOW_GROUPS }, (_, index) => index + OVERFLOW_GROUPS);
-  order.sort((a, b) => {
-    const own = a * GroupSum.Stride;
-    const other = b * GroupSum.Stride;
-    return (
-      verdictAt(groups, a, GroupKey.Decision) - verdictAt(groups, b, GroupKey.Decision) ||
-      sums[other + GroupSum.Connections]! - sums[own + GroupSum.Connections]! ||
-      sums[other + GroupSum.Records]! - sums[own + GroupSum.Records]! ||
-      compareNames(a, b, GroupKey.Source) ||
-      compareNames(a, b, GroupKey.Destination) ||
-      compareText(portName(input, a), portName(input, b))
-    );
-  });
-  return order.map((group) => makeGroup(input, group));
+  const plainPorts = new Map<number, string>();
+  const portNameOf = (group: number): string => {
+    const at = group * GroupKey.Stride;
+    if (keys[at + GroupKey.Icmp]! !== -1 || keys[at + GroupKey.Flags]! > 1) return portName(input, group);
+    const port = keys[at + GroupKey.Port]!;
+    let name = plainPorts.get(port);
+    if (name === undefined) plainPorts.set(port, (name = portName(input, group)));
+    return name;
+  };
+  const sumOf = (group: number, sum: GroupSum): number => sums[group * GroupSum.Stride + sum]!;
+  const more = (a: number, b: number): number => b - a;
+  let order = new Int32Array(groups.count - OVERFLOW_GROUPS);
+  for (let index = 0; index < order.length; index++) order[index] = index + OVERFLOW_GROUPS;
+  // What matters most comes last, as each sort keeps the order of those before it.
+  order = sortBy(order, portNameOf, compareText);
+  order = sortBy(order, (group) => nameOf(group, GroupKey.Destination), compareText);
+  order = sortBy(order, (group) => nameOf(group, GroupKey.Source), compareText);
+  order = sortBy(order, (group) => sumOf(group, GroupSum.Records), more);
+  order = sortBy(order, (group) => sumOf(group, GroupSum.Connections), more);
+  order = sortBy(
+    order,
+    (group) => verdictAt(groups, group, GroupKey.Decision),
+    (a, b) => a - b,
+  );
+  return Array.from(order, (group) => makeGroup(input, group));
+}
+
+/**
+ * Numbers by what each stands for; equal ones keep their order. Groups are many and what they have in common is not: the
+ * distinct values are sorted, and everything is counted into place.
+ */
+function sortBy<Value>(
+  numbers: Int32Array<ArrayBuffer>,
+  valueOf: (number: number) => Value,
+  compare: (a: Value, b: Value) => number,
+): Int32Array<ArrayBuffer> {
+  const { length } = numbers;
+  const known = new Map<Value, number>();
+  const classes = new Int32Array(length);
+  for (let index = 0; index < length; index++) {
+    const value = valueOf(numbers[index]!);
+    let found = known.get(value);
+    if (found === undefined) known.set(value, (found = known.size));
+    classes[index] = found;
+  }
+  /** [class] where its next number goes. */
+  const places = new Int32Array(known.size);
+  for (let index = 0; index < length; index++) places[classes[index]!]!++;
+  let place = 0;
+  for (const value of [...known.keys()].sort(compare)) {
+    const own = known.get(value)!;
+    const size = places[own]!;
+    places[own] = place;
+    place += size;
+  }
+  const sorted = new Int32Array(length);
+  for (let index = 0; index < length; index++) sorted[places[classes[index]!]!++] = numbers[index]!;
+  return sorted;
 }
 
 /** What tells groups of the same ends apart, as text. */
@@ -274,7 +321,7 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
     port,
     icmp: keys[at + GroupKey.Icmp]!,
     isPartial: isPartialGroup(groups, group),
-    decision: makeDecision(keys[at + GroupKey.Decision]!, judges.judge, question),
+    decision: new LazyDecision(keys[at + GroupKey.Decision]!, judges.judge, question),
     tally: {
       connections: sums[from + GroupSum.Connections]!,
       records: sums[from + GroupSum.Records]!,
@@ -294,7 +341,7 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
   const via = viaOf(input, group);
   if (via !== undefined) made.via = via;
   if (judges.baseline !== undefined)
-    made.baseline = makeDecision(keys[at + GroupKey.Baseline]!, judges.baseline, question);
+    made.baseline = new LazyDecision(keys[at + GroupKey.Baseline]!, judges.baseline, question);
   const pending = pendingOf(input, group);
   if (pending !== undefined) made.pending = pending;
   return made;
@@ -328,17 +375,28 @@ function pendingOf({ groups, contradictions, options }: SummaryInput, group: num
   return { allow, deny, ...(contradiction !== undefined && { contradiction }) };
 }
 
-function makeDecision(packed: number, judge: Judge, question: Question): GroupDecision {
-  let known: { readonly value: Explanation | undefined } | undefined;
-  return {
-    verdict: decisionVerdict(packed),
-    egress: decisionEgress(packed),
-    ingress: decisionIngress(packed),
-    missing: decisionMissing(packed),
-    get explanation() {
-      return (known ??= { value: judge.explain(question) }).value;
-    },
-  };
+/** A decision whose explanation is worked out when it is asked for; of one shape, as there are many and few are asked. */
+class LazyDecision implements GroupDecision {
+  readonly verdict: Verdict;
+  readonly egress: Reason;
+  readonly ingress: Reason;
+  readonly missing: number;
+  readonly #judge: Judge;
+  readonly #question: Question;
+  #known: { readonly value: Explanation | undefined } | undefined;
+
+  constructor(packed: number, judge: Judge, question: Question) {
+    this.verdict = decisionVerdict(packed);
+    this.egress = decisionEgress(packed);
+    this.ingress = decisionIngress(packed);
+    this.missing = decisionMissing(packed);
+    this.#judge = judge;
+    this.#question = question;
+  }
+
+  get explanation(): Explanation | undefined {
+    return (this.#known ??= { value: this.#judge.explain(this.#question) }).value;
+  }
 }
 
 /** The pods that policies govern, in any state that records fell into, and whether some connection touched each. */

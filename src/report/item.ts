@@ -20,6 +20,14 @@ export interface Item {
   readonly lastUs: number;
 }
 
+/** The largest items of some groups, and what the others come to. */
+export interface Folded {
+  readonly items: readonly Item[];
+  /** How many items are beyond those, and their sum. */
+  readonly hidden: number;
+  readonly rest: Tally;
+}
+
 /** What a replay in a mode counts: connections, packets or records. */
 export interface Unit {
   readonly singular: string;
@@ -46,29 +54,44 @@ export function changeOf(group: FlowGroup): Change | undefined {
 }
 
 /**
- * Folds groups into items, the largest first. Groups are explained only where others agree with them in everything cheaper:
- * an explanation costs more than a thousand look-ups.
+ * Folds groups into items, the largest first, and makes `top` of them. Groups are explained only where others agree with them in
+ * everything cheaper: an explanation costs more than a thousand look-ups.
  */
-export function foldGroups(groups: readonly FlowGroup[], unit: Unit): Item[] {
+export function foldGroups(groups: readonly FlowGroup[], unit: Unit, top: number = Infinity): Folded {
   const numberOf = createNumbering();
-  const alike = new Map<string, Bucket>();
-  for (const [index, group] of groups.entries()) {
+  /** Those that are explained, and those beyond, which are folded by their reasons alone. */
+  const alike = [new Map<string, number[]>(), new Map<string, number[]>()] as const;
+  groups.forEach((group, index) => {
+    const buckets = alike[index < EXPLAINED_GROUPS ? 0 : 1];
     const key = foldKey(group, numberOf);
-    let bucket = alike.get(key);
-    if (bucket === undefined) alike.set(key, (bucket = { explained: [], plain: [] }));
-    bucket[index < EXPLAINED_GROUPS ? 'explained' : 'plain'].push(index);
-  }
-  return [...alike.values()]
-    .flatMap(({ explained, plain }) => [...splitByCause(explained, groups), plain])
-    .filter((members) => members.length > 0)
-    .sort(([a], [b]) => a! - b!)
-    .map((members) =>
+    const members = buckets.get(key);
+    if (members === undefined) buckets.set(key, [index]);
+    else members.push(index);
+  });
+  const folds: { readonly members: readonly number[]; readonly tally: Tally }[] = [];
+  const add = (members: readonly number[]): void => {
+    const [first] = members as readonly [number];
+    const tally =
+      members.length === 1 ? groups[first]!.tally : sumTallies(members.map((index) => groups[index]!.tally));
+    folds.push({ members, tally });
+  };
+  for (const members of alike[0].values())
+    if (members.length === 1) add(members);
+    else splitByCause(members, groups).forEach(add);
+  for (const members of alike[1].values()) add(members);
+  folds.sort((a, b) => unit.count(b.tally) - unit.count(a.tally) || a.members[0]! - b.members[0]!);
+  const hidden = folds.slice(top);
+  return {
+    items: folds.slice(0, top).map(({ members, tally }) =>
       toItem(
         members.map((index) => groups[index]!),
+        tally,
         numberOf,
       ),
-    )
-    .sort((a, b) => unit.count(b.tally) - unit.count(a.tally));
+    ),
+    hidden: hidden.length,
+    rest: sumTallies(hidden.map(({ tally }) => tally)),
+  };
 }
 
 /** The sum of some tallies. */
@@ -95,13 +118,6 @@ export function endpointsText(endpoints: readonly GroupEndpoint[], names: Names)
   const isPooled = endpoints.some((endpoint) => endpoint.kind === 'outside' && endpoint.address === undefined);
   const count = isPooled ? `more than ${formatCount(endpoints.length - 1)}` : formatCount(endpoints.length);
   return `${count} ${kind} (${shown.filter((text) => text !== '').join(', ')}${rest})`;
-}
-
-/** Indices of groups that agree in everything but an outside address and perhaps the rules behind their decisions. */
-interface Bucket {
-  readonly explained: number[];
-  /** Groups beyond those that are explained, which are folded by their reasons alone. */
-  readonly plain: number[];
 }
 
 /** Explaining costs more than grouping: groups beyond these, smallest last, are folded by their reasons alone. */
@@ -147,7 +163,6 @@ function decisionKey({ verdict, egress, ingress, missing }: GroupDecision): stri
 
 /** Apart what other rules decided, or came nearest. */
 function splitByCause(members: readonly number[], groups: readonly FlowGroup[]): readonly (readonly number[])[] {
-  if (members.length < 2) return [members];
   const split = new Map<string, number[]>();
   for (const index of members) {
     const { decision, baseline } = groups[index]!;
@@ -167,10 +182,10 @@ function causeKey({ explanation }: GroupDecision): unknown[] {
   );
 }
 
-function toItem(groups: readonly FlowGroup[], numberOf: Numbering): Item {
+function toItem(groups: readonly FlowGroup[], tally: Tally, numberOf: Numbering): Item {
   const [group] = groups as readonly [FlowGroup];
   if (groups.length === 1) {
-    const { source, destination, tally, firstUs, lastUs } = group;
+    const { source, destination, firstUs, lastUs } = group;
     return { group, sources: [source], destinations: [destination], tally, firstUs, lastUs };
   }
   const times = groups.filter(({ firstUs }) => !Number.isNaN(firstUs));
@@ -184,7 +199,7 @@ function toItem(groups: readonly FlowGroup[], numberOf: Numbering): Item {
       groups.map(({ destination }) => destination),
       numberOf,
     ),
-    tally: sumTallies(groups.map(({ tally }) => tally)),
+    tally,
     firstUs: times.reduce((least, { firstUs }) => Math.min(least, firstUs), times.length > 0 ? Infinity : NaN),
     lastUs: times.reduce((most, { lastUs }) => Math.max(most, lastUs), times.length > 0 ? -Infinity : NaN),
   };

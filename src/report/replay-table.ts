@@ -157,20 +157,19 @@ function markdownSection(
 ): string[] {
   if (groups.length === 0) return [];
   const unit = unitOf(result.mode);
-  const items = foldGroups(groups, unit);
+  const { items, hidden, rest } = foldGroups(groups, unit, top);
   const lines = [
     '',
     `### ${title}`,
     '',
     `| source | destination | service | ${unit.singular}s | why |`,
     '| :-- | :-- | :-- | --: | :-- |',
-    ...items.slice(0, top).map((item) => markdownRow(item, result, names)),
+    ...items.map((item) => markdownRow(item, result, names)),
   ];
-  const rest = items.slice(top);
-  if (rest.length > 0)
+  if (hidden > 0)
     lines.push(
       '',
-      `and ${formatCounted(rest.length, 'more group')} with ${formatCounted(unit.count(sumTallies(rest.map((item) => item.tally))), unit.singular)}.`,
+      `and ${formatCounted(hidden, 'more group')} with ${formatCounted(unit.count(rest), unit.singular)}.`,
     );
   return lines;
 }

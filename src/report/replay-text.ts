@@ -8,7 +8,7 @@ import { REASONS, Verdict } from '../model/verdict.ts';
 import { accountLines, completenessLine } from './account-text.ts';
 import { type SideCause, decidingSides, splitBackendsText } from './cause.ts';
 import { ruleLines } from './hit-text.ts';
-import { type Item, type Unit, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
+import { type Folded, type Item, type Unit, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
 import { PAGE_WIDTH, type Style, alignColumns, hang } from './layout.ts';
 import type { Names } from './name.ts';
 import { missingTexts, policyText, positionText, ruleText, serviceText, viaText, workloadText } from './phrase.ts';
@@ -369,29 +369,26 @@ function blindLines(page: Page): string[] {
 
 /** The items of a section, the largest first, and the rest in one line. */
 function itemSection(page: Page, groups: readonly FlowGroup[], ungrouped: Tally): string[] {
-  const items = foldGroups(groups, page.unit);
-  const lines = items.slice(0, page.top).flatMap((item) => ['', ...itemLines(page, item)]);
-  return [...lines, ...restLines(page, items, ungrouped)];
+  const folded = foldGroups(groups, page.unit, page.top);
+  const lines = folded.items.flatMap((item) => ['', ...itemLines(page, item)]);
+  return [...lines, ...restLines(page, folded, ungrouped)];
 }
 
 /** The items of a section, a line each. */
 function briefSection(page: Page, groups: readonly FlowGroup[]): string[] {
-  const items = foldGroups(groups, page.unit);
-  const lines = items.slice(0, page.top).flatMap((item) => itemTitle(page, item));
-  return [...lines, ...restLines(page, items, { connections: 0, records: 0, bytes: 0 })];
+  const folded = foldGroups(groups, page.unit, page.top);
+  const lines = folded.items.flatMap((item) => itemTitle(page, item));
+  return [...lines, ...restLines(page, folded, { connections: 0, records: 0, bytes: 0 })];
 }
 
-function restLines(page: Page, items: readonly Item[], ungrouped: Tally): string[] {
+function restLines(page: Page, { items, hidden, rest }: Folded, ungrouped: Tally): string[] {
   const { unit, style } = page;
-  const hidden = items.slice(page.top);
   const lines: string[] = [];
-  if (hidden.length > 0) {
-    const sum = sumTallies(hidden.map((item) => item.tally));
+  if (hidden > 0)
     lines.push(
       '',
-      `  and ${formatCounted(hidden.length, 'more group')} with ${formatCounted(unit.count(sum), unit.singular)} (--top ${items.length} lists them)`,
+      `  and ${formatCounted(hidden, 'more group')} with ${formatCounted(unit.count(rest), unit.singular)} (--top ${items.length + hidden} lists them)`,
     );
-  }
   if (unit.count(ungrouped) > 0)
     lines.push('', `  and ${formatCounted(unit.count(ungrouped), unit.singular)} beyond the group limit`);
   return lines.map((line) => style.dim(line));

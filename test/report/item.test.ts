@@ -13,7 +13,7 @@ const UNIT = unitOf('connections');
 describe('folding of groups', () => {
   it('explains only groups that differ in nothing but an outside address', () => {
     const asked: string[] = [];
-    const items = foldGroups(
+    const { items } = foldGroups(
       [
         denied(asked, 'a', { source: outside('192.0.2.1'), tally: tally(2) }),
         denied(asked, 'b', { source: outside('192.0.2.2'), tally: tally(3) }),
@@ -48,7 +48,7 @@ describe('folding of groups', () => {
       denied([], 'b', { source: outside('192.0.2.2'), tally: tally(2) }, other),
       denied([], 'c', { source: outside('192.0.2.3'), tally: tally(1) }),
     ];
-    const items = foldGroups(groups, UNIT);
+    const { items } = foldGroups(groups, UNIT);
     assert.deepEqual(
       items.map((item) => [groups.indexOf(item.group), item.sources.length]),
       [
@@ -63,7 +63,7 @@ describe('folding of groups', () => {
       denied([], 'a', { source }),
     );
     assert.deepEqual(
-      foldGroups(groups, UNIT).map(({ sources }) => sources),
+      foldGroups(groups, UNIT).items.map(({ sources }) => sources),
       [[outside('192.0.2.1'), outside('192.0.2.2')]],
     );
   });
