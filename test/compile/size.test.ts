@@ -10,10 +10,13 @@ import { classifyPorts } from '../../src/compile/port.ts';
 import { TableBuilder } from '../../src/compile/table.ts';
 import { indexUnits } from '../../src/compile/unit.ts';
 import { VectorStore } from '../../src/compile/vector.ts';
+import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
 import type { Snapshot } from '../../src/model/cluster.ts';
 import type { Requirement } from '../../src/model/label.ts';
 import type { Peer, Policy } from '../../src/model/policy.ts';
+import type { PortMatch } from '../../src/model/port.ts';
+import { MissingFact } from '../../src/model/verdict.ts';
 import { admit, peerOf, pod, ruleOf } from '../decide/world.ts';
 
 const bits = (...places: readonly number[]): Uint32Array => {
@@ -31,6 +34,12 @@ function askedLists(
   const all = sets.add(new Uint32Array(8).fill(0xffffffff));
   const asked: string[] = [];
   const builder = new PageBuilder(sets, all, 4, (list, length) => asked.push(list.subarray(0, length).join(' ')));
+  // A run before leaves groups of cells behind.
+  builder.begin(8, 'set');
+  for (let token = 0; token < 6; token++)
+    builder.add(token, sets.add(bits(...Array.from({ length: 9 }, (_, at) => at * 7 + token))));
+  builder.finish(new Uint32Array(4));
+  asked.length = 0;
   builder.begin(9, order);
   for (const [token, places] of parts)
     builder.add(token, places === undefined ? EVERYWHERE : sets.add(bits(...places)));
@@ -46,6 +55,21 @@ test('a token that is added again, everywhere or in places that overlap, is in a
     [4, [2, 3, 71]],
   ] as const;
   for (const order of ['set', 'list'] as const) assert.deepEqual(askedLists(order, overlapping), ['9', '9 4']);
+  // Cells of either half of a page are told apart.
+  assert.deepEqual(
+    askedLists('set', [
+      [1, [40, 50]],
+      [2, [40]],
+    ]),
+    ['9', '9 1', '9 1 2'],
+  );
+  assert.deepEqual(
+    askedLists('set', [
+      [1, [4, 5, 40]],
+      [2, [4, 40]],
+    ]),
+    ['9', '9 1', '9 1 2'],
+  );
   // Between others its places are its own.
   assert.deepEqual(askedLists('list', [...overlapping, [5, [2]], [4, [2]]]), ['9', '9 4', '9 4 5 4']);
   // Of a set the order of coming does not matter, few or many.
@@ -126,6 +150,28 @@ test('what policies say in another order, or twice, has the number that it had',
   const second = book.read(admit({}, ruleOf({ peers: [...again, nodes(after), pods(after), pods(after)], ports })));
   assert.deepEqual(counts(), found);
   assert.equal(book.subjects[first], book.subjects[second]);
+  const labels = [
+    new Map([
+      ['a', '9'],
+      ['b', '1'],
+      ['c', '5'],
+    ]),
+    new Map([
+      ['c', '5'],
+      ['x', '1'],
+      ['b', '1'],
+      ['a', '9'],
+    ]),
+  ];
+  const [numbers, others] = labels.map((own) => {
+    const target = new Int32Array(6);
+    return [...target.subarray(0, book.readLabels(own, target, 1))];
+  });
+  assert.deepEqual(numbers, others);
+  assert.deepEqual(
+    numbers,
+    numbers!.toSorted((a, b) => a - b),
+  );
   // One peer less, or an exception less, is something else.
   book.read(admit({}, ruleOf({ peers: [pods(before), ...cidrs] }), ruleOf({ peers: [block('10.0.0.0/8')] })));
   assert.deepEqual(counts(), [3, 2, 2, 2, 2, 3, 1, 3]);
@@ -238,4 +284,134 @@ test('tokens that do the same are one; one thing else makes another', () => {
   ])
     assert.equal(vectors.ofRules(Int32Array.from(list), list.length), lists[0]);
   assert.equal(vectors.count, count);
+});
+
+test('lists of ports are told apart by each of their ports: by name, number, protocol and end', () => {
+  const book = bookOf();
+  const web: PortMatch = { kind: 'named', protocol: 'TCP', name: 'web' };
+  const first: PortMatch = { kind: 'range', protocol: 'TCP', first: 0, last: 0 };
+  const lists: readonly (readonly PortMatch[])[] = [
+    [web],
+    [first],
+    [first, web],
+    [first, { ...web, name: 'other' }],
+    [first, { ...web, protocol: 'UDP' }],
+    [first, first],
+    [first, { ...first, last: 1 }],
+    [first, { ...first, first: 1, last: 1 }],
+    [first, { kind: 'any', protocol: 'TCP' }],
+    [first, { kind: 'any', protocol: 'SCTP' }],
+  ];
+  for (const [at, ports] of [...lists, ...lists].entries()) {
+    book.read(admit({}, ruleOf({ ports })));
+    assert.equal(book.portsOf.length, Math.min(at + 1, lists.length));
+  }
+  assert.deepEqual(
+    book.isNamed,
+    lists.map((ports) => Number(ports.some(({ kind }) => kind === 'named'))),
+  );
+});
+
+test('what is asked of peers is the columns that match, and those that may for want of a fact', () => {
+  const selector = [{ key: 'zone', operator: 'In', values: ['a'] }] as const;
+  const nodes = ['a', 'b', 'a'].map((zone, at) => ({
+    name: `n${at}`,
+    labels: new Map([['zone', zone]]),
+    addresses: [`192.168.0.${at + 1}` as AddressText],
+    podCidrs: [],
+  }));
+  const web: PortMatch = { kind: 'named', protocol: 'TCP', name: 'web' };
+  const rules = [
+    [peerOf({ role: 'two' })],
+    [{ kind: 'nodes', selector } as const],
+    [block('10.0.0.0/8')],
+    [{ kind: 'domains', names: ['a.example'] } as const],
+    [peerOf({ role: 'two' }), { kind: 'nodes', selector } as const, block('10.0.0.0/8')],
+  ].map((peers) => ruleOf({ peers, ports: [web] }));
+  const book = bookOf({ ...admit({ role: 'one' }), isolates: ['egress'], egress: rules });
+  const pods = PODS.map((own, at) =>
+    at === 0 ? { ...own, ports: [{ name: 'web', port: 80, protocol: 'TCP' as const }] } : own,
+  );
+  const index = indexUnits({ ...SNAPSHOT, pods }, book);
+  const columns = new Columns(book, 'egress', index, nodes);
+  const { elements, noAddress, partition } = columns;
+  const { outside, unknownPod, firstNode, otherNode, namelessNode } = elements;
+  const classOf = (element: number): number => partition.classOf[element]!;
+  const kinds = [0, 1, 2, outside, unknownPod, firstNode, otherNode, namelessNode];
+  assert.equal(new Set(kinds.map(classOf)).size, kinds.length, 'kinds of elements never share a class');
+  assert.equal(classOf(firstNode), classOf(firstNode + 2));
+  assert.equal(classOf(firstNode + 1), classOf(otherNode), 'no selector tells these apart');
+  assert.equal(partition.count, kinds.length);
+
+  const inBlock = columns.blocks.classesOfSet(0)[0]!;
+  const beside = [0, 1].find((own) => own !== inBlock)!;
+  const names = ['pod0', 'pod1', 'pod2', 'outside', 'unknown', 'node', 'other', 'nameless'];
+  const nameOf = new Map<number, string>();
+  const asked = new Map<number, string>();
+  for (const [at, element] of kinds.entries())
+    for (const [where, addressClass] of [
+      ['in', inBlock],
+      ['out', beside],
+      ['none', noAddress],
+    ] as const)
+      asked.set(columns.column(element, addressClass), `${names[at]} ${where}`);
+  const finished = columns.finish()!;
+  for (const [id, name] of asked) nameOf.set(finished.finalOf[id]!, name);
+  assert.equal(finished.count, nameOf.size);
+  const named = (places: Iterable<number>): readonly string[] => [...places].map((own) => nameOf.get(own)!).sort();
+  const placesOf = function* (set: number): Generator<number> {
+    const { words, starts } = finished.sets;
+    for (let at = starts[set]!; at < starts[set + 1]!; at += 3)
+      for (let bit = 0; bit < 64; bit++)
+        if ((words[at + 1 + (bit >>> 5)]! >>> (bit & 31)) & 1) yield words[at]! * 64 + bit;
+  };
+  const all = named(nameOf.keys());
+  assert.deepEqual(named(placesOf(finished.all)), all);
+  const matched = (question: number): readonly (readonly [number, readonly string[]])[] => {
+    const { words, start, end } = finished.match(question);
+    return Array.from({ length: (end - start) / 2 }, (_, at) => [
+      words[start + at * 2]!,
+      named(placesOf(words[start + at * 2 + 1]!)),
+    ]);
+  };
+  const like = (...parts: readonly string[]): readonly string[] =>
+    all.filter((name) => parts.some((part) => name.startsWith(`${part} `) || name.endsWith(` ${part}`)));
+  const less = (list: readonly string[], ...others: readonly string[]): readonly string[] =>
+    list.filter((name) => !like(...others).includes(name));
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(matched(0), [
+      [0, like('pod1')],
+      [MissingFact.UnknownPod, like('unknown')],
+    ]);
+    assert.deepEqual(matched(1), [
+      [0, like('node')],
+      [MissingFact.NoAddress, like('nameless')],
+    ]);
+    assert.deepEqual(matched(2), [
+      [0, like('in')],
+      [MissingFact.NoAddress, like('none')],
+    ]);
+    assert.deepEqual(matched(3), [[MissingFact.DomainName, all]]);
+    assert.deepEqual(matched(4), [
+      [0, like('pod1')],
+      [0, like('node')],
+      [0, like('in')],
+      [MissingFact.UnknownPod, less(like('unknown'), 'in')],
+      [MissingFact.NoAddress, less(like('nameless'), 'in')],
+      [MissingFact.NoAddress, less(like('none'), 'pod1', 'node')],
+    ]);
+    const { words, start, end } = finished.match(-1);
+    assert.deepEqual([...words.subarray(start, end)], [0, EVERYWHERE]);
+  }
+  const groups = finished.portGroups().map(({ ports, bits: own }) => ({
+    ports: ports === undefined ? undefined : [...ports],
+    names: named([...nameOf.keys()].filter((place) => (own[place >>> 5]! >>> (place & 31)) & 1)),
+  }));
+  const group = (ports: unknown, ...parts: readonly string[]): unknown => ({ ports, names: like(...parts) });
+  assert.deepEqual(groups, [
+    group([['TCP/web', [80]]], 'pod0'),
+    group([], 'pod1', 'pod2'),
+    group([], 'outside', 'node', 'other', 'nameless'),
+    group(undefined, 'unknown'),
+  ]);
 });
