@@ -211,6 +211,31 @@ test('20,000 IPv6 hosts of one cluster leave the intervals alone, and 20,000 blo
   assert.ok(longest <= 2, `${longest} intervals in one slot`);
 });
 
+test('the IPv6 root has bits for four slots an interval, and says of each slot which interval holds its first address', () => {
+  for (const count of [1, 2, 3, 4, 7, 8, 100]) {
+    const starts = [
+      0n,
+      ...Array.from({ length: count - 1 }, (_, index) => (0xfd00n << 112n) | (BigInt(index + 1) << 64n)),
+    ];
+    const { root6, scalars } = lookupOf6({ starts, values: starts.map((_, index) => index) }, []);
+    const length = scalars.get(Header.Prefix6Length)!;
+    const bits = scalars.get(Header.Root6Bits)!;
+    assert.equal(bits, Math.ceil(Math.log2(count + 1)) + 2);
+    assert.equal(root6.length, 2 ** bits + 1);
+    assert.equal(root6.at(-1), count - 1);
+    if (count === 1) continue;
+    const prefix = (starts[1]! >> BigInt(128 - length)) << BigInt(128 - length);
+    for (let slot = 0; slot < 2 ** bits; slot++) {
+      const first = prefix | (BigInt(slot) << BigInt(128 - length - bits));
+      assert.equal(
+        root6[slot],
+        starts.findLastIndex((start) => start <= first),
+        `${slot} of ${count}`,
+      );
+    }
+  }
+});
+
 test('a class of addresses says exactly which blocks hold them, exceptions left out', () => {
   fc.assert(
     fc.property(fc.array(arbitraryBlock(), { maxLength: 8 }), (blocks) => {
