@@ -12,7 +12,7 @@ import { indexUnits } from '../../src/compile/unit.ts';
 import { VectorStore } from '../../src/compile/vector.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
-import type { Snapshot } from '../../src/model/cluster.ts';
+import type { Pod, Snapshot } from '../../src/model/cluster.ts';
 import type { Requirement } from '../../src/model/label.ts';
 import type { Peer, Policy } from '../../src/model/policy.ts';
 import type { PortMatch } from '../../src/model/port.ts';
@@ -414,4 +414,32 @@ test('what is asked of peers is the columns that match, and those that may for w
     group([], 'outside', 'node', 'other', 'nameless'),
     group(undefined, 'unknown'),
   ]);
+});
+
+test('pods whose named ports are listed in another order are one unit; namespaces that a selector takes lie together', () => {
+  const named = (...names: readonly string[]): readonly Pod['ports'][number][] =>
+    names.map((name) => ({ name, port: name.length * 10, protocol: 'TCP' }));
+  const asked = ['a', 'bb', 'ccc'].map((name): PortMatch => ({ kind: 'named', protocol: 'TCP', name }));
+  const taken = { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['n1', 'n4'] } as const;
+  const peer = { kind: 'pods', namespaces: { kind: 'selected', selector: [taken] }, pods: [] } as Peer;
+  const book = bookOf(admit({}, ruleOf({ ports: asked, peers: [peer] })));
+  const pods = [
+    ...[0, 1, 2, 3, 4, 5].map((at) => ({ ...pod(`p${at}`, `10.0.0.${at + 1}`, {}), namespace: `n${at}` })),
+    ...[
+      named('ccc', 'a', 'bb'),
+      named('a', 'bb', 'ccc', 'a'),
+      named('bb', 'ccc', 'unasked', 'a'),
+      named('a', 'bb'),
+    ].map((ports, at) => ({ ...pod(`q${at}`, `10.0.1.${at + 1}`, {}), namespace: 'n0', ports })),
+  ];
+  const index = indexUnits({ ...SNAPSHOT, pods }, book);
+  assert.deepEqual([...index.unitOfPod], [0, 1, 2, 3, 4, 5, 6, 6, 6, 7]);
+  assert.deepEqual([...index.rankNamespaces()], [0, 1, 2, 3, 4, 5, 0, 0], 'nothing selected yet: as they came');
+  const question = book.questions.at(0, 2) >> 1;
+  const { words, start, end } = index.select(question);
+  assert.deepEqual([...words.subarray(start, end)], [1, 4]);
+  assert.deepEqual([...index.rankNamespaces()], [2, 0, 3, 4, 1, 5, 2, 2]);
+  const stranger = { ...pods[0]!, namespace: 'n9' };
+  assert.equal(index.place([stranger]), undefined);
+  assert.deepEqual([...index.place([pods[9]!, { ...pods[1]!, hostNetwork: true }])!], [7, -1]);
 });
