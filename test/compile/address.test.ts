@@ -74,7 +74,7 @@ test('1,000 IPv4 prefixes keep the trie, whose blocks stay below their limit', (
   assert.ok(lookup.mid4.byteLength + lookup.leaf4.byteLength <= TRIE_BYTES_MAX);
 });
 
-test('the trie serves up to 4 MiB of blocks as they are counted, one /16, /24 or value more takes fragments', () => {
+test('the trie serves as many blocks as its limit has room for, as they are counted; one /16, /24 or value more takes fragments', () => {
   /** Intervals that begin with 0 and take two values in turn, so that whole blocks of them are few. */
   const cutAt = (...cuts: readonly number[]): ValueIntervals => {
     const starts = [0, ...cuts];
@@ -85,7 +85,7 @@ test('the trie serves up to 4 MiB of blocks as they are counted, one /16, /24 or
     Array.from({ length: count }, (_, index) => of(index)).flat();
   const high = (index: number): number => 65_536 * (index + 1);
   const blocks = TRIE_BYTES_MAX / 1024;
-  // A /16 and a /24 each; cut again they are no more; four more for the two values that fill both sizes whole.
+  // A /16 and a /24 each; cut again they are no more; three more for the two values that fill both sizes whole.
   const once = (count: number): ValueIntervals => cutAt(...list(count, (index) => [high(index) + 1, high(index) + 2]));
   const again = (count: number): ValueIntervals =>
     cutAt(...list(count, (index) => [1, 2, 100, 255].map((low) => high(index) + low)));
@@ -100,13 +100,14 @@ test('the trie serves up to 4 MiB of blocks as they are counted, one /16, /24 or
     cutAt(...list(count, (index) => [256, 512].map((low) => high(index) + low)));
   assert.equal(isTrie(between(blocks - 4)), true);
   assert.equal(isTrie(between(blocks + 1)), false);
-  // Nothing is cut, every value fills a /16, and so a /24.
+  // Nothing is cut, every value fills a /16, and so a /24, which is one cell of 256.
+  const wholes = Math.floor((blocks * 256) / 257);
   const whole = (count: number): ValueIntervals => ({
     starts: list(count, (index) => [65_536 * index]),
     values: list(count, (index) => [index]),
   });
-  assert.equal(isTrie(whole(blocks / 2)), true);
-  assert.equal(isTrie(whole(blocks / 2 + 1)), false);
+  assert.equal(isTrie(whole(wholes)), true);
+  assert.equal(isTrie(whole(wholes + 1)), false);
 });
 
 test('blocks of the trie that are equal are kept once', () => {
