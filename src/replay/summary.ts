@@ -259,7 +259,10 @@ function listGroups(input: SummaryInput): FlowGroup[] {
     (group) => verdictAt(groups, group, GroupKey.Decision),
     (a, b) => a - b,
   );
-  return Array.from(order, (group) => makeGroup(input, group));
+  const listed: FlowGroup[] = [];
+  for (let index = 0; index < order.length; index++)
+    listed.push(makeGroup(input, order[index]!, listed[index - 1] ?? NO_NEIGHBOUR));
+  return listed;
 }
 
 /**
@@ -303,8 +306,19 @@ function portName(input: SummaryInput, group: number): string {
   return `${protocol},${port},${keys[at + GroupKey.Icmp]!}>${viaOf(input, group) ?? ''}`;
 }
 
-/** Groups may be many: their objects are written out whole, as spreading into them costs ten times their memory. */
-function makeGroup(input: SummaryInput, group: number): FlowGroup {
+/** What a group may share with the one before it. */
+type Neighbour = Pick<FlowGroup, 'tally' | 'recorded'>;
+
+const NO_NEIGHBOUR: Neighbour = {
+  tally: { connections: 0, records: 0, bytes: 0 },
+  recorded: { allow: 0, deny: 0, other: 0, firewallAllow: 0, firewallDeny: 0 },
+};
+
+/**
+ * Groups may be many: their objects are written out whole, as spreading into them costs ten times their memory, and in their order
+ * neighbours mostly have the same counts.
+ */
+function makeGroup(input: SummaryInput, group: number, before: Neighbour): FlowGroup {
   const { groups, parties, samples } = input;
   const { keys, sums } = groups;
   const at = group * GroupKey.Stride;
@@ -312,8 +326,6 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
   const { protocol, port } = portOf(keys[at + GroupKey.Port]!);
   const { question, file, line, state } = samples[group]!;
   const judges = input.judgesOf(state);
-  const recorded = gravePair(groups, group, GroupSum.RecordedAllow);
-  const firewall = gravePair(groups, group, GroupSum.FirewallAllow);
   const made: { -readonly [K in keyof FlowGroup]: FlowGroup[K] } = {
     source: parties.get(keys[at + GroupKey.Source]!),
     destination: parties.get(keys[at + GroupKey.Destination]!),
@@ -322,20 +334,10 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
     icmp: keys[at + GroupKey.Icmp]!,
     isPartial: isPartialGroup(groups, group),
     decision: new LazyDecision(keys[at + GroupKey.Decision]!, judges.judge, question),
-    tally: {
-      connections: sums[from + GroupSum.Connections]!,
-      records: sums[from + GroupSum.Records]!,
-      bytes: sums[from + GroupSum.Bytes]!,
-    },
+    tally: tallyAt(groups, group, before.tally),
     firstUs: sums[from + GroupSum.FirstUs]!,
     lastUs: sums[from + GroupSum.LastUs]!,
-    recorded: {
-      allow: recorded.allow,
-      deny: recorded.deny,
-      other: sums[from + GroupSum.RecordedOther]!,
-      firewallAllow: firewall.allow,
-      firewallDeny: firewall.deny,
-    },
+    recorded: recordedAt(groups, group, before.recorded),
     sample: { file, line },
   };
   const via = viaOf(input, group);
@@ -345,6 +347,29 @@ function makeGroup(input: SummaryInput, group: number): FlowGroup {
   const pending = pendingOf(input, group);
   if (pending !== undefined) made.pending = pending;
   return made;
+}
+
+function tallyAt({ sums }: GroupTable, group: number, before: Tally): Tally {
+  const from = group * GroupSum.Stride;
+  const connections = sums[from + GroupSum.Connections]!;
+  const records = sums[from + GroupSum.Records]!;
+  const bytes = sums[from + GroupSum.Bytes]!;
+  return before.connections === connections && before.records === records && before.bytes === bytes
+    ? before
+    : { connections, records, bytes };
+}
+
+function recordedAt(groups: GroupTable, group: number, before: FlowGroup['recorded']): FlowGroup['recorded'] {
+  const { allow, deny } = gravePair(groups, group, GroupSum.RecordedAllow);
+  const { allow: firewallAllow, deny: firewallDeny } = gravePair(groups, group, GroupSum.FirewallAllow);
+  const other = groups.sums[group * GroupSum.Stride + GroupSum.RecordedOther]!;
+  return before.allow === allow &&
+    before.deny === deny &&
+    before.other === other &&
+    before.firewallAllow === firewallAllow &&
+    before.firewallDeny === firewallDeny
+    ? before
+    : { allow, deny, other, firewallAllow, firewallDeny };
 }
 
 function timelineOf({ options: { timeline }, states, counters }: SummaryInput): Pick<ReplayResult, 'timeline'> {
