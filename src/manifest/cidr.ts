@@ -79,6 +79,9 @@ export function isStrictSubset(inner: Cidr, outer: Cidr): boolean {
 
 /** An address in the spellings that Go's ParseIPSloppy takes, in canonical text; undefined where that fails. */
 export function readAddress(text: string): ReturnType<typeof canonicalAddress> {
+  // Nearly all are plain already, and the model's reader takes nothing that Go reads otherwise.
+  const known = canonicalAddress(text);
+  if (known !== undefined) return known;
   const plain = normaliseAddress(text);
   return plain === undefined ? undefined : canonicalAddress(plain);
 }
