@@ -1,6 +1,7 @@
 /** What compile promises to keep once, counted: lists of tokens, sets, columns, rows, vectors and what they are made of. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { classifyBlocks } from '../../src/compile/block.ts';
 import { PolicyBook } from '../../src/compile/book.ts';
 import { ColumnSets } from '../../src/compile/column-set.ts';
 import { Columns } from '../../src/compile/column.ts';
@@ -196,9 +197,36 @@ test('columns of small classes of addresses lie one after another, each pair onc
     asked,
   );
   assert.equal(columns.finish(), finished);
-  columns.column(elements.namelessNode, 0);
-  assert.equal(columns.finish(), undefined);
+  for (const element of [elements.namelessNode, elements.otherNode, elements.namelessNode])
+    for (const addressClass of [0, noAddress, 1]) {
+      columns.column(element, addressClass);
+      columns.column(elements.namelessNode, addressClass);
+      assert.equal(columns.finish(), undefined, 'as new as before');
+    }
+  assert.deepEqual(
+    [0, 1, elements.outside, elements.unknownPod].map((element) => columns.column(element, noAddress)),
+    asked.slice(8),
+  );
   assert.equal(columns.finish(), finished, 'what was asked for in vain is forgotten');
+});
+
+test('without pods there is no class of pods; a class of addresses is in a set once, and what is no block is in none', () => {
+  const empty = bookOf();
+  const none = new Columns(empty, 'ingress', indexUnits({ ...SNAPSHOT, pods: [] }, empty), []);
+  assert.equal(none.partition.count, 4);
+  assert.equal(new Columns(empty, 'ingress', indexUnits(SNAPSHOT, empty), []).partition.count, 5);
+  const cidrs = (...list: readonly string[]): Parameters<typeof classifyBlocks>[0][number] =>
+    list.map((cidr) => ({ cidr: cidr as Cidr, except: [] }));
+  const blocks = classifyBlocks([
+    cidrs('10.0.0.0/8', 'fd00::/16'),
+    cidrs('10.64.0.0/16', '10.80.0.0/16', 'fd00:1::/32', 'fd00:3::/32'),
+    cidrs('nonsense', '10.0.0.0/99'),
+  ]);
+  const [all, holes, nothing] = [0, 1, 2].map((set) => [...blocks.classesOfSet(set)]);
+  assert.equal(new Set(all).size, all!.length);
+  assert.equal(new Set(holes).size, holes!.length);
+  assert.ok(holes!.every((own) => all!.includes(own)) && holes!.length < all!.length);
+  assert.deepEqual(nothing, []);
 });
 
 test('a row, a vector and a page are kept once, however often they are asked for', () => {

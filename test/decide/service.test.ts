@@ -365,6 +365,22 @@ test('EP-11: what lies outside and has no address may be in any block', () => {
     assert.equal(decisionVerdict(decision), Verdict.Undecidable);
 });
 
+test('NP-20: the address of a Service that a packet comes from lies in the blocks that hold it, whatever the dialect says of pods and nodes', () => {
+  for (const isMatched of [true, false])
+    for (const [cidr, verdict] of [
+      ['10.96.0.0/16', Verdict.Allow],
+      ['10.97.0.0/16', Verdict.Deny],
+    ] as const) {
+      const rule = ruleOf({ peers: [{ kind: 'ipBlock', cidr: cidr as never, except: [] }] });
+      const dialect = { ipBlockMatchesPods: isMatched, ipBlockMatchesNodes: isMatched };
+      const compiled = program([admit({ role: 'frontend' }, rule)], {}, dialect);
+      const [service, frontend] = ['10.96.0.10', '10.0.0.9'].map((own) =>
+        endpointOfAddress(compiled, own as AddressText),
+      );
+      assert.equal(decisionVerdict(decide(compiled, service!, frontend!, 6, 80, -1)), verdict, cidr);
+    }
+});
+
 test('EP-12: a Service by name has the backends of the family that the source has; of both where nothing tells', () => {
   const slice = (family: 4 | 6, address: string): EndpointSlice => ({
     namespace: 'app',
