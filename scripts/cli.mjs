@@ -46,7 +46,7 @@ export async function buildCli(outdir) {
       plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs')],
     }),
     build({ ...CLI, entryPoints: ['src/cli/exit.ts'], outfile: `${outdir}/exit.cjs` }),
-    build({ ...CLI, ...OWN_URL, entryPoints: ['src/replay/thread.ts'], outfile: `${outdir}/${THREAD}` }),
+    build({ ...CLI, ...OWN_URL, entryPoints: ['src/cli/thread.ts'], outfile: `${outdir}/${THREAD}` }),
   ]);
   chmodSync(main, 0o755);
 }

@@ -1,19 +1,13 @@
 /** `dropcast replay`: manifests and traces in, forecast out. */
-import type { ReplayMode } from '../replay/result.ts';
+import type { ReplayMode, ReplayResult } from '../replay/result.ts';
 import type { ReplayFormat } from '../report/replay.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
 import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
-import { checkFields, readMapping, readTraces, windowOf } from './trace-input.ts';
+import { optionsOf, readTraces, sizesOf, type TraceFlags, type TraceReading } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast replay --help`. */
-export interface ReplayFlags extends ClusterOptions {
-  readonly format?: string;
-  readonly map?: string;
-  readonly fields?: string;
-  readonly since?: string;
-  readonly until?: string;
-  readonly alignClocks?: true;
+export interface ReplayFlags extends ClusterOptions, TraceFlags {
   readonly output: ReplayFormat;
   readonly top: number;
   readonly failOn?: readonly FailCondition[];
@@ -46,29 +40,31 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     invalid: flags.invalid,
     ...(timeline && { timeline }),
   };
+  const how = await optionsOf(flags, io);
   // A full table gives up entries in an order that only one thread knows; a changing cluster is followed by one.
+  const canSplit = flags.threads > 1 && flags.conntrackMax === undefined && timeline === undefined;
+  // Threads read by themselves, which what comes through a pipe does only once.
+  const rules = flags.map === undefined || flags.map.includes('=') ? [] : [flags.map];
+  const sizes = canSplit && sizesOf(rules, io) !== undefined ? sizesOf(traces, io) : undefined;
   const crew =
-    flags.threads > 1 && flags.conntrackMax === undefined && timeline === undefined
-      ? (await import('../replay/thread.ts')).replayOnThreads(options, flags.threads)
-      : undefined;
+    sizes === undefined
+      ? undefined
+      : (await import('./thread.ts')).replayOnThreads(options, flags.threads, { traces, flags, sizes, cwd: io.cwd });
   const replay = crew ?? createReplay(options);
-  const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
-  const reading = await readTraces(
-    traces,
-    dictionary,
-    {
-      ...(flags.format !== undefined && { format: flags.format }),
-      ...(mapping && { mapping }),
-      ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
-      ...windowOf(flags),
-      ...(flags.alignClocks && { clocks: 'align' as const }),
-      ...(crew && traces.length === 1 && { nextBatch: () => crew.nextBatch() }),
-    },
-    io,
-    (batch, account, from, to) => replay.add(batch, account, from, to),
-  );
-  const found = await replay.finish(reading.accounts);
-  crew?.dismiss();
+  let reading: TraceReading;
+  let found: ReplayResult;
+  try {
+    reading = await readTraces(
+      traces,
+      dictionary,
+      { ...how, ...(sizes && { sizes }) },
+      io,
+      (batch, account, from, to) => replay.add(batch, account, from, to),
+    );
+    found = await replay.finish(reading.accounts);
+  } finally {
+    crew?.dismiss();
+  }
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
   const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;

@@ -24,8 +24,8 @@ export interface TraceOptions {
   readonly until?: string;
   /** `given`: one trace after another, whole batches; else rows of all traces in the order of their times. */
   readonly order?: 'given';
-  /** Batches for a reader of a single trace to fill, see `ReadOptions`. */
-  readonly nextBatch?: () => FlowBatch;
+  /** Of each trace, the bytes that are read of it at most: of files that grow, several threads read as much. */
+  readonly sizes?: readonly number[];
   /** For a reading before the one that was asked for. */
   readonly progress?: 'none';
   /** `align`: times of files whose clocks differ are corrected; traces are read once more for it. */
@@ -38,6 +38,39 @@ export function windowOf({ since, until }: { readonly since?: string; readonly u
   readonly until?: string;
 } {
   return { ...(since !== undefined && { since }), ...(until !== undefined && { until }) };
+}
+
+/** The flags that say how traces are read, as they were given. */
+export interface TraceFlags {
+  readonly format?: string;
+  readonly map?: string;
+  readonly fields?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly alignClocks?: true;
+}
+
+/** Flags as options; throws `Refusal`. */
+export async function optionsOf(flags: TraceFlags, io: Io): Promise<TraceOptions> {
+  const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
+  return {
+    ...(flags.format !== undefined && { format: flags.format }),
+    ...(mapping && { mapping }),
+    ...(flags.fields !== undefined && { fields: checkFields(flags.fields) }),
+    ...windowOf(flags),
+    ...(flags.alignClocks && { clocks: 'align' as const }),
+  };
+}
+
+/** The sizes of files that can be read again and again; undefined where one is a pipe, a device, or says that it is empty. */
+export function sizesOf(paths: readonly string[], io: Io): number[] | undefined {
+  const sizes: number[] = [];
+  for (const path of paths) {
+    const stat = path === '-' ? undefined : statSync(resolve(io.cwd, path), { throwIfNoEntry: false });
+    if (!stat?.isFile() || stat.size === 0) return undefined;
+    sizes.push(stat.size);
+  }
+  return sizes;
 }
 
 /** How reading ended. */
@@ -91,8 +124,10 @@ export async function readTraces(
     const offset = offsets.find((one) => one.file === file);
     const account = createAccount(path);
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
-    const source = path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal);
-    const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path));
+    const limit = options.sizes?.[file];
+    const source =
+      path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal, limit);
+    const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path), limit);
     const reading = {
       ...options,
       file: path,
@@ -277,7 +312,12 @@ function checkPaths(paths: readonly string[], io: Io): void {
  * A regular file in large reads, which are twice as fast as a stream, each under way on another thread while its reader works on the
  * one before; pipes and devices as a stream. Waiting for a read gives signals and timers their turn.
  */
-async function* fileSource(path: string, io: Io, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* fileSource(
+  path: string,
+  io: Io,
+  signal: AbortSignal,
+  limit: number = Infinity,
+): AsyncGenerator<Uint8Array> {
   const full = resolve(io.cwd, path);
   const file = openSync(full, 'r');
   if (!fstatSync(file).isFile()) {
@@ -286,12 +326,14 @@ async function* fileSource(path: string, io: Io, signal: AbortSignal): AsyncGene
   }
   // Readers are done with a chunk when they ask for the next one: the read after that goes where it was.
   let [chunk, next] = [Buffer.allocUnsafe(CHUNK_SIZE), Buffer.allocUnsafe(CHUNK_SIZE)];
-  let reading = readInto(file, chunk);
+  let left = limit;
+  let reading = readInto(file, chunk, left);
   try {
     while (!signal.aborted) {
       const size = await reading;
       if (size === 0) return;
-      reading = readInto(file, next);
+      left -= size;
+      reading = readInto(file, next, left);
       yield chunk.subarray(0, size);
       [chunk, next] = [next, chunk];
     }
@@ -302,10 +344,12 @@ async function* fileSource(path: string, io: Io, signal: AbortSignal): AsyncGene
   }
 }
 
-/** Reads on from where the last read of the file ended; gives how many bytes there were, 0 at the end. */
-function readInto(file: number, chunk: Uint8Array): Promise<number> {
+/** Reads on from where the last read of the file ended, `most` bytes at most; gives how many bytes there were, 0 at the end. */
+function readInto(file: number, chunk: Uint8Array, most: number): Promise<number> {
   const reading = new Promise<number>((resolve, reject) => {
-    read(file, chunk, 0, chunk.length, null, (error, size) => (error === null ? resolve(size) : reject(error)));
+    read(file, chunk, 0, Math.min(chunk.length, most), null, (error, size) =>
+      error === null ? resolve(size) : reject(error),
+    );
   });
   // A read ahead may fail before anybody waits for it.
   reading.catch(() => {});
@@ -313,12 +357,13 @@ function readInto(file: number, chunk: Uint8Array): Promise<number> {
 }
 
 /** A regular file as bytes that can be read anywhere; undefined for pipes and devices. Opened for each piece: few are read. */
-function randomAccess(path: string): RandomAccess | undefined {
+function randomAccess(path: string, limit: number = Infinity): RandomAccess | undefined {
   const stat = statSync(path);
   if (!stat.isFile()) return undefined;
+  const byteLength = Math.min(stat.size, limit);
   return {
-    byteLength: stat.size,
-    slice(start, end = stat.size) {
+    byteLength,
+    slice(start, end = byteLength) {
       const bytes = new Uint8Array(Math.max(0, end - start));
       const file = openSync(path, 'r');
       try {

@@ -19,7 +19,7 @@ import { classesOf } from './hit.ts';
 import { KERNEL_CODE } from './kernel-code.ts';
 import { Column, Memo, MemoKey, Name, State } from './kernel-layout.ts';
 import type { ReplayMode } from './result.ts';
-import type { Share } from './share.ts';
+import type { Buckets } from './share.ts';
 import { wasm, type WasmApi, type WasmMemory } from './webassembly.ts';
 
 /** Rows staged at a time: few enough to stay in the second-level cache. */
@@ -112,7 +112,7 @@ export class Kernel {
   /** Every group has two parties at most, so that half of the places stay free. */
   private readonly addressMask: number;
   private addressCount = 0;
-  /** Rows that `stageShare` left to be taken: those of its buckets, and those of which only TypeScript knows. */
+  /** Rows that `stage` left to be taken: those of the thread's buckets, and those of which only TypeScript knows. */
   selected = 0;
   /** `Clock.setBack` of the staged rows. */
   setBack = 0;
@@ -263,10 +263,13 @@ export class Kernel {
     memo[at + Memo.IsServer] = isServer ? 1 : 0;
   }
 
-  /** Stages rows `from` up to `to`, as many as fit and until the clock is set back; returns how many. */
-  stage(batch: FlowBatch, from: number, to: number, clock: Clock): number {
+  /**
+   * Stages rows `from` up to `to`, as many as fit and until the clock is set back, and selects those of `buckets`, if any; returns how many
+   * rows it looked at.
+   */
+  stage(batch: FlowBatch, from: number, to: number, clock: Clock, buckets: Buckets | undefined): number {
     this.view();
-    const { ticks } = this;
+    const { ticks, state, heap } = this;
     const { timeUs } = batch;
     let count = Math.min(to - from, STAGE);
     ticks[0] = clock.advance(timeUs[from]!);
@@ -277,27 +280,19 @@ export class Kernel {
       if (clock.setBack !== setBack) count = row;
     }
     this.copy(batch, from, count);
-    if (!this.isWhole) for (let row = 0; row < STAGE; row++) this.rows[row] = row;
-    this.isWhole = true;
+    if (buckets === undefined) {
+      if (!this.isWhole) for (let row = 0; row < STAGE; row++) this.rows[row] = row;
+      this.isWhole = true;
+      this.selected = count;
+    } else {
+      state[State.FirstBucket] = buckets.first;
+      state[State.EndBucket] = buckets.end;
+      this.selected = this.pick(heap.offsetOf(Region.State), count);
+    }
     return count;
   }
 
-  /** Stages rows of a share, from row `first` on, as many as fit; returns how many it looked at. */
-  stageShare(batch: FlowBatch, { to, buckets, ticks, setBack }: Share, first: number): number {
-    this.view();
-    const { state, heap } = this;
-    const count = Math.min(to - first, STAGE);
-    this.copy(batch, first, count);
-    this.ticks.set(ticks.subarray(first, first + count));
-    this.setBack = setBack;
-    this.isWhole = false;
-    state[State.FirstBucket] = buckets.first;
-    state[State.EndBucket] = buckets.end;
-    this.selected = this.pick(heap.offsetOf(Region.State), count);
-    return count;
-  }
-
-  /** The place of a staged row behind the first that `stageShare` looked at. */
+  /** The place of a staged row behind the first that `stage` looked at. */
   rowOf(staged: number): number {
     return this.rows[staged]!;
   }

@@ -49,7 +49,7 @@ import { createParties, type PartyTable } from './party.ts';
 import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
 import type { Part } from './part.ts';
-import { isOwn, type Share } from './share.ts';
+import { type Buckets, isOwn } from './share.ts';
 import { type Contradiction, type Sample, summarize } from './summary.ts';
 
 /** How a replay is set up. */
@@ -96,16 +96,19 @@ export function createReplay(options: ReplayOptions): Replay {
 }
 
 /** One thread's part of a replay. */
-export interface PartReplay {
-  /** Takes in those rows of a batch that are this thread's. */
-  addShare(batch: FlowBatch, share: Share, fileOf: (row: number) => Pick<TraceAccount, 'file'>): void;
+export interface PartReplay extends Pick<Replay, 'add'> {
+  /** Rows that were given so far, this thread's and others. */
+  readonly seen: number;
   /** What has been found so far. */
   part(): Part;
 }
 
-/** Begins one thread's part. `groupLimit` is of the whole: a part keeps its groups apart. */
-export function createPartReplay(options: ReplayOptions): PartReplay {
-  return new Replaying({ ...options, groupLimit: PART_GROUP_LIMIT });
+/**
+ * Begins one thread's part: it is given all rows, and takes in those of its buckets. `groupLimit` is of the whole: a part keeps its groups
+ * apart.
+ */
+export function createPartReplay(options: ReplayOptions, buckets: Buckets): PartReplay {
+  return new Replaying({ ...options, groupLimit: PART_GROUP_LIMIT }, buckets);
 }
 
 /** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
@@ -148,6 +151,9 @@ export interface Judges {
 }
 
 class Replaying implements Replay, PartReplay {
+  /** Of this thread; undefined: there is no other one. */
+  private readonly buckets: Buckets | undefined;
+  seen = 0;
   private program: Program;
   private readonly dictionary: Dictionary;
   private readonly options: ReplayOptions;
@@ -207,8 +213,9 @@ class Replaying implements Replay, PartReplay {
     early: 0,
   };
 
-  constructor(options: ReplayOptions) {
+  constructor(options: ReplayOptions, buckets?: Buckets) {
     this.options = options;
+    this.buckets = buckets;
     this.program = options.program;
     this.dictionary = options.dictionary;
     this.placer = createPlacer(options.program, options.dictionary);
@@ -252,15 +259,20 @@ class Replaying implements Replay, PartReplay {
   }
 
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
-    const { kernel, clock, now, counters } = this;
-    const order = counters.rows - from;
+    const { kernel, clock, now, counters, buckets } = this;
+    const order = this.seen - from;
+    const addRow = (row: number): void => {
+      if (buckets !== undefined && !isOwn(buckets, batch, row)) return;
+      counters.rows++;
+      this.order = order + row;
+      this.addRow(batch, row, account);
+    };
     if (kernel !== undefined)
       for (let first = from; first < to;) {
-        const count = kernel.stage(batch, first, to, clock);
-        this.addStaged(kernel, count, (staged) => {
-          this.order = order + first + staged;
-          this.addRow(batch, first + staged, account);
-        });
+        const count = kernel.stage(batch, first, to, clock, buckets);
+        const before = this.rowsByKernel;
+        this.addStaged(kernel, (staged) => addRow(first + kernel.rowOf(staged)));
+        counters.rows += this.rowsByKernel - before;
         first += count;
       }
     else
@@ -268,36 +280,9 @@ class Replaying implements Replay, PartReplay {
         if (this.eras !== undefined) this.enterEraOf(this.eras, batch.timeUs[row]!);
         now.tick = clock.advance(batch.timeUs[row]!);
         now.setBack = clock.setBack;
-        this.order = order + row;
-        this.addRow(batch, row, account);
-      }
-    counters.rows += to - from;
-  }
-
-  addShare(batch: FlowBatch, share: Share, fileOf: (row: number) => Source): void {
-    const { kernel, now, counters } = this;
-    const { from, to, buckets, ticks, setBack, order } = share;
-    const addRow = (row: number): void => {
-      if (!isOwn(buckets, batch, row)) return;
-      counters.rows++;
-      this.order = order + row;
-      this.addRow(batch, row, fileOf(row));
-    };
-    if (kernel === undefined) {
-      now.setBack = setBack;
-      for (let row = from; row < to; row++) {
-        now.tick = ticks[row]!;
         addRow(row);
       }
-      return;
-    }
-    for (let first = from; first < to;) {
-      const span = kernel.stageShare(batch, share, first);
-      const before = this.rowsByKernel;
-      this.addStaged(kernel, kernel.selected, (staged) => addRow(first + kernel.rowOf(staged)));
-      counters.rows += this.rowsByKernel - before;
-      first += span;
-    }
+    this.seen += to - from;
   }
 
   part(): Part {
@@ -316,8 +301,9 @@ class Replaying implements Replay, PartReplay {
   }
 
   /** The kernel takes what it knows of the staged rows; what it stops at goes through TypeScript. */
-  private addStaged(kernel: Kernel, count: number, addRow: (staged: number) => void): void {
+  private addStaged(kernel: Kernel, addRow: (staged: number) => void): void {
     const { now, tracker } = this;
+    const count = kernel.selected;
     now.setBack = kernel.setBack;
     tracker.catchUp();
     this.rowsByKernel += count;

@@ -17,28 +17,10 @@ export interface Buckets {
   readonly end: number;
 }
 
-/** Rows `from` up to `to` of a batch, of which a thread takes those in its buckets, and what it cannot know by itself. */
-export interface Share {
-  readonly from: number;
-  readonly to: number;
-  readonly buckets: Buckets;
-  /** [rows of the batch] tick of each row, and `Clock.setBack` of them all. */
-  readonly ticks: Int32Array;
-  readonly setBack: number;
-  /** What added to a row's place in the batch is its number among all rows of the replay. */
-  readonly order: number;
-}
-
-/**
- * The buckets of each thread, the reader's first. What reading costs beside replay (`reading`, for a row) is taken off the reader's share,
- * so that all are busy for the same time; where that leaves it none, it reads alone.
- */
-export function shareBuckets(threads: number, reading: number): Buckets[] {
-  const own = Math.max(0, (1 - (threads - 1) * reading) / threads);
-  const ends = Array.from({ length: threads }, (_, thread) =>
-    Math.round(Bucket.Count * (own + ((1 - own) * thread) / (threads - 1))),
-  );
-  return ends.map((end, thread) => ({ first: ends[thread - 1] ?? 0, end }));
+/** The buckets of each of so many threads. */
+export function shareBuckets(threads: number): Buckets[] {
+  const edge = (thread: number): number => Math.round((Bucket.Count * thread) / threads);
+  return Array.from({ length: threads }, (_, thread) => ({ first: edge(thread), end: edge(thread + 1) }));
 }
 
 /** Is a row one thread's? */

@@ -18,7 +18,6 @@ export const BINARY: TraceFormat = {
   description: "dropcast's columnar trace",
   recognise: ({ bytes }) => startsWith(bytes, ...MAGIC),
   isText: false,
-  followsBatch: true,
   limits: [],
   open: openBinary,
 };

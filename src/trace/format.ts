@@ -27,8 +27,6 @@ export interface TraceFormat {
   readonly isPrefixed?: true;
   /** True where the reader takes whole JSON documents of any layout: they are not cut into their records for it. */
   readonly isDocument?: true;
-  /** True where the reader looks for the batch at every call and holds no rows back, so that each batch may be another one. */
-  readonly followsBatch?: true;
   /** Makes the reader; absent: recognised, and refused by name. */
   readonly open?: (context: ReadContext) => TraceDecoder;
   /**

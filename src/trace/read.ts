@@ -67,18 +67,9 @@ export interface ReadOptions {
   readonly clockOffsetUs?: number;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
-  /**
-   * Instead of one batch that is reused: an empty one, asked for again and again where the last has been handed out. Formats whose readers
-   * keep to one batch are read into one of their own.
-   */
-  readonly nextBatch?: () => FlowBatch;
 }
 
 type Times = Pick<ReadOptions, 'window' | 'clockOffsetUs'>;
-
-interface HandOutOptions extends Times {
-  readonly nextBatch: ReadOptions['nextBatch'];
-}
 
 /** Every format that is known by name, readers and others, in the order in which they are asked. */
 export const FORMATS: readonly TraceFormat[] = [
@@ -183,10 +174,9 @@ async function* readInput(
     return;
   }
   noteFormat(account, format, member);
-  const nextBatch = format.followsBatch === true ? options.nextBatch : undefined;
-  const batch = nextBatch?.() ?? createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
   const context = { batch, dictionary, account, head, mapping, fields: options.fields };
-  yield* pump(stream.read(), format.open(context), context, { ...options, nextBatch });
+  yield* pump(stream.read(), format.open(context), context, options);
 }
 
 /** For rows that nobody holds back. */
@@ -271,8 +261,8 @@ function noteFormat(account: TraceAccount, { name, limits }: TraceFormat, member
 async function* pump(
   source: AsyncGenerator<Uint8Array>,
   decoder: TraceDecoder,
-  context: { batch: FlowBatch; readonly account: TraceAccount },
-  options: HandOutOptions,
+  context: { readonly batch: FlowBatch; readonly account: TraceAccount },
+  options: Times,
 ): AsyncGenerator<FlowBatch> {
   const { account } = context;
   /** The record that is cut by a chunk's end: `tail[0, tailLength)`, in a buffer that grows by doubling. */
@@ -291,7 +281,7 @@ async function* pump(
         for (;;) {
           done = decoder.decode(tail, done, length);
           if (hasRoom(context) || hasStopped(decoder)) break;
-          yield* handOutNext(context, decoder, 'full', options);
+          yield* handOut(context.batch, decoder, account, 'full', options);
         }
         if (done >= tailLength) {
           at += done - tailLength;
@@ -305,7 +295,7 @@ async function* pump(
       while (at < chunk.length && !hasStopped(decoder)) {
         at = decoder.decode(chunk, at, chunk.length);
         if (hasRoom(context)) break;
-        yield* handOutNext(context, decoder, 'full', options);
+        yield* handOut(context.batch, decoder, account, 'full', options);
       }
       if (hasStopped(decoder)) break;
       if (at < chunk.length) {
@@ -315,13 +305,13 @@ async function* pump(
         tailLength = rest;
       }
       // What is learnt later may change rows that wait: handed out by chunks, the result would depend on their size.
-      if (decoder.willHandOut === undefined) yield* handOutNext(context, decoder, 'ready', options);
+      if (decoder.willHandOut === undefined) yield* handOut(context.batch, decoder, account, 'ready', options);
     }
     if (!hasStopped(decoder)) {
-      if (!hasRoom(context)) yield* handOutNext(context, decoder, 'full', options);
+      if (!hasRoom(context)) yield* handOut(context.batch, decoder, account, 'full', options);
       decoder.finish(tail, 0, tailLength);
     }
-    yield* handOutNext(context, decoder, 'all', options);
+    yield* handOut(context.batch, decoder, account, 'all', options);
   } finally {
     // Only where the consumer stopped early.
     const { count } = context.batch;
@@ -331,17 +321,6 @@ async function* pump(
 
 function hasRoom({ batch }: { readonly batch: FlowBatch }): boolean {
   return batch.count < batch.capacity;
-}
-
-/** Hands out, and goes on in the next batch where there are several. */
-function* handOutNext(
-  context: { batch: FlowBatch; readonly account: TraceAccount },
-  decoder: TraceDecoder,
-  extent: 'ready' | 'full' | 'all',
-  options: HandOutOptions,
-): Generator<FlowBatch> {
-  yield* handOut(context.batch, decoder, context.account, extent, options);
-  if (options.nextBatch !== undefined) context.batch = options.nextBatch();
 }
 
 /** A function, because decoding changes what the compiler believes to know of the property. */

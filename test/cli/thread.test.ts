@@ -1,7 +1,7 @@
 /** `--threads`, in the bundles that are shipped: threads are real there, and the result is that of one. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -18,14 +18,27 @@ before(async () => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-function replay(...flags: string[]): {
+interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
-} {
+}
+
+const capture = join(app, 'capture.pcap');
+
+function run(args: readonly string[], input?: Uint8Array): Outcome {
+  const argv = [join(folder, 'cli.cjs'), ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { input, maxBuffer: 1 << 28 });
+  return { status, stdout: stdout.toString('latin1'), stderr: stderr.toString() };
+}
+
+function replayTraces(traces: readonly string[], flags: readonly string[], input?: Uint8Array): Outcome {
   const manifests = ['-f', join(app, 'cluster.yaml'), '-f', join(app, 'policies'), '--baseline', join(app, 'mended')];
-  const args = [join(folder, 'cli.cjs'), 'replay', join(app, 'capture.pcap'), ...manifests, '-o', 'json', ...flags];
-  return spawnSync(process.execPath, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  return run(['replay', ...traces, ...manifests, '-o', 'json', ...flags], input);
+}
+
+function replay(...flags: string[]): Outcome {
+  return replayTraces([capture], flags);
 }
 
 test('the real capture has the same result on one thread, two and three, byte for byte', () => {
@@ -36,6 +49,34 @@ test('the real capture has the same result on one thread, two and three, byte fo
     const more = replay('--threads', threads);
     assert.equal(more.status, 1, more.stderr);
     assert.ok(more.stdout === one.stdout, `--threads ${threads} printed something else`);
+  }
+});
+
+test('threads that read files by themselves find what one finds: columnar, text, several, merged, cut off, within bounds of time', () => {
+  const binary = join(folder, 'capture.bin');
+  assert.equal(run(['convert', capture, '--to', 'binary', '-o', binary]).status, 0);
+  const whole = readFileSync(binary);
+  const cut = join(folder, 'cut.bin');
+  writeFileSync(cut, whole.subarray(0, whole.length - 1000));
+  const text = join(app, 'hubble.jsonl');
+  const cases: readonly (readonly [traces: readonly string[], flags: readonly string[], input?: Uint8Array])[] = [
+    [[binary], []],
+    [
+      [binary, text, capture],
+      ['--since', 'start+1s', '--until', '1s'],
+    ],
+    [
+      [text, cut, binary],
+      ['--packets', '--align-clocks'],
+    ],
+    [['-'], [], whole],
+  ];
+  for (const [traces, flags, input] of cases) {
+    const one = replayTraces(traces, flags, input);
+    assert.ok(one.stdout.length > 10_000, `${flags.join(' ')}: ${one.stderr}`);
+    const two = replayTraces(traces, [...flags, '--threads', '2'], input);
+    assert.ok(two.stdout === one.stdout, `${traces.join(' ')} ${flags.join(' ')}: the reports differ`);
+    assert.deepEqual([two.status, two.stderr], [one.status, one.stderr]);
   }
 });
 

@@ -45,7 +45,6 @@ const grants: Readonly<Record<string, Grant>> = {
     rooms: ['model', 'compile', 'decide', 'track'],
     // Plain counting without a reader: whether a result is complete is asked of the accounts.
     files: ['trace/account.ts'],
-    node: ['node:worker_threads'],
   },
   oracle: { rooms: ['model'], packages: ['ip-num'] },
   fuzz: { rooms: ['model', 'manifest', 'generate', 'oracle'], packages: ['fast-check'], node: ['node:child_process'] },
@@ -65,6 +64,7 @@ const grants: Readonly<Record<string, Grant>> = {
       'node:stream',
       'node:timers/promises',
       'node:crypto',
+      'node:worker_threads',
     ],
   },
 };

@@ -1,0 +1,164 @@
+/**
+ * Threads of `dropcast replay`. Each reads the traces by itself, all of them, and takes the rows of its buckets: nothing of a row goes from
+ * thread to thread. What the others are told is how far the first one has read, so that all stop at the same row; and at the end their
+ * parts are put together. This file is both sides: loaded as a worker it serves, loaded by anyone else it can start one. It is shipped
+ * twice, in the bundle of the commands and as a bundle of its own that is the worker.
+ */
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { programFrom, type ProgramSource } from '../compile/program.ts';
+import { createDictionary } from '../model/flow.ts';
+import { mergeParts, type Part } from '../replay/part.ts';
+import { createPartReplay, type Replay, type ReplayOptions } from '../replay/replay.ts';
+import type { ReplayResult } from '../replay/result.ts';
+import { type Buckets, shareBuckets } from '../replay/share.ts';
+import type { TraceAccount } from '../trace/account.ts';
+import { Refusal } from './exit.ts';
+import type { Io, Sink } from './terminal.ts';
+import { optionsOf, readTraces, type TraceFlags } from './trace-input.ts';
+
+/** What all threads read: regular files. */
+export interface SharedReading {
+  readonly traces: readonly string[];
+  readonly flags: TraceFlags;
+  /** Bytes of each trace; see `TraceOptions`. */
+  readonly sizes: readonly number[];
+  readonly cwd: string;
+}
+
+/** A replay whose rows are taken in by several threads. */
+export interface CrewReplay extends Pick<Replay, 'add'> {
+  /** Throws `Refusal` where other threads did not find the same rows in the traces. */
+  finish(accounts: readonly TraceAccount[]): Promise<ReplayResult>;
+  /** Ends the threads, finished or not. */
+  dismiss(): void;
+}
+
+/** Marks the workers that are ours: others may load the same bundle. */
+const SERVICE = 'dropcast-replay';
+
+/** What a worker is given. */
+interface Task {
+  readonly service: typeof SERVICE;
+  readonly reading: SharedReading;
+  /** Of the candidate, and of the baseline where there is one. */
+  readonly programs: readonly { readonly buffer: ArrayBufferLike; readonly source: ProgramSource }[];
+  readonly options: Omit<ReplayOptions, 'program' | 'baseline' | 'dictionary' | 'timeline'>;
+  readonly buckets: Buckets;
+  /** [`Progress`] */
+  readonly progress: Int32Array<SharedArrayBuffer>;
+}
+
+/** How far the first thread has come, in words that all threads see. */
+const enum Progress {
+  /** Rows that it has read, modulo 2^32. */
+  Rows = 0,
+  /** 1: there will be no more. */
+  HasEnded = 1,
+  Count = 2,
+}
+
+/** What a worker says. */
+interface Answer {
+  readonly part: Part;
+  readonly seen: number;
+}
+
+/** The worker's file beside this one; the bundler knows its name in what is shipped. */
+const WORKER = (globalThis as { DROPCAST_THREAD?: string }).DROPCAST_THREAD ?? './thread.ts';
+
+/** Begins a replay on so many threads, this one among them; what this one reads is given to `add`. */
+export function replayOnThreads(options: ReplayOptions, threads: number, reading: SharedReading): CrewReplay {
+  const { program, baseline, dictionary: _dictionary, timeline: _timeline, ...rest } = options;
+  const [buckets, ...others] = shareBuckets(threads);
+  const progress = new Int32Array(new SharedArrayBuffer(Progress.Count * 4));
+  const programs = [program, ...(baseline === undefined ? [] : [baseline])].map(({ buffer, source }) => ({
+    buffer,
+    source,
+  }));
+  const workers = others.map((share) => {
+    const workerData: Task = { service: SERVICE, reading, programs, options: rest, buckets: share, progress };
+    return new Worker(new URL(WORKER, import.meta.url), { workerData });
+  });
+  const answers = workers.map(
+    (worker) =>
+      new Promise<Answer>((resolve, reject) => {
+        worker.on('message', resolve).on('error', reject).on('messageerror', reject);
+        worker.on('exit', (code) => reject(new Error(`a thread of the replay ended with code ${code}`)));
+      }),
+  );
+  // Whoever fails while this thread reads is heard at the end.
+  for (const answer of answers) answer.catch(() => {});
+  const own = createPartReplay(options, buckets!);
+  const release = (rows: number): void => {
+    Atomics.store(progress, Progress.Rows, rows | 0);
+    Atomics.notify(progress, Progress.Rows);
+  };
+  return {
+    add(batch, account, from = 0, to = batch.count) {
+      release(own.seen + to - from);
+      own.add(batch, account, from, to);
+    },
+    async finish(accounts) {
+      Atomics.store(progress, Progress.HasEnded, 1);
+      release(own.seen);
+      const found = await Promise.all(answers);
+      if (found.some(({ seen }) => seen !== own.seen))
+        throw new Refusal('a trace was changed while several threads read it: replay it with one');
+      return mergeParts([own.part(), ...found.map(({ part }) => part)], options, accounts);
+    },
+    dismiss() {
+      for (const worker of workers) void worker.terminate();
+    },
+  };
+}
+
+/** A worker's side: reads what the first thread reads, as far as it reads. */
+async function serve({ reading, programs, options, buckets, progress }: Task): Promise<Answer> {
+  const [program, baseline] = programs.map(({ buffer, source }) => programFrom(buffer, source));
+  const dictionary = createDictionary();
+  const part = createPartReplay({ ...options, program: program!, ...(baseline && { baseline }), dictionary }, buckets);
+  let interrupt = (): void => {};
+  const io = silentIo(reading.cwd, (handler) => (interrupt = handler));
+  const how = await optionsOf(reading.flags, io);
+  await readTraces(reading.traces, dictionary, { ...how, sizes: reading.sizes }, io, (batch, account, from, to) => {
+    const ahead = waitFor(progress, part.seen + to - from);
+    if (ahead > 0) interrupt();
+    if (to - ahead > from) part.add(batch, account, from, to - ahead);
+  });
+  return { part: part.part(), seen: part.seen };
+}
+
+/** Waits until the first thread has read so many rows; how many are missing if it ended before. */
+function waitFor(progress: Int32Array, rows: number): number {
+  for (;;) {
+    // The end is looked at first: rows do not change after it.
+    const hasEnded = Atomics.load(progress, Progress.HasEnded) === 1;
+    const read = Atomics.load(progress, Progress.Rows);
+    const ahead = (rows - read) | 0;
+    if (ahead <= 0 || hasEnded) return Math.max(0, ahead);
+    // Wakes by itself too: the end may come between the looks and the wait.
+    Atomics.wait(progress, Progress.Rows, read, 100);
+  }
+}
+
+/** A worker has nothing to say and nobody to ask: the first thread reads the same and says it. */
+function silentIo(cwd: string, onInterrupt: (handler: () => void) => void): Io {
+  const sink: Sink = { isTTY: false, write: () => Promise.resolve('open') };
+  return {
+    stdout: sink,
+    stderr: sink,
+    stdin: (async function* () {})(),
+    cwd,
+    env: {},
+    onInterrupt(handler) {
+      onInterrupt(handler);
+      return () => {};
+    },
+  };
+}
+
+const task = workerData as Task | null;
+if (!isMainThread && task?.service === SERVICE)
+  // What is thrown is the other side's 'error'.
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  void serve(task).then((answer) => parentPort!.postMessage(answer));
