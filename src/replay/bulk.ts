@@ -274,14 +274,9 @@ class WasmTracking implements BulkTracker {
     for (let from = 0; from < count;) {
       // Rows up to where the clock is set back, which is once in 124 days.
       let ticks = heap.words(TrackRegion.Ticks, this.capacity);
-      ticks[from] = clock.advance(timeUs[from]!);
-      const { setBack } = clock;
-      let to = from + 1;
-      for (; to < count; to++) {
-        ticks[to] = clock.advance(timeUs[to]!);
-        if (clock.setBack !== setBack) break;
-      }
-      now.setBack = setBack;
+      clock.advance(timeUs[from]!);
+      now.setBack = clock.setBack;
+      const to = from + clock.advanceAll(timeUs, from, count - from, ticks.subarray(from));
       tracker.catchUp();
       for (let row = from; row < to;) {
         const state = heap.words(TrackRegion.State, State.Count);

@@ -224,26 +224,20 @@ export function pick(state: i32, count: i32): i32 {
   let picked = rows;
   for (let row = 0; row < count; row++) {
     const protocol: i32 = load<u8>(protocols + row);
+    const sourcePort = load<i32>(sourcePorts + row * 4);
+    const port = load<i32>(destinationPorts + row * 4);
     const known =
       i32(load<u8>(families + row) != 0) &
       (i32(protocol == TCP) | i32(protocol == UDP)) &
+      i32((sourcePort | port) >= 0) &
       i32((load<u16>(flags + row * 2) & RecordFlag.NoPorts) == 0);
-    const sum =
-      hashEnd(load<i32>(sources + row * 4), load<i32>(sourcePorts + row * 4)) +
-      hashEnd(load<i32>(destinations + row * 4), load<i32>(destinationPorts + row * 4));
-    const hash = (sum + protocol) * 0x27d4eb2f;
-    const bucket = (hash ^ (hash >>> 15)) >>> 16;
+    const addresses = load<i32>(sources + row * 4) + load<i32>(destinations + row * 4);
+    const hash = (addresses ^ ((sourcePort + port + (protocol << 17)) * 0x2c1b3c6d)) * 0x85ebca6b;
+    const bucket = ((hash ^ (hash >>> 15)) * 0xc2b2ae35) >>> 16;
     store<i32>(picked, row);
     picked += (i32(u32(bucket - first) < length) | (known ^ 1)) << 2;
   }
   return (picked - rows) >>> 2;
-}
-
-// @ts-ignore: decorator
-@inline
-function hashEnd(address: i32, port: i32): i32 {
-  const hash = (address ^ ((port & ~(port >> 31)) * 0x2c1b3c6d)) * 0x85ebca6b;
-  return (hash ^ (hash >>> 15)) * 0xc2b2ae35;
 }
 
 /** Where the sums of a connection's group lie. */

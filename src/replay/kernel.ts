@@ -269,16 +269,11 @@ export class Kernel {
    */
   stage(batch: FlowBatch, from: number, to: number, clock: Clock, buckets: Buckets | undefined): number {
     this.view();
-    const { ticks, state, heap } = this;
+    const { state, heap } = this;
     const { timeUs } = batch;
-    let count = Math.min(to - from, STAGE);
-    ticks[0] = clock.advance(timeUs[from]!);
-    const { setBack } = clock;
-    this.setBack = setBack;
-    for (let row = 1; row < count; row++) {
-      ticks[row] = clock.advance(timeUs[from + row]!);
-      if (clock.setBack !== setBack) count = row;
-    }
+    clock.advance(timeUs[from]!);
+    this.setBack = clock.setBack;
+    const count = clock.advanceAll(timeUs, from, Math.min(to - from, STAGE), this.ticks);
     this.copy(batch, from, count);
     if (buckets === undefined) {
       if (!this.isWhole) for (let row = 0; row < STAGE; row++) this.rows[row] = row;

@@ -41,16 +41,16 @@ export function bucketOf(batch: FlowBatch, row: number): number {
     const { quotes } = batch;
     const quoted = quotes.protocol[quote]!;
     const hasQuotedPorts = hasPorts(quoted);
-    return reduce(
-      hashEnd(quotes.src[quote]!, hasQuotedPorts ? quotes.srcPort[quote]! : 0) +
-        hashEnd(quotes.dst[quote]!, hasQuotedPorts ? quotes.dstPort[quote]! : 0),
+    return hashEnds(
+      quotes.src[quote]! + quotes.dst[quote]!,
+      hasQuotedPorts ? portOf(quotes.srcPort[quote]!) + portOf(quotes.dstPort[quote]!) : 0,
       quoted,
     );
   }
   const isPorted = hasPorts(protocol) && (batch.flags[row]! & RecordFlag.NoPorts) === 0;
-  return reduce(
-    hashEnd(batch.src[row]!, isPorted ? batch.srcPort[row]! : 0) +
-      hashEnd(batch.dst[row]!, isPorted ? batch.dstPort[row]! : 0),
+  return hashEnds(
+    batch.src[row]! + batch.dst[row]!,
+    isPorted ? portOf(batch.srcPort[row]!) + portOf(batch.dstPort[row]!) : 0,
     protocol,
   );
 }
@@ -62,13 +62,12 @@ function isError(protocol: number, icmp: number): boolean {
 }
 
 /** An absent port is 0 in the tracker's key. */
-function hashEnd(address: number, port: number): number {
-  const hash = Math.imul(address ^ Math.imul(port < 0 ? 0 : port, 0x2c1b3c6d), 0x85ebca6b);
-  return Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35);
+function portOf(port: number): number {
+  return port < 0 ? 0 : port;
 }
 
-/** The sum of both ends is the same in both directions. */
-function reduce(sum: number, protocol: number): number {
-  const hash = Math.imul((sum | 0) + protocol, 0x27d4eb2f);
-  return (hash ^ (hash >>> 15)) >>> 16;
+/** Of sums, which are the same in both directions. Every thread asks it of every row, so that it is short. */
+function hashEnds(addresses: number, ports: number, protocol: number): number {
+  const hash = Math.imul((addresses | 0) ^ Math.imul(ports + (protocol << 17), 0x2c1b3c6d), 0x85ebca6b);
+  return Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35) >>> 16;
 }

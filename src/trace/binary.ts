@@ -535,17 +535,10 @@ class BinaryDecoder implements TraceDecoder {
           if (family[row] !== 4 && family[row] !== 6 && family[row] !== 0) return false;
         return true;
       }
-      case 'tcpFlags': {
-        const { tcpFlags } = batch;
-        for (let row = from; row < to; row++)
-          if (tcpFlags[row]! > 0x1ff && tcpFlags[row]! !== TcpFlag.Absent) return false;
-        return true;
-      }
-      case 'timeUs': {
-        const { timeUs } = batch;
-        for (let row = from; row < to; row++) if (Math.abs(timeUs[row]!) > TIME_MAX_US) return false;
-        return true;
-      }
+      case 'tcpFlags':
+        return areFlags(batch.tcpFlags, from, to);
+      case 'timeUs':
+        return areTimes(batch.timeUs, from, to);
       case 'quote': {
         const { quote } = batch;
         for (let row = from; row < to; row++) if (quote[row]! >= quotes || quote[row]! < -1) return false;
@@ -611,6 +604,23 @@ function arePorts(column: Int32Array, from: number, to: number): boolean {
 
 function areAmounts(column: Float64Array, from: number, to: number): boolean {
   for (let row = from; row < to; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
+  return true;
+}
+
+function areFlags(column: Uint16Array, from: number, to: number): boolean {
+  for (let row = from; row < to; row++) {
+    const value = column[row]!;
+    if (value > 0x1ff && value !== TcpFlag.Absent) return false;
+  }
+  return true;
+}
+
+/** A time that is absent is NaN. */
+function areTimes(column: Float64Array, from: number, to: number): boolean {
+  for (let row = from; row < to; row++) {
+    const value = column[row]!;
+    if (value > TIME_MAX_US || value < -TIME_MAX_US) return false;
+  }
   return true;
 }
 
