@@ -89,8 +89,12 @@ export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
     for (let middle = 0; middle < CELLS; middle++) {
       const from = base + middle * CELLS;
       index = advance(from, index);
-      if (index === last || starts[index + 1]! >= from + CELLS) {
-        middles[middle] = leaf.single(values[index]!);
+      const next = index === last ? 2 ** 32 : Number(starts[index + 1]);
+      if (next >= from + CELLS) {
+        // An interval mostly goes on: its other /24s are the same cell.
+        const until = Math.min(CELLS, Math.floor((next - base) / CELLS));
+        middles.fill(leaf.single(values[index]!), middle, until);
+        middle = until - 1;
         continue;
       }
       for (let low = 0; low < CELLS; low++) {
