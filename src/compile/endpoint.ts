@@ -85,10 +85,8 @@ export function indexEndpoints(
   function add(kind: EndpointKind, element: number, self: number, object: number, node: number): number {
     const id = count++;
     const at = id * Endpoint.Stride;
-    if (at === records.length) {
-      records = grow(records, at + Endpoint.Stride);
-      unitOf = grow(unitOf, records.length / Endpoint.Stride);
-    }
+    records = grow(records, at + Endpoint.Stride);
+    unitOf = grow(unitOf, count);
     records[at + Endpoint.EgressColumn] = egress.column(element, egressClass);
     records[at + Endpoint.IngressColumn] = ingress.column(element, ingressClass);
     const row = kind === EndpointKind.UnknownPod ? Row.UnknownPod : Row.NotSubject;

@@ -86,7 +86,7 @@ export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
       root4[high] = mid.uniform(leaf.single(values[index]!));
       continue;
     }
-    for (let middle = 0; middle < CELLS; middle++) {
+    for (let middle = 0; middle < CELLS;) {
       const from = base + middle * CELLS;
       index = advance(from, index);
       const next = index === last ? 2 ** 32 : Number(starts[index + 1]);
@@ -94,14 +94,14 @@ export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
         // An interval mostly goes on: its other /24s are the same cell.
         const until = Math.min(CELLS, Math.floor((next - base) / CELLS));
         middles.fill(leaf.single(values[index]!), middle, until);
-        middle = until - 1;
+        middle = until;
         continue;
       }
       for (let low = 0; low < CELLS; low++) {
         index = advance(from + low, index);
         lows[low] = values[index]!;
       }
-      middles[middle] = leaf.add(lows) | TrieCell.Block;
+      middles[middle++] = leaf.add(lows) | TrieCell.Block;
     }
     root4[high] = mid.add(middles);
   }
