@@ -61,6 +61,11 @@ export function ratio(who: string, other: string, atLeast?: number): Goal {
   };
 }
 
+/** The same ratio, beside what `best` reaches of it. */
+export function ratioBelow(best: string, who: string, other: string, atLeast: number): Goal {
+  return { ...ratio(who, other, atLeast), ceiling: { who: best, figure: ratio(best, other).figure } };
+}
+
 /** The size of a contender's tables, at most so many MiB. */
 export function size(who: string, atMost: number): Goal {
   return {

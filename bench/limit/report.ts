@@ -40,7 +40,7 @@ export function formatPage(rows: readonly StoredRow[], plots: readonly Plot[]): 
         const [text, goal, median, spread] = cellsOf(outcome);
         const reason =
           outcome.state === 'missed'
-            ? `${median} (${spread})`
+            ? `${median} (${spread})${beyond(outcome)}`
             : `not measured${row.problems.length > 0 ? `: ${row.problems.join('; ')}` : ''}`;
         return `* ${row.title}: ${text} ${goal}, is ${reason}`;
       }),
@@ -117,6 +117,13 @@ function environmentsOf(rows: readonly StoredRow[]): string {
       ].join('\n');
     })
     .join('\n');
+}
+
+/** What a reference reached of a missed goal, and whether that would have done. */
+function beyond({ ceiling, atLeast }: StoredOutcome): string {
+  if (ceiling === undefined) return '';
+  const isBeyond = atLeast !== undefined && ceiling.median < atLeast;
+  return `; ${ceiling.who} itself reaches ${formatFigure(ceiling.median)}${isBeyond ? ', short of the goal too' : ''}`;
 }
 
 /** Figure, goal, median, spread and state. */

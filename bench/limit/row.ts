@@ -45,6 +45,8 @@ export interface Goal {
   readonly atLeast?: number;
   readonly atMost?: number;
   readonly figure: (look: Look) => number | undefined;
+  /** What a reference reaches of it in the same rounds: how far the machine itself lets the goal be reached. */
+  readonly ceiling?: { readonly who: string; readonly figure: (look: Look) => number | undefined };
 }
 
 /** One row of the table. */
@@ -67,6 +69,8 @@ export interface StoredOutcome {
   readonly low?: number;
   readonly high?: number;
   readonly state: 'reached' | 'missed' | 'not measured' | 'shown';
+  /** The median of what a reference reached. */
+  readonly ceiling?: { readonly who: string; readonly median: number };
 }
 
 /** A row's outcome, as it is kept in bench/out/limit.json. */

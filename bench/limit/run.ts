@@ -109,8 +109,9 @@ export function median(list: readonly number[]): number {
 
 /** A goal is missed where no round reached it: the spread is from the lowest to the highest round. */
 function judgeGoal(goal: Goal, rounds: readonly Map<string, Measured>[]): StoredOutcome {
-  const { text, atLeast, atMost, figure } = goal;
-  const figures = rounds.flatMap((round) => figure((name) => round.get(name)) ?? []);
+  const { text, atLeast, atMost, figure, ceiling } = goal;
+  const figures = figuresOf(figure, rounds);
+  const best = ceiling === undefined ? [] : figuresOf(ceiling.figure, rounds);
   const bound = { text, ...(atLeast !== undefined && { atLeast }), ...(atMost !== undefined && { atMost }) };
   const isBound = atLeast !== undefined || atMost !== undefined;
   if (figures.length === 0) return { ...bound, state: isBound ? 'not measured' : 'shown' };
@@ -118,7 +119,19 @@ function judgeGoal(goal: Goal, rounds: readonly Map<string, Measured>[]): Stored
   const high = Math.max(...figures);
   const isReached = (atLeast === undefined || high >= atLeast) && (atMost === undefined || low <= atMost);
   const state = !isBound ? 'shown' : isReached ? 'reached' : 'missed';
-  return { ...bound, median: median(figures), low, high, state };
+  return {
+    ...bound,
+    median: median(figures),
+    low,
+    high,
+    state,
+    ...(ceiling !== undefined && best.length > 0 && { ceiling: { who: ceiling.who, median: median(best) } }),
+  };
+}
+
+/** A figure in each round that has it. */
+function figuresOf(figure: Goal['figure'], rounds: readonly Map<string, Measured>[]): number[] {
+  return rounds.flatMap((round) => figure((name) => round.get(name)) ?? []);
 }
 
 /** The fastest pass after the warm-up: what slows a pass down is other load. Medians are taken over processes. */

@@ -30,21 +30,26 @@ const row = (name: string, outcomes: readonly StoredOutcome[], problems: readonl
 const rows = [
   row('a', [
     { text: 'x C', atLeast: 0.4, median: 0.5, low: 0.45, high: 0.6, state: 'reached' },
-    { text: 'x Map', atLeast: 20, median: 7, low: 6, high: 8, state: 'missed' },
+    { text: 'x Map', atLeast: 20, median: 7, low: 6, high: 8, state: 'missed', ceiling: { who: 'C', median: 9 } },
+    { text: 's', atMost: 1, median: 2, low: 2, high: 2, state: 'missed' },
   ]),
   row('b', [{ text: 'x C', atLeast: 0.7, state: 'not measured' }], ['C: there is no C compiler (cc)']),
 ];
 
 test('the page counts what is reached, and lists what is missed or not measured, with the reason', () => {
   const page = formatPage(rows, []);
-  assert.match(page, /1 of 3 goals are reached/);
+  assert.match(page, /1 of 4 goals are reached/);
   assert.match(page, /\| the part a \| x C \| >= 0\.4 \| 0\.500 \| 0\.450 to 0\.600 \| reached \|/);
-  assert.match(page, /\* the part a: x Map >= 20, is 7\.00 \(6\.00 to 8\.00\)/);
+  assert.match(
+    page,
+    /\* the part a: x Map >= 20, is 7\.00 \(6\.00 to 8\.00\); C itself reaches 9\.00, short of the goal too/,
+  );
+  assert.match(page, /\* the part a: s <= 1, is 2\.00 \(2\.00 to 2\.00\)$/m);
   assert.match(page, /\* the part b: x C >= 0\.7, is not measured: C: there is no C compiler/);
 });
 
 test('the table has a line for every figure', () => {
-  assert.equal(formatOutcomes(rows).split('\n').length, 4);
+  assert.equal(formatOutcomes(rows).split('\n').length, 5);
   assert.match(formatOutcomes([{ ...rows[0]!, isRight: false }]), /results +agree +differ +missed$/);
 });
 
