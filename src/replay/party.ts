@@ -6,6 +6,7 @@ import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import type { AddressText } from '../model/address.ts';
 import { formatWorkload, type Pod } from '../model/cluster.ts';
+import { kindOf } from './place.ts';
 import type { GroupEndpoint } from './result.ts';
 
 /** A party as another table knows it too. */
@@ -155,9 +156,8 @@ export function createParties(
     ofNamed: ({ key, party }) => intern(key, () => party),
     hasAddress: (family, word) => (family === 4 ? byAddress4 : byAddress6).has(word),
     ofEndpoint(endpoint, family, word) {
-      const at = endpoint * Endpoint.Stride;
-      const kind = program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask;
-      const object = program.endpoints[at + Endpoint.Object]!;
+      const kind = kindOf(program, endpoint);
+      const object = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!;
       if (kind === EndpointKind.Pod) return ofPod(object);
       return ofPlace(kind, object, family, word);
     },

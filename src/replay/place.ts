@@ -49,6 +49,11 @@ export function endpointOf(program: Program, dictionary: Dictionary, family: num
   return findEndpoint6(program, words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
 }
 
+/** What an endpoint is. */
+export function kindOf(program: Program, endpoint: number): EndpointKind {
+  return program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+}
+
 /** A placer over the snapshot that `program` was compiled from. */
 export function createPlacer(program: Program, dictionary: Dictionary): Placer {
   const { snapshot } = program.source;
@@ -115,9 +120,9 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
   function placeOfFact(fact: EndpointFact, family: number, word: number, endpoint: number): Place {
     if (family === 0) return placeByName(fact, endpoint);
     if (fact.kind !== 'pod' || fact.namespace === undefined) return { kind: 'address', family, word };
-    const at = endpointOf(program, dictionary, family, word) * Endpoint.Stride;
-    if ((program.endpoints[at + Endpoint.Kind]! & EndpointKind.Mask) === EndpointKind.Pod) {
-      const pod = snapshot.pods[program.endpoints[at + Endpoint.Object]!]!;
+    const there = endpointOf(program, dictionary, family, word);
+    if (kindOf(program, there) === EndpointKind.Pod) {
+      const pod = snapshot.pods[program.endpoints[there * Endpoint.Stride + Endpoint.Object]!]!;
       if (pod.namespace === fact.namespace && (fact.name === undefined || fact.name === pod.name))
         return { kind: 'address', family, word };
     }

@@ -8,22 +8,18 @@
  * `stateless` every record is judged in its own direction.
  */
 import type { Program } from '../compile/program.ts';
-import { Endpoint, EndpointKind, ServiceSlot } from '../compile/layout.ts';
-import { findService } from '../decide/decide.ts';
+import { EndpointKind } from '../compile/layout.ts';
 import {
   type Dictionary,
   type FlowBatch,
   Orientation,
-  OrientedBy,
   RecordedVerdict,
   RecordFlag,
   RecordKind,
   TcpFlag,
 } from '../model/flow.ts';
-import type { Snapshot } from '../model/cluster.ts';
 import type { Timeline } from '../model/timeline.ts';
-import { formatProtocol, isPortProtocol, Protocol } from '../model/port.ts';
-import { pendingVerdict } from '../model/recorded-policy.ts';
+import { isPortProtocol, Protocol } from '../model/port.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
@@ -44,13 +40,23 @@ import { createEras, type Era, type Eras } from './era.ts';
 import { keyRules, RuleSets } from './hit.ts';
 import { createJudge, type Judge, type Question } from './judgement.ts';
 import { createKernel, type Kernel } from './kernel.ts';
-import { type Guess, listens, orientByPorts } from './orient.ts';
+import { Namer } from './namer.ts';
+import {
+  type Guess,
+  listens,
+  orientMidstream,
+  orientOpening,
+  orientRecord,
+  requestOf,
+  SENDER_OPENED,
+} from './orient.ts';
 import { createParties, type PartyTable } from './party.ts';
-import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
+import { createPlacer, endpointOf, kindOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
 import type { Part } from './part.ts';
 import { type Buckets, isOwn } from './share.ts';
-import { type Contradiction, type Sample, summarize } from './summary.ts';
+import { type Sample, summarize } from './summary.ts';
+import { Testimony } from './testimony.ts';
 
 /** How a replay is set up. */
 export interface ReplayOptions {
@@ -111,22 +117,6 @@ export function createPartReplay(options: ReplayOptions, buckets: Buckets): Part
   return new Replaying({ ...options, groupLimit: PART_GROUP_LIMIT }, buckets);
 }
 
-/** RFC 9260: who sends which chunk of the handshake, as bits of `sctpChunks`. */
-const enum HandshakeChunk {
-  /** COOKIE ECHO. */
-  FromInitiator = 1 << 10,
-  /** INIT ACK, COOKIE ACK. */
-  FromResponder = (1 << 2) | (1 << 11),
-}
-
-/** What a connection's records said of its fate. */
-const enum Recorded {
-  None = 0,
-  Allow = 1,
-  Deny = 2,
-  Other = 3,
-}
-
 /** Where a row came from. */
 type Source = Pick<TraceAccount, 'file'>;
 
@@ -148,6 +138,12 @@ export interface ReplayCounters {
 export interface Judges {
   readonly judge: Judge;
   readonly baseline: Judge | undefined;
+}
+
+/** What a replay asks of one state of the cluster. */
+interface View extends Judges {
+  readonly placer: Placer;
+  readonly namer: Namer;
 }
 
 class Replaying implements Replay, PartReplay {
@@ -176,10 +172,11 @@ class Replaying implements Replay, PartReplay {
   private placer: Placer;
   private judge: Judge;
   private baseline: Judge | undefined;
+  private namer: Namer;
   private readonly eras: Eras | undefined;
   private era: Era;
   /** What belongs to an era, while it is kept. */
-  private readonly views = new WeakMap<Era, Judges & { placer: Placer; nodePorts: ReadonlyMap<string, number> }>();
+  private readonly views = new WeakMap<Era, View>();
   /** Judges of the states of the cluster that samples were taken in, by state. */
   private readonly judges = new Map<number, Judges>();
   /** Numbers of the states that records fell into. */
@@ -187,13 +184,10 @@ class Replaying implements Replay, PartReplay {
   private readonly parties: PartyTable;
   private readonly samples: Sample[] = [];
   private readonly ruleSets = new RuleSets();
-  /** Verdict of the staged policies of a policy trace, by its id. */
-  private readonly pendingVerdicts: RecordedVerdict[] = [];
-  /** Group -> the first policy trace whose staged policies see it otherwise than the forecast. */
-  private readonly contradictions = new Map<number, Contradiction>();
+  private readonly testimony: Testimony;
   /** Asked for the first record of a connection alone: a guess costs more than all that a further one needs. */
   private readonly orienter: Orienter = {
-    orient: (batch, row) => (this.guessed = this.orientRecord(batch, row)).orientation,
+    orient: (batch, row) => (this.guessed = orientRecord(batch, row, this.program, this.dictionary)).orientation,
   };
   /** What `orienter` said last. */
   private guessed = SENDER_OPENED;
@@ -201,8 +195,6 @@ class Replaying implements Replay, PartReplay {
   private order = 0;
   /** Connections without addresses: their ends and ports -> tracker data. */
   private readonly nameless = new Map<string, number>();
-  /** `TCP/31000` -> the Service whose node port it is. */
-  private nodePorts: ReadonlyMap<string, number>;
   private readonly counters: ReplayCounters = {
     rows: 0,
     invalid: new Map(),
@@ -218,9 +210,7 @@ class Replaying implements Replay, PartReplay {
     this.buckets = buckets;
     this.program = options.program;
     this.dictionary = options.dictionary;
-    this.placer = createPlacer(options.program, options.dictionary);
-    const { placer } = this;
-    this.parties = createParties(options.program, (family, word) => placer.address(family, word));
+    this.parties = createParties(options.program, (family, word) => this.placer.address(family, word));
     this.era = { state: 0, program: options.program, baseline: options.baseline };
     if (options.timeline !== undefined) {
       this.eras = createEras(options.timeline, this.era);
@@ -246,16 +236,9 @@ class Replaying implements Replay, PartReplay {
     });
     this.groups = new GroupTable(groupLimit, kernel?.groupStorage);
     kernel?.attach(this.tracker, this.groups);
-    this.judge = createJudge(options.program, options.dictionary, this.placer);
-    this.baseline = options.baseline && createJudge(options.baseline, options.dictionary, this.placer);
-    this.nodePorts = indexNodePorts(options.program.source.snapshot);
+    this.testimony = new Testimony(this.groups, options.dictionary);
+    ({ placer: this.placer, judge: this.judge, baseline: this.baseline, namer: this.namer } = this.viewOf(this.era));
     this.judges.set(0, { judge: this.judge, baseline: this.baseline });
-    this.views.set(this.era, {
-      placer,
-      judge: this.judge,
-      baseline: this.baseline,
-      nodePorts: this.nodePorts,
-    });
   }
 
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
@@ -286,12 +269,12 @@ class Replaying implements Replay, PartReplay {
   }
 
   part(): Part {
-    const { groups, samples, contradictions, parties, ruleSets, counters, rowsByKernel } = this;
+    const { groups, samples, testimony, parties, ruleSets, counters, rowsByKernel } = this;
     return {
       keys: groups.keys.slice(0, groups.count * GroupKey.Stride),
       sums: groups.sums.slice(0, groups.count * GroupSum.Stride),
       samples,
-      contradictions,
+      contradictions: testimony.contradictions,
       parties: parties.list(),
       ruleSets: ruleSets.list,
       touched: parties.touched,
@@ -317,45 +300,50 @@ class Replaying implements Replay, PartReplay {
 
   /** From now on the cluster is as it was at a time; connections that are open keep their verdict and their group. */
   private enterEraOf(eras: Eras, timeUs: number): void {
-    const { options, dictionary } = this;
-    if (timeUs < options.timeline!.fromUs[0]!) this.counters.early++;
+    if (timeUs < this.options.timeline!.fromUs[0]!) this.counters.early++;
     if (!eras.holds(this.era, timeUs)) {
       const era = (this.era = eras.at(timeUs));
-      const { program, baseline } = era;
-      let view = this.views.get(era);
-      if (view === undefined) {
-        const placer = createPlacer(program, dictionary);
-        view = {
-          placer,
-          judge: createJudge(program, dictionary, placer),
-          baseline: baseline && createJudge(baseline, dictionary, placer),
-          nodePorts: indexNodePorts(program.source.snapshot),
-        };
-        this.views.set(era, view);
-      }
-      ({ placer: this.placer, judge: this.judge, baseline: this.baseline, nodePorts: this.nodePorts } = view);
+      ({ placer: this.placer, judge: this.judge, baseline: this.baseline, namer: this.namer } = this.viewOf(era));
+      const { program } = era;
       this.program = program;
       this.parties.enter(program);
     }
     this.states.add(this.era.state);
   }
 
+  private viewOf(era: Era): View {
+    const { dictionary } = this;
+    const { program, baseline } = era;
+    let view = this.views.get(era);
+    if (view === undefined) {
+      const placer = createPlacer(program, dictionary);
+      view = {
+        placer,
+        judge: createJudge(program, dictionary, placer),
+        baseline: baseline && createJudge(baseline, dictionary, placer),
+        namer: new Namer(program, dictionary, this.parties, this.kernel),
+      };
+      this.views.set(era, view);
+    }
+    return view;
+  }
+
   private addRow(batch: FlowBatch, row: number, account: Source): void {
     if (this.options.mode === 'stateless') this.addStateless(batch, row, account);
     else if (batch.kind[row] === RecordKind.Aggregate)
-      this.openAlone(batch, row, account, this.orientRecord(batch, row));
+      this.openAlone(batch, row, account, orientRecord(batch, row, this.program, this.dictionary));
     else if (batch.family[row] === 0) this.addNameless(batch, row, account);
     else if (batch.kind[row] === RecordKind.Packet) this.addPacket(batch, row, account);
     else this.addRecord(batch, row, account);
   }
 
   finish(accounts: readonly TraceAccount[]): ReplayResult {
-    const { options, groups, samples, contradictions, parties, ruleSets, judges, states, tracker, counters } = this;
+    const { options, groups, samples, testimony, parties, ruleSets, judges, states, tracker, counters } = this;
     return summarize({
       options,
       groups,
       samples,
-      contradictions,
+      contradictions: testimony.contradictions,
       parties,
       ruleSets,
       judgesOf: (state) => judges.get(state)!,
@@ -381,6 +369,12 @@ class Replaying implements Replay, PartReplay {
     }
     if (state === TrackState.Related) return this.addRelated(batch, row);
     this.addInvalid(batch, row, account);
+  }
+
+  /** Packet by packet whoever sends what connection tracking calls NEW is the initiator, as to the kernel. */
+  private orientNew(batch: FlowBatch, row: number): Guess {
+    if (this.options.mode === 'packets') return SENDER_OPENED;
+    return orientOpening(batch, row, this.program, this.dictionary);
   }
 
   /** A later fragment: the kernel puts packets together before it looks, so it only adds to its connection. */
@@ -411,22 +405,27 @@ class Replaying implements Replay, PartReplay {
     const { tracker } = this;
     if (isUntracked(batch, row)) return this.addUntracked(batch, row, account);
     if (isPortProtocol(batch.protocol[row]!) && batch.srcPort[row]! < 0)
-      return this.openAlone(batch, row, account, this.orientRecord(batch, row));
+      return this.openAlone(batch, row, account, orientRecord(batch, row, this.program, this.dictionary));
     tracker.associate(batch, row, this.orienter);
     if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
       return this.addTo(tracker.entry, batch, row);
-    this.open(batch, row, account, tracker.created === 1 ? this.guessed : this.orientRecord(batch, row));
+    this.open(
+      batch,
+      row,
+      account,
+      tracker.created === 1 ? this.guessed : orientRecord(batch, row, this.program, this.dictionary),
+    );
   }
 
   /** A record that cannot be told from others of its ends: connections of its own. */
   private openAlone(batch: FlowBatch, row: number, account: Source, guess: Guess): void {
     const group = this.openGroup(batch, row, account, guess, guess.orientation === Orientation.Reply);
-    if (group >= 0) this.countSummed(group, batch, row);
+    if (group >= 0) this.testimony.countSummed(group, batch, row, this.order);
   }
 
   /** A record without addresses: its ends' names and its ports are its connection. */
   private addNameless(batch: FlowBatch, row: number, account: Source): void {
-    const guess = this.orientRecord(batch, row);
+    const guess = orientRecord(batch, row, this.program, this.dictionary);
     const isReply = guess.orientation === Orientation.Reply;
     const [from, to] = isReply
       ? [batch.dstEndpoint[row]!, batch.srcEndpoint[row]!]
@@ -445,7 +444,7 @@ class Replaying implements Replay, PartReplay {
     }
     const group = this.openGroup(batch, row, account, guess, isReply);
     if (group < 0) return;
-    const data = dataOf(group, this.countRecorded(group, Recorded.None, batch, row));
+    const data = dataOf(group, this.testimony.count(group, 0, batch, row, this.order));
     if (hasIdentity) this.nameless.set(key, data);
   }
 
@@ -454,7 +453,7 @@ class Replaying implements Replay, PartReplay {
     const group = this.groupOf(batch, row, account, Orientation.Original, 0);
     if (group < 0) return this.count(this.counters.unplaced, batch, row);
     this.countConnection(group, batch, row);
-    this.countSummed(group, batch, row);
+    this.testimony.countSummed(group, batch, row, this.order);
     this.addSums(group, batch, row);
   }
 
@@ -479,7 +478,7 @@ class Replaying implements Replay, PartReplay {
         cause === InvalidCause.SctpNoConnection ||
         cause === InvalidCause.IcmpNoRequest
       ) {
-        const guess = this.orientMidstream(batch, row);
+        const guess = orientMidstream(batch, row, this.program, this.dictionary);
         if (guess !== undefined) {
           const { refused } = tracker;
           tracker.adopt(
@@ -518,7 +517,7 @@ class Replaying implements Replay, PartReplay {
     if (group < 0) return;
     // What an earlier row has counted is not counted again, and nothing that follows moves it.
     const isCounted = batch.connections[row] === 0;
-    const recorded = isCounted ? Data.RecordedMask : this.countRecorded(group, Recorded.None, batch, row);
+    const recorded = isCounted ? Data.RecordedMask : this.testimony.count(group, 0, batch, row, this.order);
     if (tracker.entry < 0) return;
     if (this.options.mode === 'packets' && this.isDenied(group)) {
       if (tracker.created === 1) tracker.drop();
@@ -538,15 +537,11 @@ class Replaying implements Replay, PartReplay {
     const family = batch.family[row]!;
     const source = endpointOf(program, dictionary, family, batch.src[row]!);
     // Whether a node or a Service sends from a port that it listens on, only TypeScript knows.
-    if (this.kindOf(source) >= EndpointKind.Node) return;
+    if (kindOf(this.program, source) >= EndpointKind.Node) return;
     const destination = endpointOf(program, dictionary, family, batch.dst[row]!);
     // Between others the kernel looks at the tables itself.
-    if (family === 4 && this.kindOf(destination) < EndpointKind.Node) return;
+    if (family === 4 && kindOf(this.program, destination) < EndpointKind.Node) return;
     kernel.remember(batch, row, group, source, listens(program, destination, protocol, batch.dstPort[row]!));
-  }
-
-  private kindOf(endpoint: number): EndpointKind {
-    return this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
   }
 
   private openGroup(
@@ -597,9 +592,9 @@ class Replaying implements Replay, PartReplay {
     this.isDisputed = this.placer.isDisputed(source) || this.placer.isDisputed(destination);
     const decision = forced ?? this.judge.judge(question);
     const baseline = this.baseline === undefined ? -1 : (forced ?? this.baseline.judge(question));
-    const target = this.targetOf(question);
+    const target = this.namer.targetOf(question);
     const party = target === undefined ? -1 : target.party;
-    const via = target === undefined ? this.viaOf(batch, row, orientation) : target.via;
+    const via = target === undefined ? this.namer.viaOf(batch, row, orientation) : target.via;
     const { key } = groups;
     key[GroupKey.Port] = (question.protocol << 17) | ((target ?? question).port + 1);
     key[GroupKey.Icmp] = question.icmp;
@@ -617,8 +612,8 @@ class Replaying implements Replay, PartReplay {
     let group = -1;
     // An outside address is named only where a group may be made for it: there may be more of them than memory.
     if (!groups.isFull || (this.isKnown(source) && (party >= 0 || this.isKnown(destination)))) {
-      key[GroupKey.Source] = this.partyOf(source);
-      key[GroupKey.Destination] = party >= 0 ? party : this.partyOf(destination);
+      key[GroupKey.Source] = this.namer.partyOf(source);
+      key[GroupKey.Destination] = party >= 0 ? party : this.namer.partyOf(destination);
       group = groups.intern();
     }
     if (group < 0) group = this.pool(source, destination, party);
@@ -635,20 +630,19 @@ class Replaying implements Replay, PartReplay {
   private pool(source: Place, destination: Place, target: number): number {
     const { groups, parties } = this;
     const { key } = groups;
-    key[GroupKey.Source] = this.isStranger(source) ? parties.ofOthers() : this.partyOf(source);
+    key[GroupKey.Source] = this.namer.isStranger(source) ? parties.ofOthers() : this.namer.partyOf(source);
     if (target >= 0) key[GroupKey.Destination] = target;
-    else key[GroupKey.Destination] = this.isStranger(destination) ? parties.ofOthers() : this.partyOf(destination);
+    else
+      key[GroupKey.Destination] = this.namer.isStranger(destination)
+        ? parties.ofOthers()
+        : this.namer.partyOf(destination);
     return groups.intern('pool');
   }
 
   private isKnown(place: Place): boolean {
-    return !this.isStranger(place) || (place.kind === 'address' && this.parties.hasAddress(place.family, place.word));
-  }
-
-  private isStranger(place: Place): boolean {
-    if (place.kind !== 'address') return false;
-    const endpoint = endpointOf(this.program, this.dictionary, place.family, place.word);
-    return this.kindOf(endpoint) === EndpointKind.Outside;
+    return (
+      !this.namer.isStranger(place) || (place.kind === 'address' && this.parties.hasAddress(place.family, place.word))
+    );
   }
 
   private questionOf(batch: FlowBatch, row: number, orientation: Orientation): Question {
@@ -680,128 +674,6 @@ class Replaying implements Replay, PartReplay {
     return place;
   }
 
-  /** Where a translated connection arrives: the backends' workload and port where they share one, and the Service. */
-  private targetOf({
-    destination,
-    protocol,
-    port,
-  }: Question): { party: number; port: number; via: number } | undefined {
-    const { program, dictionary } = this;
-    if (destination.kind !== 'address') return undefined;
-    const endpoint = endpointOf(program, dictionary, destination.family, destination.word);
-    if (this.kindOf(endpoint) < EndpointKind.Node) return undefined;
-    const slot = findService(program, endpoint, protocol, port);
-    if (slot < 0) return undefined;
-    const { serviceSlots, backends } = program;
-    const start = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.Start]! * 2;
-    const count = serviceSlots[slot * ServiceSlot.Stride + ServiceSlot.CountPlusOne]! - 1;
-    const via = this.partyOfService(destination, protocol, port);
-    let shared = -2;
-    let sharedPort = -2;
-    for (let index = 0; index < count; index++) {
-      const backend = backends[start + index * 2]!;
-      const party = this.partyOfBackend(backend);
-      shared = shared === -2 || shared === party ? party : -1;
-      const backendPort = backends[start + index * 2 + 1]!;
-      sharedPort = sharedPort === -2 || sharedPort === backendPort ? backendPort : -1;
-    }
-    if (shared < 0 || sharedPort < 0) return undefined;
-    return { party: shared, port: sharedPort, via };
-  }
-
-  private partyOfBackend(endpoint: number): number {
-    const object = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!;
-    return this.kindOf(endpoint) === EndpointKind.Pod ? this.parties.ofPods([object]) : -1;
-  }
-
-  /** What the initiator asked for, where the record shows that it was translated. */
-  private viaOf(batch: FlowBatch, row: number, orientation: Orientation): number {
-    if (orientation !== Orientation.Original || batch.preDstPort[row]! < 0) return -1;
-    const asked: Place = { kind: 'address', family: batch.family[row]!, word: batch.preDst[row]! };
-    return this.partyOfService(asked, batch.protocol[row]!, batch.preDstPort[row]!);
-  }
-
-  /** The Service behind an address and port: on a node that of the node port, else whoever has the address. */
-  private partyOfService(place: Extract<Place, { kind: 'address' }>, protocol: number, port: number): number {
-    const { program, dictionary, parties } = this;
-    const endpoint = endpointOf(program, dictionary, place.family, place.word);
-    const kind = this.kindOf(endpoint);
-    if (kind === EndpointKind.Service)
-      return parties.ofService(program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!, undefined);
-    if (kind !== EndpointKind.Node) return this.partyOf(place);
-    const key = `${formatProtocol(protocol)}/${port}`;
-    const service = this.nodePorts.get(key);
-    return service === undefined ? this.partyOf(place) : parties.ofService(service, undefined);
-  }
-
-  private partyOf(place: Place): number {
-    const { parties, program, dictionary } = this;
-    switch (place.kind) {
-      case 'address': {
-        const { family, word } = place;
-        const endpoint = endpointOf(program, dictionary, family, word);
-        const party = parties.ofEndpoint(endpoint, family, word);
-        this.kernel?.learnParty(endpoint, family, word, party);
-        return party;
-      }
-      case 'pods':
-        return parties.ofPods(place.pods);
-      case 'described':
-        return parties.ofDescription(place.fact.namespace, place.fact.workload ?? place.fact.name ?? 'unnamed');
-      case 'service':
-        return parties.ofService(place.index, undefined);
-      default:
-        return parties.ofDescription(
-          undefined,
-          place.kind === 'node' ? 'a node' : place.kind === 'network' ? 'outside or a node' : 'outside',
-        );
-    }
-  }
-
-  /** Who opened a connection whose first packet this is. */
-  private orientNew(batch: FlowBatch, row: number): Guess {
-    if (this.options.mode === 'packets') return SENDER_OPENED;
-    const stated = batch.orientation[row]!;
-    if (stated !== Orientation.Unknown) return { orientation: stated, by: batch.orientedBy[row]! };
-    if (batch.protocol[row] !== Protocol.Udp) return SENDER_OPENED;
-    return this.guess(batch, row);
-  }
-
-  /** The same for a connection that was open before; undefined where the packet speaks of none (a lone RST). */
-  private orientMidstream(batch: FlowBatch, row: number): Guess | undefined {
-    const protocol = batch.protocol[row]!;
-    if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return RECEIVER_OPENED;
-    const flags = batch.tcpFlags[row]!;
-    if (protocol === Protocol.Tcp && (flags & TcpFlag.Rst) !== 0) return undefined;
-    const stated = batch.orientation[row]!;
-    if (stated !== Orientation.Unknown) return { orientation: stated, by: batch.orientedBy[row]! };
-    if (protocol === Protocol.Tcp && (flags & TcpFlag.Syn) !== 0) return RECEIVER_OPENED;
-    const chunks = batch.sctpChunks[row]!;
-    if (protocol === Protocol.Sctp && (chunks & HandshakeChunk.FromResponder) !== 0) return RECEIVER_OPENED;
-    if (protocol === Protocol.Sctp && (chunks & HandshakeChunk.FromInitiator) !== 0) return SENDER_OPENED;
-    return this.guess(batch, row);
-  }
-
-  /** The same for a record that is no packet: its own statement, its flags, its ports. */
-  private orientRecord(batch: FlowBatch, row: number): Guess {
-    const stated = batch.orientation[row]!;
-    if (stated !== Orientation.Unknown) return { orientation: stated, by: batch.orientedBy[row]! };
-    const flags = batch.tcpFlags[row]!;
-    if (batch.protocol[row] === Protocol.Tcp && flags !== TcpFlag.Absent && (flags & TcpFlag.Syn) !== 0)
-      return (flags & TcpFlag.Ack) === 0 ? SENDER_OPENED : RECEIVER_OPENED;
-    const icmp = batch.icmp[row]!;
-    if (icmp >= 0) return requestOf(batch.protocol[row]!, icmp) === icmp ? SENDER_OPENED : RECEIVER_OPENED;
-    return this.guess(batch, row);
-  }
-
-  private guess(batch: FlowBatch, row: number): Guess {
-    const { program, dictionary } = this;
-    const family = batch.family[row]!;
-    const source = family === 0 ? -1 : endpointOf(program, dictionary, family, batch.src[row]!);
-    const destination = family === 0 ? -1 : endpointOf(program, dictionary, family, batch.dst[row]!);
-    return orientByPorts(program, source, batch.srcPort[row]!, destination, batch.dstPort[row]!, batch.protocol[row]!);
-  }
-
   private isDenied(group: number): boolean {
     return (this.groups.keys[group * GroupKey.Stride + GroupKey.Decision]! & 3) === Verdict.Deny;
   }
@@ -818,7 +690,7 @@ class Replaying implements Replay, PartReplay {
     const group = groupOfData(data);
     this.addSums(group, batch, row);
     if (batch.recordedVerdict[row] === RecordedVerdict.None && batch.policies[row] === 0) return data;
-    return dataOf(group, this.countRecorded(group, data & Data.RecordedMask, batch, row));
+    return dataOf(group, this.testimony.count(group, data & Data.RecordedMask, batch, row, this.order));
   }
 
   private addSums(group: number, batch: FlowBatch, row: number): void {
@@ -831,81 +703,6 @@ class Replaying implements Replay, PartReplay {
     // NaN compares false: the first time is always taken.
     if (!(sums[at + GroupSum.FirstUs]! <= time)) sums[at + GroupSum.FirstUs] = time;
     if (!(sums[at + GroupSum.LastUs]! >= time)) sums[at + GroupSum.LastUs] = time;
-  }
-
-  /** Keeps one recorded verdict a connection: a denial outweighs what other observers let through. */
-  private countRecorded(group: number, known: number, batch: FlowBatch, row: number): number {
-    const verdict = batch.recordedVerdict[row]!;
-    const trace = batch.policies[row]!;
-    const next = verdict === RecordedVerdict.None ? known : this.countVerdict(group, known, verdict);
-    if (trace === 0) return next;
-    const pending = this.pendingOf(group, trace);
-    return this.countGraver(group, next, Data.PendingShift, GroupSum.PendingAllow, pending);
-  }
-
-  private countVerdict(group: number, known: number, verdict: RecordedVerdict): number {
-    if (verdict >= RecordedVerdict.FirewallAllow) {
-      const said = verdict - RecordedVerdict.FirewallAllow + 1;
-      return this.countGraver(group, known, Data.FirewallShift, GroupSum.FirewallAllow, said);
-    }
-    const had = known & Data.PolicyMask;
-    const said = recordedOf(verdict);
-    if (said === Recorded.None || said === had || had === Recorded.Deny) return known;
-    if (had === Recorded.Allow && said === Recorded.Other) return known;
-    const { sums } = this.groups;
-    const base = group * GroupSum.Stride + GroupSum.RecordedAllow - 1;
-    if (had !== Recorded.None) sums[base + had]! -= 1;
-    sums[base + said]! += 1;
-    return known - had + said;
-  }
-
-  /** Of two sums, "let through" (1) and "denied" (2), that a connection counts in: a denial outweighs the other end. */
-  private countGraver(group: number, known: number, shift: number, firstSum: GroupSum, said: number): number {
-    const had = (known >> shift) & 3;
-    if (said <= had) return known;
-    const { sums } = this.groups;
-    const base = group * GroupSum.Stride + firstSum - 1;
-    if (had !== 0) sums[base + had]! -= 1;
-    sums[base + said]! += 1;
-    return known + ((said - had) << shift);
-  }
-
-  /** The same for a row that stands for many connections: its own, and denials of what another end let through. */
-  private countSummed(group: number, batch: FlowBatch, row: number): void {
-    const verdict = batch.recordedVerdict[row]!;
-    const trace = batch.policies[row]!;
-    const connections = batch.connections[row]!;
-    const repeats = batch.repeats[row]!;
-    const said = recordedOf(verdict);
-    if (verdict >= RecordedVerdict.FirewallAllow) {
-      const isDenied = verdict === RecordedVerdict.FirewallDeny;
-      this.addGraver(group, GroupSum.FirewallAllow, isDenied ? 2 : 1, connections, repeats);
-    } else if (said === Recorded.Other)
-      this.groups.sums[group * GroupSum.Stride + GroupSum.RecordedOther]! += connections;
-    else if (said !== Recorded.None) this.addGraver(group, GroupSum.RecordedAllow, said, connections, repeats);
-    if (trace !== 0) this.addGraver(group, GroupSum.PendingAllow, this.pendingOf(group, trace), connections, repeats);
-  }
-
-  private addGraver(group: number, firstSum: GroupSum, said: number, connections: number, repeats: number): void {
-    if (said === 0) return;
-    const { sums } = this.groups;
-    const base = group * GroupSum.Stride + firstSum;
-    sums[base + said - 1]! += connections;
-    if (said !== 2) return;
-    // The other end's row may come later: the sum may be negative until then, and `gravePair` sees to the rest.
-    sums[base]! -= repeats;
-    sums[base + 1]! += repeats;
-  }
-
-  /** 0 where the trace does not say, 1 where its staged policies would let through, 2 where they would deny. */
-  private pendingOf(group: number, trace: number): number {
-    const verdict = (this.pendingVerdicts[trace] ??= pendingVerdict(this.dictionary.policyTraces[trace]!));
-    if (verdict === RecordedVerdict.None) return 0;
-    const forecast = this.groups.keys[group * GroupKey.Stride + GroupKey.Decision]! & 3;
-    const isDenied = verdict === RecordedVerdict.Deny;
-    if (forecast !== Verdict.Undecidable && isDenied !== (forecast === Verdict.Deny) && !this.contradictions.has(group))
-      this.contradictions.set(group, { trace, order: this.order });
-    return isDenied ? 2 : 1;
   }
 
   private countInvalid(cause: InvalidCause, batch: FlowBatch, row: number): void {
@@ -928,19 +725,6 @@ function groupOfData(data: number): number {
   return (data >>> Data.GroupShift) - 1;
 }
 
-const SENDER_OPENED: Guess = { orientation: Orientation.Original, by: OrientedBy.Flags };
-const RECEIVER_OPENED: Guess = { orientation: Orientation.Reply, by: OrientedBy.Flags };
-
-/** The Service of each node port; the first keeps it, as in the service table. */
-function indexNodePorts({ services }: Snapshot): ReadonlyMap<string, number> {
-  const index = new Map<string, number>();
-  services.forEach(({ ports }, at) => {
-    for (const { protocol, nodePort } of ports)
-      if (nodePort !== undefined && !index.has(`${protocol}/${nodePort}`)) index.set(`${protocol}/${nodePort}`, at);
-  });
-  return index;
-}
-
 /** CT-47: connection tracking leaves neighbour discovery and multicast listeners alone, whoever counted them. */
 function isUntracked(batch: FlowBatch, row: number): boolean {
   const icmp = batch.icmp[row]!;
@@ -953,37 +737,6 @@ function isPartial(batch: FlowBatch, row: number, guess: Guess): boolean {
   if (batch.kind[row] === RecordKind.Decision || batch.kind[row] === RecordKind.Connection) return false;
   const flags = batch.tcpFlags[row]!;
   return batch.protocol[row] === Protocol.Tcp && flags !== TcpFlag.Absent && (flags & TcpFlag.Syn) === 0;
-}
-
-/** The ICMP request that a reply answers, type << 8; anything else is itself. */
-function requestOf(protocol: number, icmp: number): number {
-  const type = icmp >> 8;
-  if (protocol === Protocol.Icmpv6) return type === 129 || type === 140 ? (type - 1) << 8 : icmp;
-  if (protocol !== Protocol.Icmp || icmp < 0) return icmp;
-  switch (type) {
-    case 0:
-      return 8 << 8;
-    case 14:
-    case 16:
-    case 18:
-      return (type - 1) << 8;
-    default:
-      return icmp;
-  }
-}
-
-function recordedOf(verdict: RecordedVerdict): Recorded {
-  switch (verdict) {
-    case RecordedVerdict.None:
-      return Recorded.None;
-    case RecordedVerdict.Allow:
-    case RecordedVerdict.Audit:
-      return Recorded.Allow;
-    case RecordedVerdict.Deny:
-      return Recorded.Deny;
-    default:
-      return Recorded.Other;
-  }
 }
 
 function bytesOf(batch: FlowBatch, row: number): number {
