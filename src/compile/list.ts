@@ -62,6 +62,11 @@ export class ListStore {
     return this.words.subarray(this.starts[id]!, this.starts[id + 1]!);
   }
 
+  /** All lists, one after another; a view, valid until the next `intern`. */
+  all(): Int32Array {
+    return this.words.subarray(0, this.used);
+  }
+
   /** The slot of a list, or the empty one where it belongs. */
   private probe(source: Int32Array, length: number, hash: number): number {
     const { slots, hashes } = this;

@@ -11,6 +11,7 @@
  */
 import type { AddressKey } from './block.ts';
 import { TrieCell } from './layout.ts';
+import { ListStore } from './list.ts';
 
 /** Sorted disjoint intervals with the value of each; the first starts at 0. */
 export interface ValueIntervals {
@@ -72,51 +73,67 @@ export function buildLookup4(intervals: ValueIntervals): Lookup4 {
 
 /** Builds the trie of IPv4 intervals. */
 export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
-  const root4 = new Int32Array(65_536);
-  const mid = createBlocks();
-  const leaf = createBlocks();
   const middles = new Int32Array(CELLS);
   const lows = new Int32Array(CELLS);
-  const last = starts.length - 1;
+  // Blocks by number, each content once; a /24 of one value is a single cell, numbered too.
+  const mids = new ListStore();
+  const leaves = new ListStore();
+  const singles = new Map<number, number>();
   let index = 0;
-  for (let high = 0; high < 65_536; high++) {
-    const base = high * 65_536;
-    index = advance(base, index);
-    if (index === last || starts[index + 1]! >= base + 65_536) {
-      root4[high] = mid.uniform(leaf.single(values[index]!));
-      continue;
-    }
-    for (let middle = 0; middle < CELLS;) {
-      const from = base + middle * CELLS;
-      index = advance(from, index);
-      const next = index === last ? 2 ** 32 : Number(starts[index + 1]);
-      if (next >= from + CELLS) {
-        // An interval mostly goes on: its other /24s are the same cell.
-        const until = Math.min(CELLS, Math.floor((next - base) / CELLS));
-        middles.fill(leaf.single(values[index]!), middle, until);
-        middle = until;
-        continue;
-      }
-      for (let low = 0; low < CELLS; low++) {
-        index = advance(from + low, index);
-        lows[low] = values[index]!;
-      }
-      middles[middle++] = leaf.add(lows) | TrieCell.Block;
-    }
-    root4[high] = mid.add(middles);
-  }
+  const root4 = lay(new Int32Array(65_536), 0, 65_536, whole16, cut16);
+  // Single cells lie ahead of the blocks, whose offsets are known now.
+  const room = Math.ceil(singles.size / CELLS) * CELLS;
+  const blocks = leaves.all();
+  const leaf4 = new Int32Array(room + blocks.length);
+  leaf4.set([...singles.keys()]);
+  leaf4.set(blocks, room);
   return {
     root4,
-    mid4: mid.data(),
-    leaf4: leaf.data(),
+    mid4: mids.all().map((cell) => (cell < 0 ? cell + room : cell)),
+    leaf4,
     starts4: new Uint16Array(0),
     values4: new Int32Array(0),
   };
 
-  function advance(address: number, from: number): number {
-    let at = from;
-    while (at < last && starts[at + 1]! <= address) at++;
-    return at;
+  /** Fills cells of `width` addresses each from `base` on, a run of cells at a time: an interval mostly goes on. */
+  function lay(
+    cells: Int32Array,
+    base: number,
+    width: number,
+    whole: (value: number) => number,
+    cut: (from: number) => number,
+  ): Int32Array {
+    for (let at = 0; at < cells.length;) {
+      const from = base + at * width;
+      while ((starts[index + 1] as number) <= from) index++;
+      const until = Math.floor((Number(starts[index + 1] ?? 2 ** 32) - base) / width);
+      if (until > at) cells.fill(whole(values[index]!), at, until);
+      else cells[at] = cut(from);
+      at = Math.max(until, at + 1);
+    }
+    return cells;
+  }
+
+  function whole16(value: number): number {
+    return mids.intern(middles.fill(single(value)), CELLS) * CELLS;
+  }
+
+  function cut16(from: number): number {
+    return mids.intern(lay(middles, from, CELLS, single, cut24), CELLS) * CELLS;
+  }
+
+  function cut24(from: number): number {
+    return (leaves.intern(lay(lows, from, 1, itself, itself), CELLS) * CELLS) | TrieCell.Block;
+  }
+
+  function single(value: number): number {
+    let cell = singles.get(value);
+    if (cell === undefined) singles.set(value, (cell = singles.size));
+    return cell;
+  }
+
+  function itself(value: number): number {
+    return value;
   }
 }
 
@@ -131,9 +148,9 @@ export function buildFragments4({ starts, values }: ValueIntervals): Lookup4 {
   for (let high = 0; high < 65_536; high++) {
     const base = high * 65_536;
     root4[high] = used;
-    while (index + 1 < starts.length && (starts[index + 1] as number) <= base) index++;
+    while ((starts[index + 1] as number) <= base) index++;
     values4[used++] = values[index]!;
-    while (index + 1 < starts.length && (starts[index + 1] as number) < base + 65_536) {
+    while ((starts[index + 1] as number) < base + 65_536) {
       index++;
       starts4[used] = (starts[index] as number) - base;
       values4[used++] = values[index]!;
@@ -161,7 +178,7 @@ function trieBytes({ starts, values }: ValueIntervals): number {
   let middle = -1;
   for (let index = 0; index < starts.length; index++) {
     const start = starts[index] as number;
-    const end = index + 1 < starts.length ? (starts[index + 1] as number) : 2 ** 32;
+    const end = Number(starts[index + 1] ?? 2 ** 32);
     if (start % 65_536 !== 0 && Math.floor(start / 65_536) !== high) {
       high = Math.floor(start / 65_536);
       cuts++;
@@ -178,66 +195,4 @@ function trieBytes({ starts, values }: ValueIntervals): number {
 
 function successor(key: AddressKey): AddressKey {
   return typeof key === 'number' ? key + 1 : key + 1n;
-}
-
-/** A growing array of blocks of 256 cells, each content kept once, and of single cells; both are named by their offset. */
-interface Blocks {
-  add(block: Int32Array): number;
-  /** A block of nothing but the value. */
-  uniform(value: number): number;
-  single(value: number): number;
-  data(): Int32Array;
-}
-
-function createBlocks(): Blocks {
-  let cells = new Int32Array(16 * CELLS);
-  let used = 0;
-  const uniforms = new Map<number, number>();
-  const singles = new Map<number, number>();
-  const byHash = new Map<number, number[]>();
-  let nextSingle = 0;
-  const scratch = new Int32Array(CELLS);
-  const add = (block: Int32Array): number => {
-    let hash = 0x811c9dc5;
-    for (let index = 0; index < CELLS; index++) hash = Math.imul(hash ^ block[index]!, 0x01000193);
-    let offsets = byHash.get(hash);
-    if (offsets === undefined) byHash.set(hash, (offsets = []));
-    for (const offset of offsets) if (isEqual(offset, block)) return offset;
-    const offset = reserve();
-    cells.set(block, offset);
-    offsets.push(offset);
-    return offset;
-  };
-  const reserve = (): number => {
-    if (used === cells.length) {
-      const grown = new Int32Array(cells.length * 2);
-      grown.set(cells);
-      cells = grown;
-    }
-    used += CELLS;
-    return used - CELLS;
-  };
-  const isEqual = (offset: number, block: Int32Array): boolean => {
-    for (let index = 0; index < CELLS; index++) if (cells[offset + index] !== block[index]) return false;
-    return true;
-  };
-  return {
-    add,
-    uniform(value) {
-      let block = uniforms.get(value);
-      if (block === undefined) uniforms.set(value, (block = add(scratch.fill(value))));
-      return block;
-    },
-    single(value) {
-      let cell = singles.get(value);
-      if (cell === undefined) {
-        cell = singles.size % CELLS === 0 ? reserve() : nextSingle;
-        nextSingle = cell + 1;
-        singles.set(value, cell);
-        cells[cell] = value;
-      }
-      return cell;
-    },
-    data: () => cells.slice(0, used),
-  };
 }
