@@ -3,6 +3,7 @@
  * only place that looks at their texts: policies name their peers tens of thousands of times, and what follows compares
  * numbers. Policies, and their rules, are numbered in the order of reading.
  */
+import type { ContainerPort } from '../model/cluster.ts';
 import type { Labels, Operator, Requirement, Selector } from '../model/label.ts';
 import type { Action, Direction, NamespaceScope, Peer, PodSet, Policy, Rule } from '../model/policy.ts';
 import type { PortMatch } from '../model/port.ts';
@@ -85,7 +86,7 @@ export class PolicyBook {
   /** [lists of ports] 1 where a port is named. */
   readonly isNamed: number[] = [];
   /** Names of ports that some rule asks for: their numbers, and bits of the protocols (by ordinal) that are asked for with them. */
-  readonly portNames: Map<string, { readonly number: number; protocols: number }> = new Map();
+  private readonly portNames = new Map<string, { readonly number: number; protocols: number }>();
   /** [namespaces] by number. */
   readonly namespaces: string[] = [];
   private readonly namespaceNumbers = new Map<string, number>();
@@ -153,6 +154,14 @@ export class PolicyBook {
       target[place] = label;
     }
     return end;
+  }
+
+  /** A number for the name and protocol of a pod's port, where some rule asks for them; else -1. */
+  numberOfPort({ name, protocol }: ContainerPort): number {
+    // Rules name no port undefined.
+    const known = this.portNames.get(name!);
+    const ordinal = PROTOCOL_ORDINAL[protocol];
+    return known !== undefined && (known.protocols >> ordinal) & 1 ? known.number * 4 + ordinal : -1;
   }
 
   /** The key of a (key, value) by number. */
@@ -237,7 +246,7 @@ export class PolicyBook {
     list[0] = OPERATORS.indexOf(operator);
     list[1] = key.number;
     for (let at = 0; at < values.length; at++) list[at + 2] = this.label(key, values[at]!);
-    if (values.length > 1) list.subarray(2, values.length + 2).sort();
+    list.subarray(2, values.length + 2).sort();
     return this.requirements.intern(list, values.length + 2);
   }
 

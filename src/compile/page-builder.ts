@@ -46,7 +46,6 @@ export class PageBuilder {
   // The run at hand.
   private state = 0;
   private isSet = false;
-  private isSorted = true;
   private count = 0;
   private tokensAdded: Int32Array = new Int32Array(0);
   private setsAdded: Int32Array = new Int32Array(0);
@@ -76,7 +75,6 @@ export class PageBuilder {
   begin(state: number, order: 'set' | 'list'): void {
     this.state = state;
     this.isSet = order === 'set';
-    this.isSorted = true;
     this.count = 0;
   }
 
@@ -85,14 +83,13 @@ export class PageBuilder {
     const at = this.count++;
     this.tokensAdded = grow(this.tokensAdded, at + 1);
     this.setsAdded = grow(this.setsAdded, at + 1);
-    if (this.isSet && at > 0 && this.tokensAdded[at - 1]! > token) this.isSorted = false;
     this.tokensAdded[at] = token;
     this.setsAdded[at] = set;
   }
 
   /** The page numbers of the run: all of `target`. */
   finish(target: Int32Array | Uint32Array): void {
-    if (!this.isSorted) this.sort();
+    if (this.isSet) this.sort();
     const base = this.lay();
     target.fill(this.uniform(this.valueOfCells(base, NONE, 1, 0, 0)));
     const { touched, touchedCount, first, chains } = this;

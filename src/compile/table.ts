@@ -228,7 +228,7 @@ class Entries {
   private shapeOf(list: number, portGroup: number): PortShape {
     if (list < 0) return this.everyPort; // NP-09
     const { book, ports, subjectPorts } = this.input;
-    const key = list * this.groupCount + (book.isNamed[list] === 1 ? portGroup + 1 : 0);
+    const key = list * this.groupCount + portGroup + 1;
     let shape = this.shapes.get(key);
     if (shape === undefined)
       this.shapes.set(key, (shape = ports.shape(resolvePorts(book.portsOf[list]!, subjectPorts[portGroup]))));

@@ -9,7 +9,6 @@ import type { PolicyBook } from './book.ts';
 import { groupByKey } from './group.ts';
 import { grow, growFilled, ListStore } from './list.ts';
 import { append } from './multimap.ts';
-import { PROTOCOL_ORDINAL } from './port.ts';
 
 /** Container ports that some rule may name: `TCP/http` -> the numbers that carry it. */
 export type NamedPorts = ReadonlyMap<string, readonly number[]>;
@@ -110,15 +109,10 @@ export function indexUnits(snapshot: Snapshot, book: PolicyBook): UnitIndex {
 
     function groupOf({ ports: own }: Pod): number {
       let length = 0;
-      if (book.portNames.size > 0) {
-        ports = grow(ports, own.length * 2);
-        for (let at = 0; at < own.length; at++) {
-          const { name, protocol, port } = own[at]!;
-          const known = name === undefined ? undefined : book.portNames.get(name);
-          const ordinal = PROTOCOL_ORDINAL[protocol];
-          if (known !== undefined && (known.protocols >> ordinal) & 1)
-            length = insertPair(ports, length, known.number * 4 + ordinal, port);
-        }
+      ports = grow(ports, own.length * 2);
+      for (let at = 0; at < own.length; at++) {
+        const name = book.numberOfPort(own[at]!);
+        if (name >= 0) length = insertPair(ports, length, name, own[at]!.port);
       }
       if (!isNew) return groups.find(ports, length);
       const group = groups.intern(ports, length);
@@ -184,11 +178,8 @@ function createSelect(
   const labelsOf = new Map(namespaces.map(({ name, labels }) => [name, labels]));
   for (const name of names) if (!labelsOf.has(name)) labelsOf.set(name, new Map([[NAMESPACE_NAME_LABEL, name]]));
   // Most selectors of namespaces ask for one by its name.
-  const byNameLabel = new Map<string, number[]>();
-  names.forEach((name, number) => {
-    const value = labelsOf.get(name)!.get(NAMESPACE_NAME_LABEL);
-    if (value !== undefined) append(byNameLabel, value, number);
-  });
+  const byNameLabel = new Map<string | undefined, number[]>();
+  names.forEach((name, number) => append(byNameLabel, labelsOf.get(name)!.get(NAMESPACE_NAME_LABEL), number));
 
   interface Scope {
     readonly start: number;
@@ -308,23 +299,24 @@ function createSelect(
         filters.push(bitsOf(requirement));
         continue;
       }
-      const label = book.requirements.at(requirement, 2);
-      labels.push(label);
+      let label = book.requirements.at(requirement, 2);
       const first = labelBase + labelStarts[label]!;
       const last = labelBase + labelStarts[label + 1]!;
-      if (last - first >= end - start) continue;
-      start = first;
-      end = last;
-      from = label;
+      if (last - first < end - start) {
+        [label, from] = [from, label];
+        start = first;
+        end = last;
+      }
+      if (label >= 0) labels.push(label);
     }
     const isInScope = from < 0 || scope === everywhere;
     if (!isInScope && scope.namespace < 0) filters.push((scope.bits ??= bitsOfList(scope.start, scope.end)));
     const namespace = isInScope ? -1 : scope.namespace;
-    if (end > start && (filters.length > 0 || namespace >= 0 || labels.length > (from < 0 ? 0 : 1))) {
+    if (filters.length > 0 || labels.length > 0 || namespace >= 0) {
       const first = used;
       for (let at = start; at < end; at++) {
         const unit = words[at]!;
-        if ((namespace < 0 || namespaceOf[unit] === namespace) && passes(unit, from)) push(unit);
+        if ((namespace < 0 || namespaceOf[unit] === namespace) && passes(unit)) push(unit);
       }
       start = first;
       end = used;
@@ -333,12 +325,11 @@ function createSelect(
     ends[set] = end;
   }
 
-  /** Does a unit have every one of `labels` but `known`, and lie in every one of `filters`? */
-  function passes(unit: number, known: number): boolean {
+  /** Does a unit have every one of `labels`, and lie in every one of `filters`? */
+  function passes(unit: number): boolean {
     for (let at = 0; at < filters.length; at++)
       if (((filters[at]![unit >>> 5]! >>> (unit & 31)) & 1) === 0) return false;
-    for (let at = 0; at < labels.length; at++)
-      if (labels[at] !== known && !units.has(unit, 2, labels[at]!)) return false;
+    for (let at = 0; at < labels.length; at++) if (!units.has(unit, 2, labels[at]!)) return false;
     return true;
   }
 
@@ -356,8 +347,7 @@ function createSelect(
         }
       else setBits(bits, keyBase + keyStarts[key]!, keyBase + keyStarts[key + 1]!);
       // NP-15, NP-17: a missing key meets the negation.
-      if (operator === OperatorCode.NotIn || operator === OperatorCode.DoesNotExist)
-        for (let word = 0; word < bits.length; word++) bits[word] = ~bits[word]!;
+      if (operator === OperatorCode.NotIn || operator === OperatorCode.DoesNotExist) bits = bits.map((word) => ~word);
       requirements.set(requirement, bits);
     }
     return bits;
@@ -392,11 +382,10 @@ function insertPair(list: Int32Array, length: number, first: number, second: num
 
 function namedPortsOf(ports: Pod['ports'], book: PolicyBook): NamedPorts {
   const named = new Map<string, number[]>();
-  for (const { name, port, protocol } of ports) {
-    const known = name === undefined ? undefined : book.portNames.get(name);
-    if (known === undefined || ((known.protocols >> PROTOCOL_ORDINAL[protocol]) & 1) === 0) continue;
-    const key = namedPortKey(protocol, name!);
-    if (!named.get(key)?.includes(port)) append(named, key, port);
+  for (const own of ports) {
+    if (book.numberOfPort(own) < 0) continue;
+    const key = namedPortKey(own.protocol, own.name!);
+    if (!named.get(key)?.includes(own.port)) append(named, key, own.port);
   }
   return named;
 }

@@ -63,11 +63,9 @@ export class VectorStore {
   private readonly builder: PageBuilder;
   private readonly pageList: Int32Array;
   private readonly layer: Uint32Array;
-  private readonly portClassCount: number;
   private readonly noPorts: NoPortsRule;
 
   constructor(portClassCount: number, noPorts: NoPortsRule) {
-    this.portClassCount = portClassCount;
     this.noPorts = noPorts;
     const pages = Math.ceil(portClassCount / Layout.PageSize);
     const all = this.sets.add(new Uint32Array(pages * 2).fill(0xffffffff));
@@ -119,9 +117,8 @@ export class VectorStore {
     return this.lists.intern(this.pageList, this.pageList.length);
   }
 
-  /** The finished sections. Throws where outcomes do not fit their 16 bits. */
+  /** The finished sections. Outcomes fit their 16 bits: there are 12 facts to be missing, and as many reasons. */
   finish(): { vectorPageIndex: Uint32Array; vectorPages: Uint16Array; outcomes: Uint32Array } {
-    if (this.outcomeWords.length > 65_535) throw new RangeError('at most 65,535 distinct outcomes fit');
     const { count, pagesPerVector } = this;
     const vectorPageIndex = new Uint32Array(count * pagesPerVector);
     for (let vector = 0; vector < count; vector++) vectorPageIndex.set(this.lists.get(vector), vector * pagesPerVector);
@@ -160,7 +157,7 @@ export class VectorStore {
   private layersOf({ matchesAll, yes, maybe }: PortShape): readonly Layer[] {
     if (matchesAll && this.noPorts !== 'never') return [{ missing: 0, set: EVERYWHERE }];
     const layers: Layer[] = [];
-    if (matchesAll) for (let portClass = 0; portClass < this.portClassCount; portClass++) this.put(portClass);
+    if (matchesAll) this.layer.fill(-1);
     for (let at = 0; at < yes.length; at++) this.put(yes[at]!);
     this.closeLayer(layers, 0);
     for (let at = 0; at < maybe.length; at++) {
@@ -172,11 +169,11 @@ export class VectorStore {
   }
 
   private put(portClass: number): void {
-    if (portClass === PortClass.NoPorts && this.noPorts === 'never') return; // DI-07
     this.layer[portClass >>> 5]! |= 1 << (portClass & 31);
   }
 
   private closeLayer(layers: Layer[], missing: number): void {
+    if (this.noPorts === 'never') this.layer[0]! &= ~(1 << PortClass.NoPorts); // DI-07
     layers.push({ missing, set: this.sets.add(this.layer) });
     this.layer.fill(0);
   }
