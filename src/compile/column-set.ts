@@ -12,7 +12,6 @@ export class ColumnSets {
   starts: Int32Array = new Int32Array(1);
   private used = 0;
   private count = 0;
-  private readonly differences = new Map<number, number>();
 
   /** The set of a bitset of two words a page. */
   add(bits: Uint32Array): number {
@@ -43,46 +42,23 @@ export class ColumnSets {
 
   /** The columns of `set` that are not in `other`; `set` itself where they share none. */
   subtract(set: number, other: number): number {
-    const { words, starts } = this;
-    const [start, end, otherStart, otherEnd] = [starts[set]!, starts[set + 1]!, starts[other]!, starts[other + 1]!];
-    // Most sets lie wholly beside each other.
-    if (start === end || otherStart === otherEnd) return set;
-    if (words[end - 3]! < words[otherStart]! || words[otherEnd - 3]! < words[start]!) return set;
-    const key = set * 2 ** 26 + other;
-    let difference = this.differences.get(key);
-    if (difference === undefined) {
-      difference = this.shares(set, other) ? this.difference(set, other) : set;
-      this.differences.set(key, difference);
-    }
-    return difference;
-  }
-
-  private shares(set: number, other: number): boolean {
-    const { words, starts } = this;
-    const end = starts[other + 1]!;
-    let to = starts[other]!;
-    for (let at = starts[set]!; at < starts[set + 1]!; at += 3) {
-      while (to < end && words[to]! < words[at]!) to += 3;
-      if (to === end) return false;
-      if (words[to] !== words[at]) continue;
-      if (((words[at + 1]! & words[to + 1]!) | (words[at + 2]! & words[to + 2]!)) !== 0) return true;
-    }
-    return false;
-  }
-
-  private difference(set: number, other: number): number {
+    const first = this.used;
     const end = this.starts[set + 1]!;
     const otherEnd = this.starts[other + 1]!;
     let to = this.starts[other]!;
+    let isCut = false;
     for (let at = this.starts[set]!; at < end; at += 3) {
       const page = this.words[at]!;
       while (to < otherEnd && this.words[to]! < page) to += 3;
-      const isCut = to < otherEnd && this.words[to] === page;
-      const low = isCut ? this.words[to + 1]! : 0;
-      const high = isCut ? this.words[to + 2]! : 0;
-      this.push(page, this.words[at + 1]! & ~low, this.words[at + 2]! & ~high);
+      const isShared = to < otherEnd && this.words[to] === page;
+      const low = isShared ? this.words[at + 1]! & this.words[to + 1]! : 0;
+      const high = isShared ? this.words[at + 2]! & this.words[to + 2]! : 0;
+      if ((low | high) !== 0) isCut = true;
+      this.push(page, this.words[at + 1]! ^ low, this.words[at + 2]! ^ high);
     }
-    return this.close();
+    if (isCut) return this.close();
+    this.used = first;
+    return set;
   }
 
   private push(page: number, low: number, high: number): void {

@@ -171,7 +171,6 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
       columns: finished,
       ports,
       vectors,
-      scope: dialect.networkPolicyScope,
     });
   }
 

@@ -44,14 +44,13 @@ export class PageStore {
     return target;
   }
 
-  /** A chunk with room for a page at `base`. The first begins small. */
+  /** A chunk with room for a page at `base`. */
   private room(chunk: number, base: number): Uint32Array {
     const words = this.chunks[chunk];
     if (words !== undefined && base < words.length) return words;
-    const grown = new Uint32Array(
-      Math.min(CHUNK_PAGES * Layout.PageSize, chunk > 0 ? Infinity : Math.max(2 * base, 64 * Layout.PageSize)),
-    );
-    if (words !== undefined) grown.set(words);
+    // Most Programs have few pages.
+    const grown = new Uint32Array(Math.max(2 * base, 64 * Layout.PageSize));
+    grown.set(words ?? []);
     this.chunks[chunk] = grown;
     return grown;
   }

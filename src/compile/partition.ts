@@ -41,7 +41,6 @@ export class Partition {
       this.touched = grow(this.touched, touchedCount + 1);
       this.touched[touchedCount++] = id;
     }
-    let hasSplit = false;
     for (let at = 0; at < touchedCount; at++) {
       const id = this.touched[at]!;
       const hit = this.hits[id]!;
@@ -49,7 +48,6 @@ export class Partition {
         this.hits[id] = -1;
         continue;
       }
-      hasSplit = true;
       this.sizes = grow(this.sizes, this.count + 1);
       this.hits = grow(this.hits, this.count + 1);
       this.sizes[id]! -= hit;
@@ -57,11 +55,10 @@ export class Partition {
       this.hits[id] = this.count++;
     }
     const { hits, touched } = this;
-    if (hasSplit)
-      for (let at = start; at < end; at++) {
-        const moved = hits[classOf[words[at]!]!]!;
-        if (moved > 0) classOf[words[at]!] = moved;
-      }
+    for (let at = start; at < end; at++) {
+      const moved = hits[classOf[words[at]!]!]!;
+      if (moved > 0) classOf[words[at]!] = moved;
+    }
     for (let at = 0; at < touchedCount; at++) hits[touched[at]!] = 0;
   }
 }

@@ -31,7 +31,6 @@ export interface TableInput {
   readonly columns: FinishedColumns;
   readonly ports: PortClasses;
   readonly vectors: VectorStore;
-  readonly scope: 'per-direction' | 'per-pod';
 }
 
 /** Rows of a chunk at least. */
@@ -115,7 +114,7 @@ export class TableBuilder {
   }
 
   private buildRow(row: number, space: Uint32Array): void {
-    const { book, scope } = this.input;
+    const { book } = this.input;
     const { pages, entries } = this;
     const length = this.keys.lengthOf(row);
     this.key = grow(this.key, length);
@@ -130,7 +129,8 @@ export class TableBuilder {
       some |= flags;
     }
     const isIsolated = (some & (PolicyFlag.Isolates << this.ordinal)) !== 0;
-    const isFinal = scope === 'per-pod' && (some & PolicyFlag.NetworkPolicy) !== 0;
+    // DI-09: one that does not isolate is there only where the dialect counts it.
+    const isFinal = (some & PolicyFlag.NetworkPolicy) !== 0;
     // NP-04: NetworkPolicy rules are a set, in which order and repetition mean nothing. Tier rules keep their order.
     pages.begin(
       (isIsolated ? RowState.Isolated : 0) | (isFinal ? RowState.Final : 0),

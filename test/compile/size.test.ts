@@ -248,7 +248,6 @@ test('a row, a vector and a page are kept once, however often they are asked for
     columns: columns.finish()!,
     ports,
     vectors,
-    scope: 'per-direction',
   });
   const rowOf = (...key: readonly number[]): number => builder.row(Int32Array.from([...key, 77]), key.length);
   const rows = [rowOf(-1, 0), rowOf(-1, 1), rowOf(-1, 2), rowOf(-1, 0, 1), rowOf(-1, 0)];

@@ -133,6 +133,12 @@ const cases: readonly {
     ingress: 'denied-by-rule deny',
   },
   {
+    covers: 'TI-04',
+    shows: 'equal priorities that agree need none, whatever else is missing',
+    policies: [tiered('admin', 1, [['Deny', MAYBE]]), tiered('admin', 1, [['Deny', MAYBE]])],
+    ingress: 'undecidable undecidable domain-name',
+  },
+  {
     covers: 'TI-05',
     shows: 'a subject without a matching rule is not isolated',
     policies: [tiered('admin', 1, [['Accept', block('198.51.100.0/24')]])],
