@@ -131,10 +131,11 @@ export function matchesSelector(selector: Selector, labels: Labels): boolean {
 /** Does a label value (undefined: the key is missing) meet a requirement? */
 export function meets(requirement: Requirement, value: string | undefined): boolean {
   switch (requirement.operator) {
+    // A key that is missing has none of the values.
     case 'In':
-      return value !== undefined && requirement.values.includes(value); // NP-14
+      return requirement.values.includes(value!); // NP-14
     case 'NotIn':
-      return value === undefined || !requirement.values.includes(value); // NP-15
+      return !requirement.values.includes(value!); // NP-15
     case 'Exists':
       return value !== undefined; // NP-16
     case 'DoesNotExist':
@@ -372,8 +373,9 @@ function createSelect(
 /** A pair at its place in `list[0, length)`, pairs ascending, each once; the new length. */
 function insertPair(list: Int32Array, length: number, first: number, second: number): number {
   let at = length;
-  while (at > 0 && (list[at - 2]! > first || (list[at - 2] === first && list[at - 1]! > second))) at -= 2;
-  if (at > 0 && list[at - 2] === first && list[at - 1] === second) return length;
+  // Nothing lies before the first pair.
+  while (list[at - 2]! > first || (list[at - 2] === first && list[at - 1]! > second)) at -= 2;
+  if (list[at - 2] === first && list[at - 1] === second) return length;
   list.copyWithin(at + 2, at, length);
   list[at] = first;
   list[at + 1] = second;

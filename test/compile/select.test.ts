@@ -427,3 +427,34 @@ test('what has been asked for is counted once each: values of a key, one number 
   );
   assert.deepEqual(counts(), [84, 84, 42, 2]);
 });
+
+test('pods with hundreds of labels and ports are told apart by the last of them', () => {
+  const count = 200;
+  const pairs = (last: string): [string, string][] =>
+    Array.from({ length: count }, (_, at) => [`key-${at}`, at === count - 1 ? last : 'same']);
+  const ports = (last: number): readonly ContainerPort[] =>
+    Array.from({ length: count }, (_, at) => ({
+      name: `port-${at}`,
+      port: at === count - 1 ? last : 80,
+      protocol: 'TCP',
+    }));
+  const pods = [
+    podOf(0, { labels: new Map(pairs('one')), ports: ports(81) }),
+    podOf(1, { labels: new Map(pairs('two')), ports: ports(81) }),
+    podOf(2, { labels: new Map(pairs('two')), ports: ports(82) }),
+    podOf(3, { labels: new Map(pairs('one').toReversed()), ports: ports(81).toReversed() }),
+  ];
+  const book = new PolicyBook();
+  const named = ports(0).map(({ name }): PortMatch => ({ kind: 'named', protocol: 'TCP', name: name! }));
+  book.read(admit({}, ruleOf({ ports: named })));
+  const every = pairs('one').map(([key, value]): Requirement => ({ key, operator: 'In', values: [value] }));
+  book.read({ ...admit({}), subject: { namespaces: { kind: 'named', namespace: 'a' }, pods: every } });
+  const index = indexUnits(snapshotOf([], pods), book);
+  assert.deepEqual([...index.unitOfPod], [0, 1, 2, 0]);
+  const { words, start, end } = index.select(book.subjects[1]!);
+  assert.deepEqual([...words.subarray(start, end)], [0]);
+  assert.deepEqual(
+    index.portGroups.map((group) => group.get(`TCP/port-${count - 1}`)),
+    [[81], [82]],
+  );
+});

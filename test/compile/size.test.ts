@@ -272,6 +272,7 @@ test('a row, a vector and a page are kept once, however often they are asked for
   assert.equal(vectorPageIndex.length, 5 * vectors.pagesPerVector);
   assert.equal(vectorPages.length % 64, 0);
   assert.equal(new Set(outcomes).size, outcomes.length);
+  assert.equal(new Set(vectorPages).size, outcomes.length, 'each is some vector’s');
   assert.ok(ports.count > PortClass.First);
 });
 
@@ -414,6 +415,11 @@ test('what is asked of peers is the columns that match, and those that may for w
       [0, like('node')],
       [MissingFact.NoAddress, like('nameless')],
     ]);
+    // The same blocks are one set, whatever else is asked for.
+    assert.equal(
+      finished.match(4).words[finished.match(4).start + 5],
+      finished.match(2).words[finished.match(2).start + 1],
+    );
     assert.deepEqual(matched(2), [
       [0, like('in')],
       [MissingFact.NoAddress, like('none')],
@@ -469,4 +475,45 @@ test('pods whose named ports are listed in another order are one unit; namespace
   const stranger = { ...pods[0]!, namespace: 'n9' };
   assert.equal(index.place([stranger]), undefined);
   assert.deepEqual([...index.place([pods[9]!, { ...pods[1]!, hostNetwork: true }])!], [7, -1]);
+});
+
+test('a pod set is resolved once; one that asks for nothing is the list of all units', () => {
+  const everywhere = { kind: 'selected', selector: [] } as const;
+  const book = bookOf({ ...admit({}), subject: { namespaces: everywhere, pods: [] } }, admit({ role: 'one' }), {
+    ...admit({}),
+    subject: { namespaces: everywhere, pods: [{ key: 'role', operator: 'In', values: ['two'] }] },
+  });
+  const index = indexUnits(SNAPSHOT, book);
+  const [all, one, two] = book.subjects.map((set) => index.select(set));
+  assert.deepEqual([all!.start, all!.end], [0, PODS.length]);
+  assert.deepEqual(
+    book.subjects.map((set) => index.select(set).start),
+    [all!.start, one!.start, two!.start],
+  );
+});
+
+test('namespaces that the most used selectors take come first, those of one namespace left aside', () => {
+  const take = (...values: readonly string[]): Policy['subject']['namespaces'] => ({
+    kind: 'selected',
+    selector: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }],
+  });
+  const pods = Array.from({ length: 6 }, (_, at) => ({
+    ...pod(`p${at}`, `10.0.0.${at + 1}`, {}),
+    namespace: `n${at}`,
+  }));
+  const sets: readonly Policy['subject'][] = [
+    // One namespace, more often than all others; three, once; two, twice.
+    ...['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((key) => ({
+      namespaces: take('n5'),
+      pods: [{ key, operator: 'DoesNotExist', values: [] } as const],
+    })),
+    { namespaces: take('n2', 'n3', 'n4'), pods: [] },
+    { namespaces: take('n1', 'n4'), pods: [] },
+    { namespaces: take('n1', 'n4'), pods: [{ key: 'a', operator: 'DoesNotExist', values: [] }] },
+  ];
+  const book = bookOf(...sets.map((subject) => ({ ...admit({}), subject })));
+  const index = indexUnits({ ...SNAPSHOT, pods }, book);
+  for (const set of book.subjects) index.select(set);
+  // n4 is in both, n1 in the one of two that is used twice, n2 and n3 in the other.
+  assert.deepEqual([...index.rankNamespaces()], [4, 1, 2, 3, 0, 5]);
 });
