@@ -16,7 +16,7 @@ export const enum GroupKey {
   /** Packed decision of the candidate set, and of the baseline (-1 without one). */
   Decision = 4,
   Baseline = 5,
-  /** Party of the Service that was asked for + 1, << 1 | partial. */
+  /** Party of the Service or address that was asked for + 1, << 1 | partial. */
   Flags = 6,
   /** What the rules that decide follow from, see `RuleSets`: connections of one group are decided by the same rules. */
   SourceClass = 7,
@@ -173,6 +173,19 @@ export class GroupTable {
       slots[slot] = group;
     }
   }
+}
+
+/** Replaces the parties of a key: both ends and, where there is one, the Service. */
+export function mapParties(key: Int32Array, replace: (party: number) => number): void {
+  key[GroupKey.Source] = replace(key[GroupKey.Source]!);
+  key[GroupKey.Destination] = replace(key[GroupKey.Destination]!);
+  mapVia(key, replace);
+}
+
+/** Replaces the party that a connection of a key went through, where there is one. */
+export function mapVia(key: Int32Array, replace: (party: number) => number): void {
+  const via = (key[GroupKey.Flags]! >> 1) - 1;
+  if (via >= 0) key[GroupKey.Flags] = ((replace(via) + 1) << 1) | (key[GroupKey.Flags]! & 1);
 }
 
 /** Adds the sums of one group to another's. */

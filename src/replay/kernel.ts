@@ -212,7 +212,7 @@ export class Kernel {
     slots: this.heap.words(Region.GroupSlots, slots),
   });
 
-  /** Tells the kernel who a pod, or an outside IPv4 address, is for grouping. */
+  /** Tells the kernel who a pod, or an IPv4 address that is neither a node's nor a Service's, is for grouping. */
   learnParty(endpoint: number, family: number, address: number, party: number): void {
     this.view();
     const kind = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
@@ -222,6 +222,9 @@ export class Kernel {
     }
     if (family !== 4 || kind >= EndpointKind.Node) return;
     const { addresses, addressMask } = this;
+    // Outside addresses are three a group at most; those of unknown pods may be more than there is room for, and what the kernel
+    // does not know of them it leaves to TypeScript.
+    if (kind === EndpointKind.UnknownPod && this.addressCount * 8 > addressMask) return;
     let slot = (Math.imul(address, 0x9e3779b1) >>> 8) & addressMask;
     for (; addresses[slot * 2 + 1] !== 0; slot = (slot + 1) & addressMask)
       if (addresses[slot * 2] === (address | 0)) return;

@@ -21,6 +21,8 @@ export interface Target {
   readonly via: number;
 }
 
+type AddressPlace = Extract<Place, { kind: 'address' }>;
+
 /** Names the ends of connections in one state of the cluster. */
 export class Namer {
   private readonly program: Program;
@@ -60,7 +62,7 @@ export class Namer {
       case 'described':
         return parties.ofDescription(place.fact.namespace, place.fact.workload ?? place.fact.name ?? 'unnamed');
       case 'service':
-        return parties.ofService(place.index, undefined);
+        return parties.ofService(place.index);
       default:
         return parties.ofDescription(
           undefined,
@@ -94,11 +96,17 @@ export class Namer {
     return { party: shared, port: sharedPort, via };
   }
 
-  /** What the initiator asked for, where the record shows that it was translated. */
-  viaOf(batch: FlowBatch, row: number, orientation: Orientation): number {
+  /** What the initiator asked for, where the record shows that it was translated; -1 elsewhere. */
+  viaOf(batch: FlowBatch, row: number, orientation: Orientation, strangers: 'named' | 'pooled'): number {
     if (orientation !== Orientation.Original || batch.preDstPort[row]! < 0) return -1;
-    const asked: Place = { kind: 'address', family: batch.family[row]!, word: batch.preDst[row]! };
+    const asked: AddressPlace = { kind: 'address', family: batch.family[row]!, word: batch.preDst[row]! };
+    if (strangers === 'pooled' && !this.isKnown(asked)) return this.parties.ofOthers();
     return this.partyOfService(asked, batch.protocol[row]!, batch.preDstPort[row]!);
+  }
+
+  /** Has a place a party, or one of few? False for an outside address that was not named yet. */
+  isKnown(place: Place): boolean {
+    return !this.isStranger(place) || (place.kind === 'address' && this.parties.hasAddress(place.family, place.word));
   }
 
   /** Is a place an outside address, one of very many? */
@@ -109,15 +117,15 @@ export class Namer {
   }
 
   /** The Service behind an address and port: on a node that of the node port, else whoever has the address. */
-  private partyOfService(place: Extract<Place, { kind: 'address' }>, protocol: number, port: number): number {
+  private partyOfService(place: AddressPlace, protocol: number, port: number): number {
     const { program, dictionary, parties } = this;
     const endpoint = endpointOf(program, dictionary, place.family, place.word);
     const kind = kindOf(program, endpoint);
     if (kind === EndpointKind.Service)
-      return parties.ofService(program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!, undefined);
+      return parties.ofService(program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!);
     if (kind !== EndpointKind.Node) return this.partyOf(place);
     const service = this.nodePorts.get(`${formatProtocol(protocol)}/${port}`);
-    return service === undefined ? this.partyOf(place) : parties.ofService(service, undefined);
+    return service === undefined ? this.partyOf(place) : parties.ofService(service);
   }
 
   private partyOfBackend(endpoint: number): number {

@@ -7,7 +7,15 @@
 import { Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import type { InvalidCause } from '../track/state.ts';
-import { addSums, DEFAULT_GROUP_LIMIT, GroupKey, GroupTable, overflowGroup, OVERFLOW_GROUPS } from './group.ts';
+import {
+  addSums,
+  DEFAULT_GROUP_LIMIT,
+  GroupKey,
+  GroupTable,
+  mapParties,
+  overflowGroup,
+  OVERFLOW_GROUPS,
+} from './group.ts';
 import { RuleSets } from './hit.ts';
 import { createJudge } from './judgement.ts';
 import { createParties, type NamedParty, type PartyTable } from './party.ts';
@@ -96,18 +104,12 @@ function internGroup(groups: GroupTable, parties: PartyTable, ruleSets: RuleSets
   const { key } = groups;
   const at = group * GroupKey.Stride;
   for (let word = 0; word < GroupKey.Stride; word++) key[word] = part.keys[at + word]!;
-  const source = part.parties[key[GroupKey.Source]!]!;
-  const destination = part.parties[key[GroupKey.Destination]!]!;
-  const via = (key[GroupKey.Flags]! >> 1) - 1;
-  if (via >= 0) key[GroupKey.Flags] = ((parties.ofNamed(part.parties[via]!) + 1) << 1) | (key[GroupKey.Flags]! & 1);
-  key[GroupKey.Source] = parties.ofNamed(source);
-  key[GroupKey.Destination] = parties.ofNamed(destination);
+  mapParties(key, (party) => parties.ofNamed(part.parties[party]!));
   const set = ~key[GroupKey.SourceClass]!;
   if (set >= 0) key[GroupKey.SourceClass] = ~ruleSets.intern(part.ruleSets[set]!);
   const apart = groups.intern();
   if (apart >= 0) return apart;
-  if (isStranger(source)) key[GroupKey.Source] = parties.ofOthers();
-  if (isStranger(destination)) key[GroupKey.Destination] = parties.ofOthers();
+  mapParties(key, parties.pooled);
   const pooled = groups.intern('pool');
   if (pooled >= 0) return pooled;
   const baseline = key[GroupKey.Baseline]!;
@@ -116,10 +118,6 @@ function internGroup(groups: GroupTable, parties: PartyTable, ruleSets: RuleSets
     baseline < 0 ? Verdict.Allow : baseline & 3,
     key[GroupKey.Decision]! & 3,
   );
-}
-
-function isStranger({ party }: NamedParty): boolean {
-  return party.kind === 'outside' && party.address !== undefined;
 }
 
 function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {

@@ -18,17 +18,20 @@ export interface NamedParty {
 
 /** Interns parties of one replay. */
 export interface PartyTable {
-  /** The party at an address, or, family 0, of an endpoint without one. */
+  /** The party at an address, of family 4 or 6. */
   ofEndpoint(endpoint: number, family: number, word: number): number;
   /** True where an address has been given a party. Pods have theirs by their workload, and are not asked for here. */
   hasAddress(family: number, word: number): boolean;
   /** The workload of pods of the snapshot, by index; all are taken as touched. */
   ofPods(pods: readonly number[]): number;
-  ofService(index: number, address: AddressText | undefined): number;
+  /** A Service of the snapshot, by index, wherever it was asked for. */
+  ofService(index: number): number;
   ofDescription(namespace: string | undefined, name: string): number;
   /** All outside addresses beyond the group limit. */
   ofOthers(): number;
   get(party: number): GroupEndpoint;
+  /** The party that one goes under in a group of many: outside addresses are one, everybody else stays apart. */
+  pooled(party: number): number;
   /** All parties by number, for another table. */
   list(): NamedParty[];
   /** The party of another table. */
@@ -99,17 +102,14 @@ export function createParties(
   /** Not the way of pods: closures are made here. */
   const ofPlace = (kind: EndpointKind, object: number, family: number, word: number): number => {
     const make = (): GroupEndpoint => {
-      const text = addressOf(family, word);
-      const place = text === undefined ? {} : { address: text };
+      const place = { address: addressOf(family, word)! };
       if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', ...place };
       if (kind === EndpointKind.Service) {
         const { namespace, name } = snapshot.services[object]!;
         return { kind: 'service', service: { namespace, name }, ...place };
       }
-      if (text === undefined) return { kind: 'described', name: 'outside' };
-      return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', address: text };
+      return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', ...place };
     };
-    if (family === 0) return intern(`a${kind},${object}`, make);
     const byAddress = family === 4 ? byAddress4 : byAddress6;
     if (touchedNames !== undefined && kind !== EndpointKind.Outside) {
       const party = make();
@@ -123,6 +123,8 @@ export function createParties(
     }
     return id;
   };
+
+  const ofOthers = (): number => intern('others', () => ({ kind: 'outside' }));
 
   return {
     get touched() {
@@ -162,13 +164,12 @@ export function createParties(
       return ofPlace(kind, object, family, word);
     },
     ofPods: (pods) => pods.map(ofPod)[0]!,
-    ofService(index, address) {
-      return intern(`s${index}`, () => {
-        const { namespace, name } = snapshot.services[index]!;
-        return { kind: 'service', service: { namespace, name }, ...(address !== undefined && { address }) };
-      });
+    ofService(index) {
+      const { namespace, name } = snapshot.services[index]!;
+      return intern(`s${namespace}/${name}`, () => ({ kind: 'service', service: { namespace, name } }));
     },
-    ofOthers: () => intern('others', () => ({ kind: 'outside' })),
+    ofOthers,
+    pooled: (party) => (isStranger(get(party)) ? ofOthers() : party),
     ofDescription(namespace, name) {
       return intern(`d${namespace ?? ''}/${name}`, () => ({
         kind: 'described',
@@ -177,6 +178,11 @@ export function createParties(
       }));
     },
   };
+}
+
+/** One of very many outside addresses? */
+function isStranger(party: GroupEndpoint): boolean {
+  return party.kind === 'outside' && party.address !== undefined;
 }
 
 /** What tells parties at one address of a changing cluster apart. */

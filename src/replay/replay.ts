@@ -32,6 +32,7 @@ import {
   GroupKey,
   GroupSum,
   GroupTable,
+  mapVia,
   overflowGroup,
   OVERFLOW_GROUPS,
   PART_GROUP_LIMIT,
@@ -584,7 +585,7 @@ class Replaying implements Replay, PartReplay {
     partial: number,
     forced?: number,
   ): number {
-    const { groups } = this;
+    const { groups, namer } = this;
     const question = this.questionOf(batch, row, orientation);
     const { source, destination } = question;
     if (source.kind === 'nobody' || destination.kind === 'nobody') return -1;
@@ -592,9 +593,11 @@ class Replaying implements Replay, PartReplay {
     this.isDisputed = this.placer.isDisputed(source) || this.placer.isDisputed(destination);
     const decision = forced ?? this.judge.judge(question);
     const baseline = this.baseline === undefined ? -1 : (forced ?? this.baseline.judge(question));
-    const target = this.namer.targetOf(question);
+    const target = namer.targetOf(question);
     const party = target === undefined ? -1 : target.party;
-    const via = target === undefined ? this.namer.viaOf(batch, row, orientation) : target.via;
+    // An outside address is named only where a group may be made for it: there may be more of them than memory.
+    const strangers = groups.isFull ? 'pooled' : 'named';
+    const via = target === undefined ? namer.viaOf(batch, row, orientation, strangers) : target.via;
     const { key } = groups;
     key[GroupKey.Port] = (question.protocol << 17) | ((target ?? question).port + 1);
     key[GroupKey.Icmp] = question.icmp;
@@ -610,10 +613,9 @@ class Replaying implements Replay, PartReplay {
     }
     const before = groups.count;
     let group = -1;
-    // An outside address is named only where a group may be made for it: there may be more of them than memory.
-    if (!groups.isFull || (this.isKnown(source) && (party >= 0 || this.isKnown(destination)))) {
-      key[GroupKey.Source] = this.namer.partyOf(source);
-      key[GroupKey.Destination] = party >= 0 ? party : this.namer.partyOf(destination);
+    if (!groups.isFull || (namer.isKnown(source) && (party >= 0 || namer.isKnown(destination)))) {
+      key[GroupKey.Source] = namer.partyOf(source);
+      key[GroupKey.Destination] = party >= 0 ? party : namer.partyOf(destination);
       group = groups.intern();
     }
     if (group < 0) group = this.pool(source, destination, party);
@@ -628,21 +630,13 @@ class Replaying implements Replay, PartReplay {
 
   /** The group of the key with outside addresses left out of it. */
   private pool(source: Place, destination: Place, target: number): number {
-    const { groups, parties } = this;
+    const { groups, parties, namer } = this;
     const { key } = groups;
-    key[GroupKey.Source] = this.namer.isStranger(source) ? parties.ofOthers() : this.namer.partyOf(source);
+    key[GroupKey.Source] = namer.isStranger(source) ? parties.ofOthers() : namer.partyOf(source);
     if (target >= 0) key[GroupKey.Destination] = target;
-    else
-      key[GroupKey.Destination] = this.namer.isStranger(destination)
-        ? parties.ofOthers()
-        : this.namer.partyOf(destination);
+    else key[GroupKey.Destination] = namer.isStranger(destination) ? parties.ofOthers() : namer.partyOf(destination);
+    mapVia(key, parties.pooled);
     return groups.intern('pool');
-  }
-
-  private isKnown(place: Place): boolean {
-    return (
-      !this.namer.isStranger(place) || (place.kind === 'address' && this.parties.hasAddress(place.family, place.word))
-    );
   }
 
   private questionOf(batch: FlowBatch, row: number, orientation: Orientation): Question {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
+import type { AddressText } from '../../src/model/address.ts';
 import type { Pod, Snapshot } from '../../src/model/cluster.ts';
 import { stateAt, type Timeline } from '../../src/model/timeline.ts';
 import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
@@ -11,6 +12,7 @@ import { createAccount } from '../../src/trace/account.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream, type Stream } from './stream.ts';
 import { summaryOf } from './summary.ts';
+import { packet, replay as replayRecords, SNAPSHOT } from './world.ts';
 
 /** Streams over worlds in which no two pods share a name, as in any cluster. */
 function arbitraryNamed(length: number): fc.Arbitrary<Stream> {
@@ -21,16 +23,21 @@ function arbitraryNamed(length: number): fc.Arbitrary<Stream> {
   });
 }
 
-/** The cluster of a stream where every pod has the addresses of the one before it, every `periodUs`. */
+/** The cluster of a stream where every pod has the addresses of the one before it, every `periodUs`; Services and nodes change places. */
 function rotating({ world: { snapshot } }: Stream, periodUs: number): Timeline {
-  const { pods } = snapshot;
+  const { pods, services, nodes } = snapshot;
   const states = Array.from({ length: 5 }, (_, turn): Snapshot => {
     const turned = pods.map((pod, index): Pod => ({
       ...pod,
       addresses: pods[(index + turn) % pods.length]!.addresses,
     }));
-    // One state without the last pod, so that pods come and go as well.
-    return { ...snapshot, pods: turn === 2 ? turned.slice(0, -1) : turned };
+    // One state without the last pod and the first Service, so that they come and go as well.
+    return {
+      ...snapshot,
+      pods: turn === 2 ? turned.slice(0, -1) : turned,
+      services: turn === 2 ? services.slice(1) : turn % 2 === 1 ? services.toReversed() : services,
+      nodes: turn % 2 === 1 ? nodes.toReversed() : nodes,
+    };
   });
   return {
     fromUs: states.map((_, turn) => (turn === 0 ? -Infinity : 1.7e15 + turn * periodUs)),
@@ -117,6 +124,26 @@ test(`record by record, a changing cluster = each state by itself with the recor
   fc.assert(property, { seed, numRuns: runs(40) });
   assert.ok(met > 60, 'hardly more than one state was ever met');
   assert.ok(moved > 5, 'the moves hardly ever mattered');
+});
+
+test('a Service keeps its name when another one comes before it in the list', () => {
+  const [db] = SNAPSHOT.services;
+  const fresh = { ...db!, name: 'alpha', clusterAddresses: ['10.96.0.6' as AddressText] };
+  const states = [SNAPSHOT, { ...SNAPSHOT, services: [fresh, db!] }];
+  const timeline: Timeline = { fromUs: [-Infinity, 50e6], snapshotAt: (state) => states[state]! };
+  const { groups } = replayRecords(
+    [
+      packet('10.0.0.1:40000', '10.96.0.5:5000', 'S', 1),
+      packet('10.0.0.1:40001', '10.96.0.6:5000', 'S', 60),
+      packet('10.0.0.1:40002', '10.96.0.5:5000', 'S', 61),
+    ],
+    { timeline },
+  );
+  const found = groups.map(({ via, tally }) => [via, tally.connections]);
+  assert.deepEqual(found.sort(), [
+    ['alpha.shop', 1],
+    ['db.shop', 2],
+  ]);
 });
 
 function addGroups(sums: Map<string, number>, { groups, unplaced }: ReplayResult): void {

@@ -1,6 +1,7 @@
 /** Sums of a replay: modes, comparison with a baseline and with what was recorded, groups, and that everything adds up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Cidr } from '../../src/model/cidr.ts';
 import { Orientation, RecordedVerdict, RecordKind } from '../../src/model/flow.ts';
 import { Reason } from '../../src/model/verdict.ts';
 import type { ReplayResult } from '../../src/replay/result.ts';
@@ -15,6 +16,7 @@ import {
   records,
   replay,
   session,
+  SNAPSHOT,
   sum,
   tcp,
   type TraceRecord,
@@ -251,6 +253,33 @@ test('beyond the group limit outside addresses are pooled before anything is sum
     ['outside', true, 1],
   ]);
   assert.deepEqual(connections(ungrouped), [0, 0, 0]);
+});
+
+test('more addresses than groups have ends: what was asked for is pooled too, and a scan of unknown pods takes no room from it', () => {
+  const count = 5000;
+  const end = (index: number): string => `${index >> 8}.${index & 255}`;
+  const snapshot = {
+    ...SNAPSHOT,
+    nodes: SNAPSHOT.nodes.map((node) => ({ ...node, podCidrs: ['10.0.0.0/16' as Cidr] })),
+  };
+  const translated = Array.from({ length: count }, (_, index) =>
+    packet(`10.0.0.1:${40_000 + index}`, '10.0.0.11:5432', 'S', index, { before: `198.18.${end(index)}:443` }),
+  );
+  const scan = Array.from({ length: count }, (_, index) =>
+    packet('10.0.0.1:50000', `10.0.${end(index + 256)}:80`, 'S', count + index),
+  );
+  for (const kernel of ['plain', 'wasm'] as const) {
+    const { groups, ungrouped, totals } = replay([...translated, ...scan], { groupLimit: 3, kernel, snapshot });
+    assert.equal(totals.allow.connections, 2 * count);
+    const vias = groups.filter(({ via }) => via !== undefined).map(({ via, tally }) => [via, tally.connections]);
+    assert.deepEqual(vias, [
+      ['other outside addresses', count - 3],
+      ['198.18.0.0', 1],
+      ['198.18.0.1', 1],
+      ['198.18.0.2', 1],
+    ]);
+    assert.equal(connections(ungrouped)[0], count - 20, 'what finds no group even in the reserve');
+  }
 });
 
 test('groups stand by verdict, denials first, then by how many connections they hold', () => {
