@@ -23,7 +23,17 @@ export async function readManifests(
   for (const [index, path] of paths.entries()) {
     const group = (options.firstGroup ?? 0) + index;
     const add = (name: string, text: string): void => {
-      files.push({ path: name, text, group, ...(options.take === undefined ? {} : { take: options.take }) });
+      if (isBinary(text))
+        problems.push(`${name}: is binary, not YAML or JSON; -f is for manifests, traces have no option`);
+      else files.push({ path: name, text, group, ...(options.take === undefined ? {} : { take: options.take }) });
+    };
+    const attempt = <T>(name: string, read: () => T): T | undefined => {
+      try {
+        return read();
+      } catch (error) {
+        problems.push(`${name}: ${systemMessage(error)} [unreadable-file]`);
+        return undefined;
+      }
     };
     if (path === '-') {
       const text = await readStdin(io);
@@ -32,17 +42,11 @@ export async function readManifests(
       else add('-', text);
       continue;
     }
-    try {
-      const found = listManifests(path, io.cwd, new Set());
-      if (found.length === 0) problems.push(`${path}: the folder holds no ${MANIFEST_ENDINGS.join(', ')} files`);
-      for (const name of found) {
-        const text = readFileSync(resolve(io.cwd, name), 'utf8');
-        if (isBinary(text))
-          problems.push(`${name}: is binary, not YAML or JSON; -f is for manifests, traces have no option`);
-        else add(name, text);
-      }
-    } catch (error) {
-      problems.push(`${path}: ${systemMessage(error)} [unreadable-file]`);
+    const found = attempt(path, () => listManifests(path, io.cwd, new Set()));
+    if (found?.length === 0) problems.push(`${path}: the folder holds no ${MANIFEST_ENDINGS.join(', ')} files`);
+    for (const name of found ?? []) {
+      const text = attempt(name, () => decodeText(readFileSync(resolve(io.cwd, name))));
+      if (text !== undefined) add(name, text);
     }
   }
   if (problems.length > 0) throw new Refusal(problems.join('\n'));
@@ -51,10 +55,9 @@ export async function readManifests(
 
 /** One text file, named in the refusal where it cannot be read; `-` is stdin. */
 export async function readText(path: string, io: Io): Promise<string> {
-  if (path === '-') return readStdin(io);
   let text: string;
   try {
-    text = readFileSync(resolve(io.cwd, path), 'utf8');
+    text = path === '-' ? await readStdin(io) : decodeText(readFileSync(resolve(io.cwd, path)));
   } catch (error) {
     throw new Refusal(`${path}: ${systemMessage(error)} [unreadable-file]`);
   }
@@ -75,6 +78,13 @@ export function systemMessage(error: unknown): string {
     default:
       return message;
   }
+}
+
+/** UTF-8, or UTF-16 where a byte order mark says so: PowerShell's `>` writes it. */
+function decodeText(bytes: Buffer): string {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return new TextDecoder('utf-16le').decode(bytes);
+  if (bytes[0] === 0xfe && bytes[1] === 0xff) return new TextDecoder('utf-16be').decode(bytes);
+  return bytes.toString('utf8');
 }
 
 /** As git tells it: a NUL near the beginning. */
@@ -101,5 +111,5 @@ function listManifests(path: string, cwd: string, seen: Set<string>): string[] {
 async function readStdin(io: Io): Promise<string> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of io.stdin) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return decodeText(Buffer.concat(chunks));
 }

@@ -374,6 +374,7 @@ function dependsOn(path: Path, removed: Path): boolean {
 /** RD-07: reports keys written twice; gives back how many. */
 function addDuplicates(load: Load, unit: Unit, validate: 'strict' | 'warn', object: string): number {
   const duplicates = unit.document.duplicates(unit.path);
+  const hasJoined = duplicates.some(({ path }) => path.length === unit.path.length + 1 && path.at(-1) === 'apiVersion');
   for (const { path, span, first } of duplicates) {
     const inner = path.slice(unit.path.length);
     const { line } = positionOf(unit.document.source, first.start);
@@ -385,7 +386,10 @@ function addDuplicates(load: Load, unit: Unit, validate: 'strict' | 'warn', obje
         message: validate === 'warn' ? `${text}; the last one wins` : text,
         path: formatPath(inner),
         object,
-        hint: 'join the two, or begin a new list item with a dash',
+        hint:
+          hasJoined && inner.length === 1
+            ? 'another object begins after a line ---'
+            : 'join the two, or begin a new list item with a dash',
       }),
     );
   }

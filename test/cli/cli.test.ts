@@ -1,6 +1,6 @@
 /** Commands from argv to exit code, run in process on files of their own. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Bench, createBench, textStream } from './harness.ts';
@@ -345,9 +345,27 @@ describe('cli', () => {
       }
     });
 
+    it('reads what PowerShell redirects, and says of a folder which file it could not read', async () => {
+      const text = `\ufeff${policy('web')}`;
+      const little = Buffer.from(text, 'utf16le');
+      for (const [name, bytes] of [
+        ['little.yaml', little],
+        ['big.yaml', Buffer.from(little).swap16()],
+      ] as const) {
+        writeFileSync(join(bench.folder, name), bytes);
+        assert.match((await bench.run(['check', '-f', name])).stdout, /read: 1 NetworkPolicy/);
+      }
+      bench.write('partly/good.yaml', policy('web'));
+      symlinkSync('nowhere', join(bench.folder, 'partly', 'gone.yaml'));
+      const { code, stderr } = await bench.run(['check', '-f', 'partly']);
+      assert.deepEqual([code, stderr], [2, 'dropcast: partly/gone.yaml: no such file or folder [unreadable-file]\n']);
+    });
+
     it('refuses what holds no manifest: nothing, an empty pipe, binary files, a path without -f', async () => {
       bench.write('nothing.yaml', '# all of it was conditional\n');
       bench.write('capture.yaml', '\0\u0001\u0002');
+      const { stderr: piped } = await bench.run(['check', '-f', '-'], { stdin: textStream('\0\u0001') });
+      assert.match(piped, /^dropcast: -: is binary/);
       for (const [argv, said] of [
         [['-f', 'nothing.yaml'], /no object in the manifests/],
         [['-f', '-'], /stdin is empty/],

@@ -172,6 +172,14 @@ test('strict decoding names unknown fields, wrong case, duplicates and wrong typ
   assert.equal(typed.policies.length, 0);
 });
 
+test('two objects without a line between them are told what is missing', () => {
+  const { diagnostics } = load(`${policy('  podSelector: {}\n')}${policy('  podSelector: {}\n', 'two')}`);
+  assert.deepEqual(
+    [...new Set(diagnostics.map(({ code, hint }) => `${code}: ${hint}`))],
+    ['duplicate-field: another object begins after a line ---'],
+  );
+});
+
 test('a field one level too deep is told where it belongs', () => {
   const [found] = load(
     policy('  egress:\n  - to:\n    - ipBlock: {cidr: 10.0.0.0/8}\n      ports: [{port: 53}]\n'),
