@@ -1,51 +1,104 @@
 /**
- * AssemblyScript, compiled to WebAssembly by scripts/build.mjs: one Hubble flow of `flow.proto` as JSON bytes -> the numbers that
- * hubble.ts asks for. A strict, depth-aware tokenizer: keys in any order, any white space. It answers only for what is JSON for
- * certain and means one thing only; whatever it is not sure of (an escape, a repeated key, a number that is no plain integer, a
- * spelling that is rare) is 0, and the caller asks JSON.parse. Objects that repeat from record to record (endpoints, services,
- * emitters) are known again by their bytes and become handles; what they mean is the caller's matter.
+ * AssemblyScript, compiled to WebAssembly by scripts/scan.mjs: Hubble flows of `flow.proto` as JSON bytes -> rows of columns, and for
+ * records that ask for more than a row the numbers that hubble.ts asks for. A strict, depth-aware tokenizer: keys in any order, any
+ * white space. It answers only for what is JSON for certain and means one thing only; whatever it is not sure of (an escape, a repeated
+ * key, a number that is no plain integer, a spelling that is rare) is for JSON.parse. Objects that repeat from record to record
+ * (endpoints, services, emitters) are known again by their bytes and become handles; what they mean is the caller's matter.
  *
- * Memory: the result, a table from the first bytes of an object to the one seen there last, a hash table of all objects with their
- * places and lengths, their bytes, and the window of input. Behind the window lie zeros: every loop stops at a control byte.
+ * Writers print members in one order: behind each member the one that followed it last is tried first, as bytes, and its key is read
+ * only where they differ.
+ *
+ * Memory (`Place`): the result, the lanes, members by key, a table from the first bytes of an object to the one seen there last, a hash
+ * table of all objects with their places and lengths, their bytes, and the window of input. Behind the window lie zeros: every loop
+ * stops at a control byte.
  */
+import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag } from '../model/flow.ts';
+import { Protocol } from '../model/port.ts';
+import { Event, Lane, Outcome, Place, Scan, ScanVerdict } from './hubble-scan.ts';
 
-/** Offsets of the result, 4 bytes each; `hubble-scan.ts` has the same list. */
-const RESULT: usize = 1024;
-const EVENT: usize = RESULT + 4 * 0;
-const TYPE: usize = RESULT + 4 * 1;
-const VERDICT: usize = RESULT + 4 * 2;
-const DROP: usize = RESULT + 4 * 3;
-const IS_REPLY: usize = RESULT + 4 * 4;
-const REPLY: usize = RESULT + 4 * 5;
-const HAS_ETHERNET: usize = RESULT + 4 * 6;
-const PROTOCOL: usize = RESULT + 4 * 7;
-const SRC_PORT: usize = RESULT + 4 * 8;
-const DST_PORT: usize = RESULT + 4 * 9;
-const TCP_FLAGS: usize = RESULT + 4 * 10;
-const ICMP: usize = RESULT + 4 * 11;
-const SRC: usize = RESULT + 4 * 12;
-const DST: usize = RESULT + 4 * 15;
-const SOURCE: usize = RESULT + 4 * 18;
-const DESTINATION: usize = RESULT + 4 * 19;
-const SERVICE: usize = RESULT + 4 * 20;
-const EMITTER: usize = RESULT + 4 * 21;
-const EXTENSIONS: usize = RESULT + 4 * 22;
-const GENERATION: usize = RESULT + 4 * 23;
-const TIME: usize = RESULT + 4 * 24;
-const END_TIME: usize = RESULT + 4 * 26;
+const RESULT: usize = Place.Result;
+const TIME: usize = Place.Time;
+const STRIDE: usize = Place.Stride;
+const LANES: usize = Place.Lanes;
+const MEMBERS: usize = Place.Members;
+const PREFIXES: usize = Place.Prefixes;
+const SLOTS: usize = Place.Slots;
+const ENTRIES: usize = Place.Entries;
+const ARENA: usize = Place.Arena;
+const ARENA_END: usize = ARENA + <usize>Place.ArenaSize;
+const INPUT: usize = Place.Input;
 
-const PREFIXES: usize = 0x1000;
 const PREFIX_SLOTS: u32 = 4096;
-const SLOTS: usize = 0x8000;
 const SLOT_COUNT: u32 = 32768;
 /** Of an object: offset, length, hash. */
-const ENTRIES: usize = 0x28000;
 const ENTRY_SIZE: usize = 12;
 const ENTRY_LIMIT: i32 = 16000;
-const ARENA: usize = 0x60000;
-const ARENA_SIZE: usize = 0x800000;
-/** Where the caller puts the window. */
-const INPUT: usize = ARENA + ARENA_SIZE;
+/** Handles that one record asks for at most. */
+const ENTRY_RESERVE: i32 = 8;
+
+/** Of a member: the bytes between the value before it and its own, how many they are, its role, and the member that followed it last. */
+const MEMBER_SIZE: usize = 64;
+const SIZE: u32 = 32;
+const ROLE: usize = 36;
+const NEXT: usize = 40;
+/** Members are found by their keys; the first ones of objects, which have no comma, lie behind the others. */
+const MEMBER_COUNT: usize = 128;
+const FIRST_MEMBERS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT;
+/** What stands before a first member, by level. */
+const HEADS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT * 2;
+
+/** Objects whose members are read. */
+const enum Level {
+  Record = 0,
+  Flow = 1,
+  Ip = 2,
+  L4 = 3,
+  Ports = 4,
+  Icmp = 5,
+  Flags = 6,
+  Event = 7,
+}
+
+/** What members mean; each is of one level. */
+const enum Role {
+  /** Passed over. */
+  None = 0,
+  Flow = 1,
+  RecordTime = 2,
+  Ip = 3,
+  L4 = 4,
+  Time = 5,
+  Type = 6,
+  Reply = 7,
+  Source = 8,
+  Verdict = 9,
+  Emitter = 10,
+  IsReply = 11,
+  Ethernet = 12,
+  EventType = 13,
+  Extensions = 14,
+  DropReason = 15,
+  Destination = 16,
+  DropReasonText = 17,
+  Service = 18,
+  Src = 19,
+  Dst = 20,
+  Tcp = 21,
+  Udp = 22,
+  Sctp = 23,
+  Icmp4 = 24,
+  Icmp6 = 25,
+  SrcPort = 26,
+  DstPort = 27,
+  TcpFlags = 28,
+  IcmpType = 29,
+  IcmpCode = 30,
+  EventNumber = 31,
+  /** The first of eight, in the order of their bits. */
+  Fin = 32,
+  /** Whatever is not for here. */
+  Other = 63,
+}
 
 // Keys and words: their first eight bytes, and the next eight.
 const K_TIME: u64 = 0x656d6974;
@@ -126,10 +179,21 @@ let text1: u64 = 0;
 // The number that was read last.
 let count: i32 = 0;
 
-/** Where the window begins. */
-export function inputOffset(): usize {
-  return INPUT;
-}
+// The flags of TCP that are set in the object that was read last.
+let tcpFlags: i32 = 0;
+
+// The time of the record beside its flow: where it begins, 0 absent, and its length.
+let recordTime: usize = 0;
+let recordTimeSize: u32 = 0;
+
+// The minute that was read last, as sixteen bytes, and its microseconds.
+let minute0: u64 = 0;
+let minute1: u64 = 0;
+let minuteUs: f64 = NaN;
+
+// What `read` left: where it stopped, and where the record ends that stands in the result.
+let stopAt: usize = 0;
+let resultEnd: usize = 0;
 
 /** Place and length of an object by its handle. */
 export function objectOffset(handle: i32): usize {
@@ -140,33 +204,156 @@ export function objectSize(handle: i32): u32 {
   return load<u32>(ENTRIES + <usize>handle * ENTRY_SIZE + 4);
 }
 
+/** Writes the rows of whole lines from `start` on, at most `limit` of them, the first one being line `line`. Returns how many. */
+export function read(start: usize, line: f64, limit: i32): i32 {
+  if (entryCount > ENTRY_LIMIT - ENTRY_RESERVE) forget();
+  store<i32>(word(Scan.Outcome), Outcome.More);
+  stopAt = start;
+  let row: i32 = 0;
+  // Handles of one call are all of one generation.
+  for (; row < limit && entryCount <= ENTRY_LIMIT - ENTRY_RESERVE; row++) {
+    resultEnd = readLine(stopAt);
+    if (resultEnd == 0) {
+      store<i32>(word(Scan.Outcome), Outcome.Unread);
+      break;
+    }
+    if (!putRow(<usize>row, line + <f64>row)) {
+      store<i32>(word(Scan.Outcome), Outcome.Record);
+      break;
+    }
+    stopAt = resultEnd;
+  }
+  store<i32>(word(Scan.Generation), generation);
+  return row;
+}
+
+/** Where the first line begins that `read` wrote no row of. */
+export function stop(): usize {
+  return stopAt;
+}
+
+/** Where the line behind it begins, after `Outcome.Record`. */
+export function recordStop(): usize {
+  return resultEnd;
+}
+
 /** Reads the line at `start`: where the next one begins, and the result holds its record; 0 where it is for JSON.parse. */
-export function scan(start: usize): usize {
-  // Handles of one record must all be of one generation.
-  if (entryCount > ENTRY_LIMIT - 8) forget();
-  store<i32>(EVENT, 0);
-  store<i32>(TYPE, 0);
-  store<i32>(VERDICT, 0);
-  store<i32>(DROP, 0);
-  store<i32>(IS_REPLY, 0);
-  store<i32>(REPLY, 0);
-  store<i32>(HAS_ETHERNET, 0);
-  store<i32>(PROTOCOL, -1);
-  store<i32>(SRC, -1);
-  store<i32>(DST, -1);
-  store<i32>(SOURCE, -1);
-  store<i32>(DESTINATION, -1);
-  store<i32>(SERVICE, -1);
-  store<i32>(EMITTER, -1);
-  store<i32>(EXTENSIONS, -1);
-  store<i32>(GENERATION, generation);
+function readLine(start: usize): usize {
+  store<i32>(word(Scan.Event), 0);
+  store<i32>(word(Scan.Type), 0);
+  store<i32>(word(Scan.Verdict), 0);
+  store<i32>(word(Scan.Drop), 0);
+  store<i32>(word(Scan.IsReply), 0);
+  store<i32>(word(Scan.Reply), 0);
+  store<i32>(word(Scan.HasEthernet), 0);
+  store<i32>(word(Scan.Protocol), -1);
+  store<i32>(word(Scan.SrcPort), -1);
+  store<i32>(word(Scan.DstPort), -1);
+  store<i32>(word(Scan.TcpFlags), -1);
+  store<i32>(word(Scan.Icmp), -1);
+  store<i32>(word(Scan.Src), -1);
+  store<i32>(word(Scan.Dst), -1);
+  store<i32>(word(Scan.Source), -1);
+  store<i32>(word(Scan.Destination), -1);
+  store<i32>(word(Scan.Service), -1);
+  store<i32>(word(Scan.Emitter), -1);
+  store<i32>(word(Scan.Extensions), -1);
   store<f64>(TIME, NaN);
-  store<f64>(END_TIME, NaN);
-  let p = readRecord(skipSpace(start));
+  recordTime = 0;
+  let p = readMembers(skipSpace(start), Level.Record);
   if (p == 0) return 0;
+  // The flow's own time goes before that of its record.
+  if (isNaN(load<f64>(TIME)) && recordTime != 0) {
+    textStart = recordTime;
+    textSize = recordTimeSize;
+    if (!readTime()) return 0;
+  }
   p = skipSpace(p);
   if (load<u8>(p) == 0x0d) p++;
   return load<u8>(p) == 0x0a ? p + 1 : 0;
+}
+
+/** Writes the row of the record in the result; false where a record asks for more than that. */
+function putRow(row: usize, line: f64): bool {
+  const event = load<i32>(word(Scan.Event));
+  if (event != Event.None && event != Event.Drop && event != Event.Trace && event != Event.PolicyVerdict) return false;
+  if (load<i32>(word(Scan.Type)) != 0 || load<i32>(word(Scan.Service)) >= 0) return false;
+  if (load<i32>(word(Scan.Src)) != 4 || load<i32>(word(Scan.Dst)) != 4) return false;
+  // Some emitters write `is_reply` where they do not know: the caller says whose statement counts.
+  if (
+    load<i32>(word(Scan.Emitter)) != load<i32>(word(Scan.TrustedEmitter)) ||
+    load<i32>(word(Scan.Extensions)) != load<i32>(word(Scan.TrustedExtensions))
+  )
+    return false;
+
+  let verdict: i32 = RecordedVerdict.None;
+  switch (load<i32>(word(Scan.Verdict))) {
+    case ScanVerdict.Forwarded:
+    case ScanVerdict.Redirected:
+      verdict = RecordedVerdict.Allow;
+      break;
+    case ScanVerdict.Dropped: {
+      const drop = load<i32>(word(Scan.Drop));
+      const isPolicy = drop == 1 || (drop == 0 && event == Event.PolicyVerdict);
+      verdict = isPolicy ? RecordedVerdict.Deny : RecordedVerdict.Drop;
+      break;
+    }
+    case ScanVerdict.Error:
+      verdict = RecordedVerdict.Error;
+      break;
+    case ScanVerdict.Audit:
+      verdict = RecordedVerdict.Audit;
+      break;
+  }
+  // A policy drop is recorded as a policy verdict and as a drop: the two are for the caller to join.
+  if (verdict == RecordedVerdict.Deny && event != Event.None) return false;
+  const isDrop = verdict == RecordedVerdict.Deny || verdict == RecordedVerdict.Drop;
+  const isDecision = event == Event.PolicyVerdict || event == Event.Drop || (event == Event.None && isDrop);
+
+  const flags = load<i32>(word(Scan.TcpFlags));
+  const isReply = load<i32>(word(Scan.IsReply));
+  let orientation: i32 = Orientation.Unknown;
+  let by: i32 = OrientedBy.Assumed;
+  if (isReply != 0 || load<i32>(word(Scan.Reply)) == 2) {
+    orientation = isReply == 1 ? Orientation.Original : Orientation.Reply;
+    by = OrientedBy.Stated;
+  } else if (event == Event.PolicyVerdict || verdict == RecordedVerdict.Deny) {
+    orientation = Orientation.Original;
+    by = OrientedBy.Stated;
+  } else if (flags >= 0 && (flags & TcpFlag.Syn) != 0) {
+    orientation = (flags & TcpFlag.Ack) == 0 ? Orientation.Original : Orientation.Reply;
+    by = OrientedBy.Flags;
+  } else if (verdict == RecordedVerdict.Drop) orientation = Orientation.Original;
+
+  const protocol = load<i32>(word(Scan.Protocol));
+  put<u8>(Lane.Kind, row, isDecision ? <u8>RecordKind.Decision : <u8>RecordKind.OneWay);
+  put<u8>(Lane.Protocol, row, protocol < 0 ? <u8>Protocol.Unknown : <u8>protocol);
+  put<u32>(Lane.Src, row, load<u32>(word(Scan.Src) + 4));
+  put<u32>(Lane.Dst, row, load<u32>(word(Scan.Dst) + 4));
+  put<i32>(Lane.SrcPort, row, load<i32>(word(Scan.SrcPort)));
+  put<i32>(Lane.DstPort, row, load<i32>(word(Scan.DstPort)));
+  put<i32>(Lane.Icmp, row, load<i32>(word(Scan.Icmp)));
+  put<u16>(Lane.TcpFlags, row, flags < 0 ? <u16>TcpFlag.Absent : <u16>flags);
+  put<f64>(Lane.TimeUs, row, load<f64>(TIME));
+  put<u8>(Lane.Verdict, row, <u8>verdict);
+  put<u8>(Lane.Orientation, row, <u8>orientation);
+  put<u8>(Lane.OrientedBy, row, <u8>by);
+  put<i32>(Lane.Source, row, load<i32>(word(Scan.Source)));
+  put<i32>(Lane.Destination, row, load<i32>(word(Scan.Destination)));
+  put<f64>(Lane.Line, row, line);
+  return true;
+}
+
+// @ts-ignore: decorator
+@inline
+function word(place: i32): usize {
+  return RESULT + (<usize>place << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+function put<T>(lane: i32, row: usize, value: T): void {
+  store<T>(LANES + <usize>lane * STRIDE + row * sizeof<T>(), value);
 }
 
 function forget(): void {
@@ -175,207 +362,285 @@ function forget(): void {
   entryCount = 0;
   arenaEnd = ARENA;
   generation++;
+  store<i32>(word(Scan.TrustedEmitter), -1);
+  store<i32>(word(Scan.TrustedExtensions), -1);
 }
 
 // Every reader below takes the place of a value's first byte and gives the place behind its last one, 0 where it is not sure.
 
-function readRecord(start: usize): usize {
+/** The members of an object. */
+function readMembers(start: usize, level: i32): usize {
   if (load<u8>(start) != 0x7b) return 0;
-  let p = skipSpace(start + 1);
-  let hasFlow = false;
-  let hasTime = false;
-  let isTimeGood = true;
-  if (load<u8>(p) == 0x7d) return 0;
+  let p = start + 1;
+  let member: usize = HEADS + <usize>level * MEMBER_SIZE;
+  let seen: u64 = 0;
   while (true) {
-    p = readKey(p);
-    if (p == 0) return 0;
-    if (textSize == 4 && text0 == K_FLOW) {
-      if (hasFlow) return 0;
-      hasFlow = true;
-      p = readFlow(p);
-    } else if (textSize == 4 && text0 == K_TIME) {
-      if (hasTime) return 0;
-      hasTime = true;
-      p = readText(p);
-      if (p == 0) return 0;
-      isTimeGood = readTime(END_TIME);
-    } else p = skipValue(p, DEPTH);
-    if (p == 0) return 0;
-    p = skipSpace(p);
-    const byte = load<u8>(p);
-    if (byte == 0x7d) break;
-    if (byte != 0x2c) return 0;
-    p = skipSpace(p + 1);
-  }
-  if (!hasFlow) return 0;
-  // The flow's own time goes before that of its envelope.
-  if (isNaN(load<f64>(TIME))) {
-    if (!isTimeGood) return 0;
-    store<f64>(TIME, load<f64>(END_TIME));
-  }
-  return p + 1;
-}
-
-function readFlow(start: usize): usize {
-  if (load<u8>(start) != 0x7b) return 0;
-  let p = skipSpace(start + 1);
-  if (load<u8>(p) == 0x7d) return 0;
-  let seen: u32 = 0;
-  while (true) {
-    p = readKey(p);
-    if (p == 0) return 0;
-    let bit: u32 = 0;
-    switch (textSize) {
-      case 2:
-        if (text0 == K_IP) bit = 1 << 0;
-        else if (text0 == K_L4) bit = 1 << 1;
-        break;
-      case 4:
-        if (text0 == K_TIME) bit = 1 << 2;
-        else if (text0 == K_CAP_TYPE) bit = 1 << 3;
-        break;
-      case 5:
-        if (text0 == K_REPLY) bit = 1 << 4;
-        break;
-      case 6:
-        if (text0 == K_SOURCE) bit = 1 << 5;
-        break;
-      case 7:
-        if (text0 == K_VERDICT) bit = 1 << 6;
-        else if (text0 == K_EMITTER) bit = 1 << 7;
-        else if (text0 == K_ISREPLY) bit = 1 << 8;
-        break;
-      case 8:
-        if (text0 == K_IS_REPLY) bit = 1 << 8;
-        else if (text0 == K_ETHERNET) bit = 1 << 9;
-        break;
-      case 9:
-        if (text0 == K_EVENTTYPE && text1 == K_EVENTTYPE_2) bit = 1 << 10;
-        // A sum of flows is no sighting of one: rare, and not for here.
-        else if (text0 == K_AGGREGATE && text1 == K_AGGREGATE_2) return 0;
-        break;
-      case 10:
-        if (text0 == K_EVENT_TYPE && text1 == K_EVENT_TYPE_2) bit = 1 << 10;
-        else if (text0 == K_EXTENSIONS && text1 == K_EXTENSIONS_2) bit = 1 << 11;
-        else if (text0 == K_DROPREASON && text1 == K_DROPREASON_2) bit = 1 << 12;
-        break;
-      case 11:
-        if (text0 == K_DESTINATION && text1 == K_DESTINATION_2) bit = 1 << 13;
-        else if (text0 == K_DROP_REASON && text1 == K_DROP_REASON_2) bit = 1 << 12;
-        break;
-      case 14:
-        if (text0 == K_DROPREASON && text1 == K_DROPREASONDESC_2) bit = 1 << 14;
-        break;
-      case 16:
-        if (text0 == K_DROP_REASON && text1 == K_DROP_REASON_DESC_2) bit = 1 << 14;
-        break;
-      case 18:
-        if (text0 == K_DESTINATION && load<u64>(textStart + 10) == K_SERVICE_CAMEL_3) bit = 1 << 15;
-        break;
-      case 19:
-        if (text0 == K_DESTINATION && load<u64>(textStart + 11) == K_SERVICE_3) bit = 1 << 15;
-        break;
-    }
-    if (bit == 0) p = skipValue(p, DEPTH);
-    else {
-      // A key that comes twice, or in both spellings.
-      if ((seen & bit) != 0) return 0;
-      seen |= bit;
-      switch (ctz(bit)) {
-        case 0:
-          p = readIp(p);
-          break;
-        case 1:
-          p = readL4(p);
-          break;
-        case 2:
-          p = readText(p);
-          if (p == 0 || !readTime(TIME)) return 0;
-          break;
-        case 3:
-          p = readText(p);
-          if (textSize == 2 && text0 == W_L7) store<i32>(TYPE, 1);
-          else if (textSize == 4 && text0 == W_SOCK) store<i32>(TYPE, 2);
-          break;
-        case 4:
-          p = readBoolean(p, REPLY);
-          break;
-        case 5:
-          p = readObject(p, SOURCE);
-          break;
-        case 6:
-          p = readText(p);
-          if (p == 0 || !readVerdict()) return 0;
-          break;
-        case 7:
-          p = readObject(p, EMITTER);
-          break;
-        case 8:
-          p = readBoolean(p, IS_REPLY);
-          break;
-        case 9:
-          store<i32>(HAS_ETHERNET, 1);
-          p = skipValue(p, DEPTH);
-          break;
-        case 10:
-          p = readEvent(p);
-          break;
-        case 11:
-          p = readObject(p, EXTENSIONS);
-          break;
-        case 12:
-          p = readCount(p);
-          // The description goes before the number.
-          if ((seen & (1 << 14)) == 0) store<i32>(DROP, count == 133 || count == 181 || count == 189 ? 1 : 2);
-          break;
-        case 13:
-          p = readObject(p, DESTINATION);
-          break;
-        case 14:
-          p = readText(p);
-          store<i32>(DROP, isPolicyReason() ? 1 : 2);
-          break;
-        case 15:
-          p = readObject(p, SERVICE);
-          break;
+    const guess = <usize>load<u32>(member, NEXT);
+    if (isAt(p, guess)) {
+      p += load<u32>(guess, SIZE);
+      member = guess;
+    } else {
+      let q = skipSpace(p);
+      const byte = load<u8>(q);
+      if (byte == 0x7d) return isComplete(level, seen) ? q + 1 : 0;
+      if (member < HEADS) {
+        if (byte != 0x2c) return 0;
+        q = skipSpace(q + 1);
       }
+      q = readKey(q);
+      if (q == 0) return 0;
+      member = learn(member, level, p, q);
+      p = q;
     }
-    if (p == 0) return 0;
-    p = skipSpace(p);
-    const byte = load<u8>(p);
-    if (byte == 0x7d) return p + 1;
-    if (byte != 0x2c) return 0;
-    p = skipSpace(p + 1);
-  }
-}
-
-function readIp(start: usize): usize {
-  if (load<u8>(start) != 0x7b) return 0;
-  let p = skipSpace(start + 1);
-  let seen = 0;
-  while (true) {
-    p = readKey(p);
-    if (p == 0) return 0;
-    const bit =
-      textSize == 6 && text0 == K_SOURCE ? 1 : textSize == 11 && text0 == K_DESTINATION && text1 == K_DESTINATION_2 ? 2 : 0; // prettier-ignore
-    if (bit == 0) p = skipValue(p, DEPTH);
-    else {
+    const role = load<u32>(member, ROLE);
+    if (role != Role.None) {
+      // A key that comes twice, or in two spellings.
+      const bit = <u64>1 << role;
       if ((seen & bit) != 0) return 0;
       seen |= bit;
-      p = readText(p);
-      if (p != 0) readAddress(bit == 1 ? SRC : DST);
     }
+    p = readMember(p, role);
     if (p == 0) return 0;
-    p = skipSpace(p);
-    const byte = load<u8>(p);
-    if (byte == 0x7d) return seen == 3 ? p + 1 : 0;
-    if (byte != 0x2c) return 0;
-    p = skipSpace(p + 1);
   }
 }
 
-/** 4 and the address; or 6, place and length of a text for the caller. */
-function readAddress(out: usize): void {
+/** True where the bytes at `p` are those of a member. */
+// @ts-ignore: decorator
+@inline
+function isAt(p: usize, member: usize): bool {
+  const size = load<u32>(member, SIZE);
+  const places = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const limit = i8x16.splat(<i8>size);
+  const first = v128.and(v128.xor(v128.load(p), v128.load(member)), i8x16.lt_u(places, limit));
+  const second = v128.and(
+    v128.xor(v128.load(p, 16), v128.load(member, 16)),
+    i8x16.lt_u(i8x16.add(places, i8x16.splat(16)), limit),
+  );
+  return size != 0 && !v128.any_true(v128.or(first, second));
+}
+
+/** The member whose key was read last, in the bytes from `start` to its value; it has followed `before`. */
+function learn(before: usize, level: i32, start: usize, end: usize): usize {
+  const hash = mix(text0 ^ mix(text1 + <u64>textSize + (<u64>level << 32)));
+  const members: usize = before < HEADS ? MEMBERS : FIRST_MEMBERS;
+  const member = members + (<usize>hash & (MEMBER_COUNT - 1)) * MEMBER_SIZE;
+  const size = <u32>(end - start);
+  // A member without bytes is never found where it is tried.
+  store<u32>(member, size <= SIZE ? size : 0, SIZE);
+  store<u32>(member, roleOf(level), ROLE);
+  v128.store(member, v128.load(start));
+  v128.store(member, v128.load(start, 16), 16);
+  store<u32>(before, <u32>member, NEXT);
+  return member;
+}
+
+/** The role of the key that was read last. */
+function roleOf(level: i32): u32 {
+  switch (level) {
+    case Level.Record:
+      if (textSize == 4) return text0 == K_FLOW ? Role.Flow : text0 == K_TIME ? Role.RecordTime : Role.None;
+      return Role.None;
+    case Level.Flow:
+      return roleInFlow();
+    case Level.Ip:
+      if (textSize == 6 && text0 == K_SOURCE) return Role.Src;
+      return textSize == 11 && text0 == K_DESTINATION && text1 == K_DESTINATION_2 ? Role.Dst : Role.None;
+    case Level.L4:
+      switch (textSize) {
+        case 3:
+          return text0 == K_TCP ? Role.Tcp : text0 == K_UDP ? Role.Udp : Role.Other;
+        case 4:
+          return text0 == K_SCTP ? Role.Sctp : Role.Other;
+        case 6:
+          return text0 == K_ICMP4 ? Role.Icmp4 : text0 == K_ICMP6 ? Role.Icmp6 : Role.Other;
+      }
+      return Role.Other;
+    case Level.Ports:
+      switch (textSize) {
+        case 5:
+          return text0 == K_FLAGS ? Role.TcpFlags : Role.None;
+        case 10:
+          return text0 == K_SOURCEPORT && text1 == K_SOURCEPORT_2 ? Role.SrcPort : Role.None;
+        case 11:
+          return text0 == K_SOURCE_PORT && text1 == K_SOURCE_PORT_2 ? Role.SrcPort : Role.None;
+        case 15:
+          return text0 == K_DESTINATION && text1 == K_DESTINATIONPORT_2 ? Role.DstPort : Role.None;
+        case 16:
+          return text0 == K_DESTINATION && text1 == K_DESTINATION_PORT_2 ? Role.DstPort : Role.None;
+      }
+      return Role.None;
+    case Level.Icmp:
+      if (textSize == 4) return text0 == K_TYPE ? Role.IcmpType : text0 == K_CODE ? Role.IcmpCode : Role.None;
+      return Role.None;
+    case Level.Event:
+      return textSize == 4 && text0 == K_TYPE ? Role.EventNumber : Role.None;
+  }
+  // Of the flags of TCP, any other key than theirs is for JSON.parse.
+  if (textSize != 3) return Role.Other;
+  if (text0 == 0x4e4946) return Role.Fin;
+  if (text0 == 0x4e5953) return Role.Fin + 1;
+  if (text0 == 0x545352) return Role.Fin + 2;
+  if (text0 == 0x485350) return Role.Fin + 3;
+  if (text0 == 0x4b4341) return Role.Fin + 4;
+  if (text0 == 0x475255) return Role.Fin + 5;
+  if (text0 == 0x454345) return Role.Fin + 6;
+  return text0 == 0x525743 ? Role.Fin + 7 : Role.Other;
+}
+
+function roleInFlow(): u32 {
+  switch (textSize) {
+    case 2:
+      return text0 == K_IP ? Role.Ip : text0 == K_L4 ? Role.L4 : Role.None;
+    case 4:
+      return text0 == K_TIME ? Role.Time : text0 == K_CAP_TYPE ? Role.Type : Role.None;
+    case 5:
+      return text0 == K_REPLY ? Role.Reply : Role.None;
+    case 6:
+      return text0 == K_SOURCE ? Role.Source : Role.None;
+    case 7:
+      if (text0 == K_VERDICT) return Role.Verdict;
+      return text0 == K_EMITTER ? Role.Emitter : text0 == K_ISREPLY ? Role.IsReply : Role.None;
+    case 8:
+      return text0 == K_IS_REPLY ? Role.IsReply : text0 == K_ETHERNET ? Role.Ethernet : Role.None;
+    case 9:
+      if (text0 == K_EVENTTYPE && text1 == K_EVENTTYPE_2) return Role.EventType;
+      // A sum of flows is no sighting of one: rare, and not for here.
+      return text0 == K_AGGREGATE && text1 == K_AGGREGATE_2 ? Role.Other : Role.None;
+    case 10:
+      if (text0 == K_EVENT_TYPE && text1 == K_EVENT_TYPE_2) return Role.EventType;
+      if (text0 == K_EXTENSIONS && text1 == K_EXTENSIONS_2) return Role.Extensions;
+      return text0 == K_DROPREASON && text1 == K_DROPREASON_2 ? Role.DropReason : Role.None;
+    case 11:
+      if (text0 == K_DESTINATION && text1 == K_DESTINATION_2) return Role.Destination;
+      return text0 == K_DROP_REASON && text1 == K_DROP_REASON_2 ? Role.DropReason : Role.None;
+    case 14:
+      return text0 == K_DROPREASON && text1 == K_DROPREASONDESC_2 ? Role.DropReasonText : Role.None;
+    case 16:
+      return text0 == K_DROP_REASON && text1 == K_DROP_REASON_DESC_2 ? Role.DropReasonText : Role.None;
+    case 18:
+      return text0 == K_DESTINATION && load<u64>(textStart + 10) == K_SERVICE_CAMEL_3 ? Role.Service : Role.None;
+    case 19:
+      return text0 == K_DESTINATION && load<u64>(textStart + 11) == K_SERVICE_3 ? Role.Service : Role.None;
+  }
+  return Role.None;
+}
+
+/** Does an object hold what it cannot do without? */
+function isComplete(level: i32, seen: u64): bool {
+  switch (level) {
+    case Level.Record:
+      return (seen & ((<u64>1) << Role.Flow)) != 0;
+    case Level.Ip:
+      return seen == (((<u64>1) << Role.Src) | ((<u64>1) << Role.Dst));
+    case Level.L4:
+      return seen != 0;
+  }
+  return true;
+}
+
+/** The value of a member. */
+function readMember(p: usize, role: u32): usize {
+  switch (role) {
+    case Role.None:
+      return skipValue(p, DEPTH);
+    case Role.Flow:
+      return readMembers(p, Level.Flow);
+    case Role.RecordTime:
+      p = readText(p);
+      recordTime = textStart;
+      recordTimeSize = textSize;
+      return p;
+    case Role.Ip:
+      return readMembers(p, Level.Ip);
+    case Role.L4:
+      return readMembers(p, Level.L4);
+    case Role.Time:
+      p = readText(p);
+      return p != 0 && readTime() ? p : 0;
+    case Role.Type:
+      p = readText(p);
+      if (textSize == 2 && text0 == W_L7) store<i32>(word(Scan.Type), 1);
+      else if (textSize == 4 && text0 == W_SOCK) store<i32>(word(Scan.Type), 2);
+      return p;
+    case Role.Reply:
+      return readBoolean(p, word(Scan.Reply));
+    case Role.IsReply:
+      return readBoolean(p, word(Scan.IsReply));
+    case Role.Source:
+      return readObject(p, word(Scan.Source));
+    case Role.Destination:
+      return readObject(p, word(Scan.Destination));
+    case Role.Service:
+      return readObject(p, word(Scan.Service));
+    case Role.Emitter:
+      return readObject(p, word(Scan.Emitter));
+    case Role.Extensions:
+      return readObject(p, word(Scan.Extensions));
+    case Role.Verdict:
+      p = readText(p);
+      return p != 0 && readVerdict() ? p : 0;
+    case Role.Ethernet:
+      store<i32>(word(Scan.HasEthernet), 1);
+      return skipValue(p, DEPTH);
+    case Role.EventType:
+      return readMembers(p, Level.Event);
+    case Role.EventNumber:
+      p = readCount(p);
+      store<i32>(word(Scan.Event), count);
+      return p;
+    case Role.DropReason:
+      p = readCount(p);
+      // The description goes before the number.
+      if (load<i32>(word(Scan.Drop)) == 0)
+        store<i32>(word(Scan.Drop), count == 133 || count == 181 || count == 189 ? 1 : 2);
+      return p;
+    case Role.DropReasonText:
+      p = readText(p);
+      store<i32>(word(Scan.Drop), isPolicyReason() ? 1 : 2);
+      return p;
+    case Role.Src:
+      return readAddress(p, word(Scan.Src));
+    case Role.Dst:
+      return readAddress(p, word(Scan.Dst));
+    case Role.Tcp:
+      return readTransport(p, Protocol.Tcp, Level.Ports);
+    case Role.Udp:
+      return readTransport(p, Protocol.Udp, Level.Ports);
+    case Role.Sctp:
+      return readTransport(p, Protocol.Sctp, Level.Ports);
+    case Role.Icmp4:
+      return readTransport(p, Protocol.Icmp, Level.Icmp);
+    case Role.Icmp6:
+      return readTransport(p, Protocol.Icmpv6, Level.Icmp);
+    case Role.SrcPort:
+      return readPort(p, word(Scan.SrcPort));
+    case Role.DstPort:
+      return readPort(p, word(Scan.DstPort));
+    case Role.TcpFlags: {
+      tcpFlags = 0;
+      p = readMembers(p, Level.Flags);
+      // Other protocols have none, whatever is written.
+      if (load<i32>(word(Scan.Protocol)) == Protocol.Tcp) store<i32>(word(Scan.TcpFlags), tcpFlags);
+      return p;
+    }
+    case Role.IcmpType:
+      p = readCount(p);
+      store<i32>(word(Scan.Icmp), load<i32>(word(Scan.Icmp)) | ((count & 255) << 8));
+      return p;
+    case Role.IcmpCode:
+      p = readCount(p);
+      store<i32>(word(Scan.Icmp), load<i32>(word(Scan.Icmp)) | (count & 255));
+      return p;
+    case Role.Other:
+      return 0;
+  }
+  return readFlag(p, <i32>1 << (role - Role.Fin));
+}
+
+/** An address into `out`: 4 and the number; or 6, place and length of a text for the caller. */
+function readAddress(start: usize, out: usize): usize {
+  const end = readText(start);
+  if (end == 0) return 0;
   let p = textStart;
   let value: u32 = 0;
   for (let parts = 0; ; parts++) {
@@ -398,188 +663,64 @@ function readAddress(out: usize): void {
       if (p != textStart + textSize) break;
       store<i32>(out, 4);
       store<u32>(out + 4, value);
-      return;
+      return end;
     }
     if (load<u8>(p++) != 0x2e) break;
   }
   store<i32>(out, 6);
   store<u32>(out + 4, <u32>(textStart - INPUT));
   store<u32>(out + 8, textSize);
+  return end;
 }
 
-function readL4(start: usize): usize {
-  if (load<u8>(start) != 0x7b) return 0;
-  let p = readKey(skipSpace(start + 1));
-  if (p == 0) return 0;
-  let protocol = 0;
-  if (textSize == 3) {
-    if (text0 == K_TCP) protocol = 6;
-    else if (text0 == K_UDP) protocol = 17;
-  } else if (textSize == 4) {
-    if (text0 == K_SCTP) protocol = 132;
-  } else if (textSize == 6) {
-    if (text0 == K_ICMP4) protocol = 1;
-    else if (text0 == K_ICMP6) protocol = 58;
-  }
-  if (protocol == 0 || load<u8>(p) != 0x7b) return 0;
-  store<i32>(PROTOCOL, protocol);
-  const isIcmp = protocol == 1 || protocol == 58;
-  let sourcePort = 0;
-  let destinationPort = 0;
-  let flags = -1;
-  let type = 0;
-  let code = 0;
-  let seen = 0;
-  p = skipSpace(p + 1);
-  if (load<u8>(p) != 0x7d) {
-    while (true) {
-      p = readKey(p);
-      if (p == 0) return 0;
-      let bit = 0;
-      if (isIcmp) {
-        if (textSize == 4) bit = text0 == K_TYPE ? 1 : text0 == K_CODE ? 2 : 0;
-      } else {
-        switch (textSize) {
-          case 5:
-            if (text0 == K_FLAGS) bit = 4;
-            break;
-          case 10:
-            if (text0 == K_SOURCEPORT && text1 == K_SOURCEPORT_2) bit = 1;
-            break;
-          case 11:
-            if (text0 == K_SOURCE_PORT && text1 == K_SOURCE_PORT_2) bit = 1;
-            break;
-          case 15:
-            if (text0 == K_DESTINATION && text1 == K_DESTINATIONPORT_2) bit = 2;
-            break;
-          case 16:
-            if (text0 == K_DESTINATION && text1 == K_DESTINATION_PORT_2) bit = 2;
-            break;
-        }
-      }
-      if (bit == 0) p = skipValue(p, DEPTH);
-      else {
-        if ((seen & bit) != 0) return 0;
-        seen |= bit;
-        if (bit == 4) {
-          p = readFlags(p);
-          flags = count;
-        } else {
-          p = readCount(p);
-          if (isIcmp) {
-            if (bit == 1) type = count;
-            else code = count;
-          } else {
-            if (count > 65535) return 0;
-            if (bit == 1) sourcePort = count;
-            else destinationPort = count;
-          }
-        }
-      }
-      if (p == 0) return 0;
-      p = skipSpace(p);
-      const byte = load<u8>(p);
-      if (byte == 0x7d) break;
-      if (byte != 0x2c) return 0;
-      p = skipSpace(p + 1);
-    }
-  }
-  p = skipSpace(p + 1);
+function readTransport(p: usize, protocol: i32, level: i32): usize {
   // A second protocol is for the other reader.
-  if (load<u8>(p) != 0x7d) return 0;
-  store<i32>(SRC_PORT, isIcmp || sourcePort == 0 ? -1 : sourcePort);
-  store<i32>(DST_PORT, isIcmp || destinationPort == 0 ? -1 : destinationPort);
-  store<i32>(TCP_FLAGS, protocol == 6 ? flags : -1);
-  store<i32>(ICMP, isIcmp ? ((type & 255) << 8) | (code & 255) : -1);
-  return p + 1;
+  if (load<i32>(word(Scan.Protocol)) >= 0) return 0;
+  store<i32>(word(Scan.Protocol), protocol);
+  if (level == Level.Icmp) store<i32>(word(Scan.Icmp), 0);
+  return readMembers(p, level);
 }
 
-/** `{"SYN":true, ...}` into `count`. */
-function readFlags(start: usize): usize {
-  if (load<u8>(start) != 0x7b) return 0;
-  let p = skipSpace(start + 1);
-  let bits = 0;
-  let seen = 0;
-  count = 0;
-  if (load<u8>(p) == 0x7d) return p + 1;
-  while (true) {
-    p = readKey(p);
-    if (p == 0) return 0;
-    let bit = 0;
-    if (textSize == 3) {
-      if (text0 == 0x4e4946) bit = 1;
-      else if (text0 == 0x4e5953) bit = 2;
-      else if (text0 == 0x545352) bit = 4;
-      else if (text0 == 0x485350) bit = 8;
-      else if (text0 == 0x4b4341) bit = 16;
-      else if (text0 == 0x475255) bit = 32;
-      else if (text0 == 0x454345) bit = 64;
-      else if (text0 == 0x525743) bit = 128;
-    }
-    // Not one of the eight, twice the same, or no boolean.
-    if (bit == 0 || (seen & bit) != 0) return 0;
-    seen |= bit;
-    if (load<u32>(p) == TRUE) {
-      bits |= bit;
-      p += 4;
-    } else if (load<u32>(p) == FALS && load<u8>(p + 4) == 0x65) p += 5;
-    else return 0;
-    p = skipSpace(p);
-    const byte = load<u8>(p);
-    if (byte == 0x7d) break;
-    if (byte != 0x2c) return 0;
-    p = skipSpace(p + 1);
+/** Port 0 stands for an absent one. */
+function readPort(start: usize, out: usize): usize {
+  const p = readCount(start);
+  if (p == 0 || count > 65535) return 0;
+  if (count != 0) store<i32>(out, count);
+  return p;
+}
+
+/** `true` or `false` for one bit. */
+function readFlag(p: usize, bit: i32): usize {
+  if (load<u32>(p) == TRUE) {
+    tcpFlags |= bit;
+    return p + 4;
   }
-  count = bits;
-  return p + 1;
+  return load<u32>(p) == FALS && load<u8>(p + 4) == 0x65 ? p + 5 : 0;
 }
 
-/** The `type` of an `event_type`. */
-function readEvent(start: usize): usize {
-  if (load<u8>(start) != 0x7b) return 0;
-  let p = skipSpace(start + 1);
-  let hasType = false;
-  if (load<u8>(p) == 0x7d) return p + 1;
-  while (true) {
-    p = readKey(p);
-    if (p == 0) return 0;
-    if (textSize == 4 && text0 == K_TYPE) {
-      if (hasType) return 0;
-      hasType = true;
-      p = readCount(p);
-      store<i32>(EVENT, count);
-    } else p = skipValue(p, DEPTH);
-    if (p == 0) return 0;
-    p = skipSpace(p);
-    const byte = load<u8>(p);
-    if (byte == 0x7d) return p + 1;
-    if (byte != 0x2c) return 0;
-    p = skipSpace(p + 1);
-  }
-}
-
-/** 1 FORWARDED, 2 DROPPED, 3 ERROR, 4 AUDIT, 5 REDIRECTED, 6 TRACED, 7 TRANSLATED: the numbers of `flow.proto`. */
 function readVerdict(): bool {
-  let verdict = 0;
+  let verdict: i32 = ScanVerdict.None;
   switch (textSize) {
     case 5:
-      verdict = text0 == W_ERROR ? 3 : text0 == W_AUDIT ? 4 : 0;
+      verdict = text0 == W_ERROR ? ScanVerdict.Error : text0 == W_AUDIT ? ScanVerdict.Audit : ScanVerdict.None;
       break;
     case 6:
-      if (text0 == W_TRACED) verdict = 6;
+      if (text0 == W_TRACED) verdict = ScanVerdict.Traced;
       break;
     case 7:
-      if (text0 == W_DROPPED) verdict = 2;
+      if (text0 == W_DROPPED) verdict = ScanVerdict.Dropped;
       break;
     case 9:
-      if (text0 == W_FORWARDED && text1 == 0x44) verdict = 1;
+      if (text0 == W_FORWARDED && text1 == 0x44) verdict = ScanVerdict.Forwarded;
       break;
     case 10:
-      if (text1 == 0x4445) verdict = text0 == W_REDIRECTED ? 5 : text0 == W_TRANSLATED ? 7 : 0;
+      if (text1 != 0x4445) break;
+      if (text0 == W_REDIRECTED) verdict = ScanVerdict.Redirected;
+      else if (text0 == W_TRANSLATED) verdict = ScanVerdict.Translated;
       break;
   }
-  store<i32>(VERDICT, verdict);
-  return verdict != 0;
+  store<i32>(word(Scan.Verdict), verdict);
+  return verdict != ScanVerdict.None;
 }
 
 function isPolicyReason(): bool {
@@ -588,43 +729,51 @@ function isPolicyReason(): bool {
 }
 
 /** The string read last as `YYYY-MM-DDTHH:MM:SS[.f]Z` in microseconds; false for every other spelling. */
-function readTime(out: usize): bool {
+function readTime(): bool {
   const p = textStart;
-  if (textSize < 20 || textSize > 30 || load<u8>(p + textSize - 1) != 0x5a) return false;
-  if (load<u8>(p + 4) != 0x2d || load<u8>(p + 7) != 0x2d || load<u8>(p + 10) != 0x54) return false;
-  if (load<u8>(p + 13) != 0x3a || load<u8>(p + 16) != 0x3a) return false;
+  if (textSize < 20 || textSize > 30 || load<u8>(p + textSize - 1) != 0x5a || load<u8>(p + 16) != 0x3a) return false;
+  if (load<u64>(p) != minute0 || load<u64>(p + 8) != minute1) {
+    minuteUs = readMinute(p);
+    minute0 = load<u64>(p);
+    minute1 = load<u64>(p + 8);
+  }
+  const second = pair(p + 17);
+  if (isNaN(minuteUs) || second < 0 || second > 60) return false;
+  let fraction: i32 = 0;
+  if (textSize > 20) {
+    if (load<u8>(p + 19) != 0x2e || textSize == 21) return false;
+    let scale = 100000;
+    for (let index: usize = 20; index < textSize - 1; index++) {
+      const digit: u32 = <u32>load<u8>(p + index) - 48;
+      if (digit > 9) return false;
+      fraction += <i32>digit * scale;
+      scale /= 10;
+    }
+  }
+  store<f64>(TIME, minuteUs + <f64>second * 1e6 + <f64>fraction);
+  return true;
+}
+
+/** Sixteen bytes as `YYYY-MM-DDTHH:MM` in microseconds, or NaN. */
+function readMinute(p: usize): f64 {
+  if (load<u8>(p + 4) != 0x2d || load<u8>(p + 7) != 0x2d || load<u8>(p + 10) != 0x54 || load<u8>(p + 13) != 0x3a)
+    return NaN;
   const high = pair(p);
   const low = pair(p + 2);
   const month = pair(p + 5);
   const day = pair(p + 8);
   const hour = pair(p + 11);
   const minute = pair(p + 14);
-  const second = pair(p + 17);
-  if ((high | low | month | day | hour | minute | second) < 0) return false;
+  if ((high | low | month | day | hour | minute) < 0) return NaN;
   const year = high * 100 + low;
-  if (year < 1000 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
-    return false;
-  let fraction: i32 = 0;
-  if (textSize > 20) {
-    if (load<u8>(p + 19) != 0x2e || textSize == 21) return false;
-    const digits = textSize - 21;
-    let scale = 100000;
-    for (let index: u32 = 0; index < digits; index++) {
-      const digit: u32 = <u32>load<u8>(p + 20 + index) - 48;
-      if (digit > 9) return false;
-      fraction += <i32>digit * scale;
-      scale /= 10;
-    }
-  }
+  if (year < 1000 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59) return NaN;
   // Days since 1970 in the proleptic Gregorian calendar, years counted from March.
   const y = month <= 2 ? year - 1 : year;
   const era = y / 400;
   const yearOfEra = y - era * 400;
   const dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
   const days = era * 146097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719468;
-  const seconds = <f64>days * 86400 + <f64>(hour * 3600 + minute * 60 + second);
-  store<f64>(out, seconds * 1e6 + <f64>fraction);
-  return true;
+  return (<f64>days * 86400 + <f64>(hour * 3600 + minute * 60)) * 1e6;
 }
 
 /** Two digits, or below 0. */
@@ -666,7 +815,7 @@ function readObject(start: usize, out: usize): usize {
     slot = (slot + 1) & (SLOT_COUNT - 1);
   }
   if (handle < 0) {
-    if (arenaEnd + size + 16 > ARENA + ARENA_SIZE) {
+    if (arenaEnd + size + 16 > ARENA_END) {
       // The next record begins anew.
       entryCount = ENTRY_LIMIT;
       return 0;
@@ -701,6 +850,9 @@ function isEqual(left: usize, right: usize, size: u32): bool {
   }
   for (; at + 16 <= size; at += 16)
     if (v128.any_true(v128.xor(v128.load(left + at), v128.load(right + at)))) return false;
+  // The last sixteen bytes again, where some of them are left.
+  if (size >= 16)
+    return at == size || !v128.any_true(v128.xor(v128.load(left + size - 16), v128.load(right + size - 16)));
   for (; at < size; at++) if (load<u8>(left + at) != load<u8>(right + at)) return false;
   return true;
 }

@@ -3,16 +3,35 @@
  * serves every reader of the process, because reading is synchronous and what it remembers are bytes alone; where WebAssembly
  * or its SIMD is missing there is none, and every record goes the way of JSON.parse.
  */
+import type { FlowBatch } from '../model/flow.ts';
 import { HUBBLE_SCAN_CODE } from './hubble-scan-code.ts';
 import { parseJson } from './line.ts';
 import { shareInstance, type WasmMemory } from './webassembly.ts';
 
-/** Places in `HubbleScanner.result`. */
+/** Places in the scanner's memory, and sizes. */
+export const enum Place {
+  /** 32 words, see `Scan`; the time of the record behind them. */
+  Result = 1024,
+  Time = 1152,
+  /** Bytes of a lane. */
+  Stride = 8192,
+  Lanes = 8192,
+  Members = 131_072,
+  Prefixes = 151_552,
+  Slots = 167_936,
+  Entries = 299_008,
+  Arena = 524_288,
+  ArenaSize = 8_388_608,
+  /** The window. */
+  Input = 8_912_896,
+}
+
+/** Words of `HubbleScanner.result`: the record of `Outcome.Record`, and what holds for the whole read. */
 export const enum Scan {
   Event = 0,
   /** 1 L7, 2 SOCK. */
   Type = 1,
-  /** The number of `flow.proto`; 0 absent. */
+  /** `ScanVerdict`; 0 absent. */
   Verdict = 2,
   /** 0 no reason, 1 a policy's, 2 another. */
   Drop = 3,
@@ -37,67 +56,166 @@ export const enum Scan {
   Extensions = 22,
   /** Handles of another generation name other objects. */
   Generation = 23,
+  /** `Outcome`. */
+  Outcome = 24,
+  /** The caller's: handles of the emitter and the extensions whose records mean what they say of replies. */
+  TrustedEmitter = 25,
+  TrustedExtensions = 26,
 }
 
-/** Where the result lies in memory, and in it the time. */
-const RESULT = 1024;
-const TIME = RESULT + 4 * 24;
+/** Why a read ended. */
+export const enum Outcome {
+  /** There was no room for more rows, or for what they name. */
+  More = 0,
+  /** The next record is in the result, and is more than a row. */
+  Record = 1,
+  /** The next line is for JSON.parse. */
+  Unread = 2,
+}
+
+/** Columns of the rows, `ROWS` values each. */
+export const enum Lane {
+  Kind = 0,
+  Protocol = 1,
+  Src = 2,
+  Dst = 3,
+  SrcPort = 4,
+  DstPort = 5,
+  Icmp = 6,
+  TcpFlags = 7,
+  TimeUs = 8,
+  Verdict = 9,
+  Orientation = 10,
+  OrientedBy = 11,
+  /** Handles, -1 absent. */
+  Source = 12,
+  Destination = 13,
+  Line = 14,
+}
+
+/** `event_type.type` of the monitor API. */
+export const enum Event {
+  None = 0,
+  Drop = 1,
+  Trace = 4,
+  PolicyVerdict = 5,
+  Sock = 7,
+  L7 = 129,
+}
+
+/** `Verdict` of `flow.proto`. */
+export const enum ScanVerdict {
+  None = 0,
+  Forwarded = 1,
+  Dropped = 2,
+  Error = 3,
+  Audit = 4,
+  Redirected = 5,
+  Traced = 6,
+  Translated = 7,
+}
+
+/** Rows of a read at most. */
+const ROWS = Place.Stride / 8;
 /** Zeros behind the window, on which every loop of the tokenizer stops. */
 const SLACK = 64;
 const PAGE = 65_536;
 
 interface Exports {
   readonly memory: WasmMemory;
-  inputOffset(): number;
   objectOffset(handle: number): number;
   objectSize(handle: number): number;
-  scan(start: number): number;
+  read(start: number, line: number, limit: number): number;
+  stop(): number;
+  recordStop(): number;
 }
+
+/** Columns that a record gives alone. */
+type ColumnName =
+  | 'kind'
+  | 'protocol'
+  | 'src'
+  | 'dst'
+  | 'srcPort'
+  | 'dstPort'
+  | 'icmp'
+  | 'tcpFlags'
+  | 'timeUs'
+  | 'recordedVerdict'
+  | 'orientation'
+  | 'orientedBy'
+  | 'line';
 
 /** Reads records of the window that was loaded last. */
 export class HubbleScanner {
-  /** Of the record that `scan` took, by `Scan`. */
+  /** By `Scan`. */
   result!: Int32Array;
+  /** Handles of the endpoints of the rows that were read last. */
+  source!: Int32Array;
+  destination!: Int32Array;
   private time!: Float64Array;
   private bytes!: Uint8Array;
+  /** The lanes that are columns of a batch as they are. */
+  private columns!: readonly (readonly [
+    ColumnName,
+    Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array,
+  ])[];
   private readonly kernel: Exports;
-  private readonly inputOffset: number;
   /** What is added to a place in the caller's bytes. */
   private shift = 0;
 
   constructor(kernel: Exports) {
     this.kernel = kernel;
-    this.inputOffset = kernel.inputOffset();
     this.view();
+    this.trust(-1, -1);
   }
 
   /** Takes over `bytes[start, end)`: places keep the caller's numbers. */
   load(bytes: Uint8Array, start: number, end: number): void {
-    const { inputOffset } = this;
-    const needed = inputOffset + (end - start) + SLACK;
+    const needed = Place.Input + (end - start) + SLACK;
     if (needed > this.bytes.length) {
       this.kernel.memory.grow(Math.ceil((needed - this.bytes.length) / PAGE));
       this.view();
     }
-    this.bytes.set(bytes.subarray(start, end), inputOffset);
+    this.bytes.set(bytes.subarray(start, end), Place.Input);
     this.bytes.fill(0, needed - SLACK, needed);
-    this.shift = inputOffset - start;
+    this.shift = Place.Input - start;
   }
 
-  /** Where the line behind the one at `start` begins, whose record is understood then; below 0 where it is for JSON.parse. */
-  scan(start: number): number {
-    const next = this.kernel.scan(start + this.shift);
-    return next === 0 ? -1 : next - this.shift;
+  /** Reads lines from `start` on into the lanes, at most `limit`: returns how many. `Scan.Outcome` says why no more. */
+  read(start: number, line: number, limit: number): number {
+    return this.kernel.read(start + this.shift, line, Math.min(limit, ROWS));
   }
 
-  /** Microseconds; NaN absent. */
+  /** Where the first line begins of which there is no row. */
+  stop(): number {
+    return this.kernel.stop() - this.shift;
+  }
+
+  /** Where the line behind that one begins, after `Outcome.Record`. */
+  recordStop(): number {
+    return this.kernel.recordStop() - this.shift;
+  }
+
+  /** What the record in the result says of replies is what it means: others of its emitter may be rows at once. */
+  trust(emitter: number, extensions: number): void {
+    this.result[Scan.TrustedEmitter] = emitter;
+    this.result[Scan.TrustedExtensions] = extensions;
+  }
+
+  /** Copies the first `count` rows behind those of the batch, without their endpoints; they are not counted yet. */
+  append(batch: FlowBatch, count: number): void {
+    for (const [name, lane] of this.columns) batch[name].set(lane.subarray(0, count), batch.count);
+  }
+
+  /** Of the record in the result, microseconds; NaN absent. */
   get timeUs(): number {
     return this.time[0]!;
   }
 
   /** The text of an address at `place`. */
   textAt(place: number, size: number): string {
-    return this.decode(this.inputOffset + place, size);
+    return this.decode(Place.Input + place, size);
   }
 
   /** An object by its handle. */
@@ -112,9 +230,27 @@ export class HubbleScanner {
 
   private view(): void {
     const { buffer } = this.kernel.memory;
-    this.result = new Int32Array(buffer, RESULT, 32);
-    this.time = new Float64Array(buffer, TIME, 1);
+    const at = (lane: Lane): number => Place.Lanes + lane * Place.Stride;
+    this.result = new Int32Array(buffer, Place.Result, 32);
+    this.time = new Float64Array(buffer, Place.Time, 1);
     this.bytes = new Uint8Array(buffer);
+    this.source = new Int32Array(buffer, at(Lane.Source), ROWS);
+    this.destination = new Int32Array(buffer, at(Lane.Destination), ROWS);
+    this.columns = [
+      ['kind', new Uint8Array(buffer, at(Lane.Kind), ROWS)],
+      ['protocol', new Uint8Array(buffer, at(Lane.Protocol), ROWS)],
+      ['src', new Uint32Array(buffer, at(Lane.Src), ROWS)],
+      ['dst', new Uint32Array(buffer, at(Lane.Dst), ROWS)],
+      ['srcPort', new Int32Array(buffer, at(Lane.SrcPort), ROWS)],
+      ['dstPort', new Int32Array(buffer, at(Lane.DstPort), ROWS)],
+      ['icmp', new Int32Array(buffer, at(Lane.Icmp), ROWS)],
+      ['tcpFlags', new Uint16Array(buffer, at(Lane.TcpFlags), ROWS)],
+      ['timeUs', new Float64Array(buffer, at(Lane.TimeUs), ROWS)],
+      ['recordedVerdict', new Uint8Array(buffer, at(Lane.Verdict), ROWS)],
+      ['orientation', new Uint8Array(buffer, at(Lane.Orientation), ROWS)],
+      ['orientedBy', new Uint8Array(buffer, at(Lane.OrientedBy), ROWS)],
+      ['line', new Float64Array(buffer, at(Lane.Line), ROWS)],
+    ];
   }
 }
 

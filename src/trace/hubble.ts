@@ -18,7 +18,7 @@ import {
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { type HubbleScanner, Scan, shareHubbleScanner } from './hubble-scan.ts';
+import { Event, type HubbleScanner, Outcome, Scan, ScanVerdict, shareHubbleScanner } from './hubble-scan.ts';
 import { type Json, asObject, asText } from './json-member.ts';
 import {
   createByteLineDecoder,
@@ -30,6 +30,8 @@ import {
 } from './line.ts';
 import { ObserverCounts } from './observer-count.ts';
 import { RecentTable } from './recent.ts';
+import { type LoggedRows, RowLog } from './row-log.ts';
+import { fillUnstated } from './scanned-row.ts';
 import { parseTime } from './time.ts';
 
 /** Hubble's JSON flows. */
@@ -81,16 +83,6 @@ const VERDICTS: readonly string[] = [
 
 /** Drop reasons that are a policy's doing (`pkg/monitor/api`): POLICY_DENIED, POLICY_DENY, AUTH_REQUIRED. */
 const POLICY_DROPS: ReadonlySet<unknown> = new Set(['POLICY_DENIED', 'POLICY_DENY', 'AUTH_REQUIRED', 133, 181, 189]);
-
-/** Of `VERDICTS`. */
-const VERDICT_DROPPED = 2;
-
-/** `event_type.type` of the monitor API. */
-const EVENT_DROP = 1;
-const EVENT_TRACE = 4;
-const EVENT_POLICY_VERDICT = 5;
-const EVENT_SOCK = 7;
-const EVENT_L7 = 129;
 
 const words = new Uint32Array(4);
 const otherWords = new Uint32Array(4);
@@ -179,9 +171,14 @@ class ScannedLines implements LineRun {
     let at = start;
     let line = first;
     while (batch.count < batch.capacity) {
-      const next = scanner.scan(at);
-      if (next < 0 || !reader.takeScanned(scanner, handles, line)) break;
-      at = next;
+      const count = scanner.read(at, line, batch.capacity - batch.count);
+      if (count > 0) reader.takeRows(scanner, handles, count);
+      line += count;
+      at = scanner.stop();
+      const outcome = scanner.result[Scan.Outcome]!;
+      if (outcome === Outcome.More) continue;
+      if (outcome === Outcome.Unread || !reader.takeScanned(scanner, handles, line)) break;
+      at = scanner.recordStop();
       line++;
     }
     this.lines = line - first;
@@ -290,8 +287,15 @@ class HubbleReader {
   private readonly counts = new ObserverCounts();
   /** Policy drops whose second record may come. */
   private readonly drops = new Map<string, { readonly event: number; readonly timeUs: number }>();
-  /** Connections that were handed out, by their two ends in a fixed order. */
+  /** Rows that were taken, for the tables that only some inputs ask for. */
+  private readonly log = new RowLog();
+  /** Connections of those rows, by their two ends in a fixed order; for L7 records. */
   private readonly connections = new RecentTable(CONNECTIONS, 0);
+  private readonly toConnections = this.log.reader((rows, at) => {
+    const [meta, from, fromPort, to, toPort] = connectionOf(rows, at);
+    this.connections.put(meta, from, fromPort, to, toPort);
+  });
+  private readonly toServices = this.log.reader((rows, at) => this.services.meet(rows, at, this.isToPod(rows, at)));
   private readonly context: ReadContext;
   private readonly saying: Saying = {
     event: 0,
@@ -325,14 +329,33 @@ class HubbleReader {
     addMalformed(account, 'not-a-flow', place, `expected "flow", found ${Object.keys(record).slice(0, 5).join(', ')}`);
   }
 
-  /** Accounts for a record that the scanner has just taken; false where it is better parsed after all. */
+  /** Takes over the first rows of the scanner. */
+  takeRows(scanner: HubbleScanner, handles: HandleTable, count: number): void {
+    const { batch } = this.context;
+    const [from, to] = [batch.count, batch.count + count];
+    fillUnstated(batch, RecordKind.OneWay, from, to);
+    batch.flags.fill(0, from, to);
+    batch.bytes.fill(-1, from, to);
+    batch.packets.fill(-1, from, to);
+    scanner.append(batch, count);
+    handles.renew(scanner.result[Scan.Generation]!);
+    const { source, destination } = scanner;
+    for (let row = 0; row < count; row++) {
+      batch.srcEndpoint[from + row] = handles.endpointOf(source[row]!, -1);
+      batch.dstEndpoint[from + row] = handles.endpointOf(destination[row]!, -1);
+    }
+    batch.count = to;
+    this.noteRows(from, to);
+  }
+
+  /** Accounts for the record that the scanner has in its result; false where it is better parsed after all. */
   takeScanned(scanner: HubbleScanner, handles: HandleTable, line: number): boolean {
     const { result } = scanner;
     const { batch, dictionary, account } = this.context;
     const { saying } = this;
     const event = result[Scan.Event]!;
     saying.event = event;
-    saying.isL7 = result[Scan.Type] === 1 || event === EVENT_L7;
+    saying.isL7 = result[Scan.Type] === 1 || event === Event.L7;
     if (this.isOtherEvent(event, saying.isL7, result[Scan.Type] === 2)) return true;
 
     const srcKind = result[Scan.Src]!;
@@ -370,15 +393,16 @@ class HubbleReader {
     saying.timeUs = scanner.timeUs;
     const drop = result[Scan.Drop]!;
     const verdict = result[Scan.Verdict]!;
-    if (verdict !== VERDICT_DROPPED) saying.verdict = SCANNED_VERDICTS[verdict]!;
+    if (verdict !== ScanVerdict.Dropped) saying.verdict = SCANNED_VERDICTS[verdict]!;
     else if (saying.isL7) saying.verdict = RecordedVerdict.None;
     else
       saying.verdict =
-        drop === 1 || (drop === 0 && event === EVENT_POLICY_VERDICT) ? RecordedVerdict.Deny : RecordedVerdict.Drop;
+        drop === 1 || (drop === 0 && event === Event.PolicyVerdict) ? RecordedVerdict.Deny : RecordedVerdict.Drop;
     const isReply = result[Scan.IsReply]!;
     saying.isReply = isReply === 0 ? (result[Scan.Reply] === 2 ? true : undefined) : isReply === 2;
-    if (saying.isReply === false && handles.isRetina(result[Scan.Emitter]!, result[Scan.Extensions]!))
-      saying.isReply = undefined;
+    const [emitter, extensions] = [result[Scan.Emitter]!, result[Scan.Extensions]!];
+    if (!handles.isRetina(emitter, extensions)) scanner.trust(emitter, extensions);
+    else if (saying.isReply === false) saying.isReply = undefined;
     saying.hasService = result[Scan.Service]! >= 0;
     this.commit(row);
     return true;
@@ -390,7 +414,7 @@ class HubbleReader {
     const eventType = asObject(get(flow, 'event_type', 'eventType'));
     const event = asCount(eventType?.['type']);
     const type = flow['Type'];
-    const isL7 = type === 'L7' || type === 2 || event === EVENT_L7;
+    const isL7 = type === 'L7' || type === 2 || event === Event.L7;
     if (this.isOtherEvent(event, isL7, type === 'SOCK' || type === 3)) return;
 
     const srcEndpoint = internEndpoint(dictionary, asObject(flow['source']), undefined);
@@ -436,11 +460,11 @@ class HubbleReader {
   /** Skips what is no flow of packets or of a proxy, and says so. */
   private isOtherEvent(event: number, isL7: boolean, isSock: boolean): boolean {
     const { skipped } = this.context.account;
-    if (isSock || event === EVENT_SOCK) {
+    if (isSock || event === Event.Sock) {
       increment(skipped, 'sock');
       return true;
     }
-    if (isL7 || event === 0 || event === EVENT_DROP || event === EVENT_TRACE || event === EVENT_POLICY_VERDICT)
+    if (isL7 || event === Event.None || event === Event.Drop || event === Event.Trace || event === Event.PolicyVerdict)
       return false;
     increment(skipped, `event-type ${event}`);
     return true;
@@ -448,19 +472,19 @@ class HubbleReader {
 
   /** Completes the row, whose addresses, ports and endpoints are set, and commits it unless it is one more sighting. */
   private commit(row: number): void {
-    const { batch, dictionary, account } = this.context;
+    const { batch, account } = this.context;
     const { event, isL7, verdict, timeUs, hasService } = this.saying;
     // An L7 record is one more sighting of a connection. It counts only where nothing else has shown that connection.
-    if (this.isKnownConnection(row) && isL7) return increment(account.skipped, 'l7');
+    if (isL7 && this.isKnownConnection(row)) return increment(account.skipped, 'l7');
     batch.timeUs[row] = timeUs;
     batch.recordedVerdict[row] = verdict;
     const isDrop = verdict === RecordedVerdict.Deny || verdict === RecordedVerdict.Drop;
-    const isDecision = event === EVENT_POLICY_VERDICT || event === EVENT_DROP || (event === 0 && isDrop);
+    const isDecision = event === Event.PolicyVerdict || event === Event.Drop || (event === Event.None && isDrop);
     batch.kind[row] = isDecision ? RecordKind.Decision : RecordKind.OneWay;
     orient(batch, row, this.saying);
 
     // A policy drop is recorded as a policy verdict and as a drop.
-    if (verdict === RecordedVerdict.Deny && event !== 0) {
+    if (verdict === RecordedVerdict.Deny && event !== Event.None) {
       const { drops } = this;
       const key = tupleKey(batch, row);
       const waiting = drops.get(key);
@@ -472,8 +496,23 @@ class HubbleReader {
       drops.set(key, { event, timeUs });
       if (drops.size > DROP_PAIRS) drops.delete(drops.keys().next().value!);
     }
-    this.services.add(batch, row, hasService, dictionary.endpoints[batch.dstEndpoint[row]!]?.kind === 'pod');
     batch.count = row + 1;
+    if (hasService && batch.orientation[row] !== Orientation.Reply) {
+      this.toServices.catchUp();
+      this.services.ask(batch, row);
+      this.log.append(batch, row, row + 1);
+      this.toServices.skip();
+    } else this.noteRows(row, row + 1);
+  }
+
+  /** Remembers rows of the batch that have gone to where they say. */
+  private noteRows(from: number, to: number): void {
+    this.log.append(this.context.batch, from, to);
+    if (this.services.isWaiting) this.toServices.catchUp();
+  }
+
+  private isToPod({ dstEndpoint }: LoggedRows, at: number): boolean {
+    return this.context.dictionary.endpoints[dstEndpoint[at]!]?.kind === 'pod';
   }
 
   /**
@@ -505,22 +544,26 @@ class HubbleReader {
     batch.count = row + 1;
   }
 
-  /** Whether the row's connection was seen, in either direction; from now on it was. */
+  /** Whether the row's connection was seen, in either direction. */
   private isKnownConnection(row: number): boolean {
-    const { family, src, dst, srcPort, dstPort, protocol, srcEndpoint, dstEndpoint } = this.context.batch;
-    // Endpoints stand in for addresses; where both are there, the names can differ from record to record.
-    const isNamed = family[row] === 0;
-    const from = isNamed ? srcEndpoint[row]! : src[row]!;
-    const to = isNamed ? dstEndpoint[row]! : dst[row]!;
-    const meta = (family[row]! << 8) | protocol[row]!;
-    const fromPort = srcPort[row]!;
-    const toPort = dstPort[row]!;
-    const isForward = from === to ? fromPort <= toPort : from < to;
-    const { connections } = this;
-    return isForward
-      ? !connections.addNew(meta, from, fromPort, to, toPort)
-      : !connections.addNew(meta, to, toPort, from, fromPort);
+    this.toConnections.catchUp();
+    const [meta, from, fromPort, to, toPort] = connectionOf(this.context.batch, row);
+    return this.connections.find(meta, from, fromPort, to, toPort) >= 0;
   }
+}
+
+/** A key of the row's connection that is the same for both directions. */
+function connectionOf(rows: LoggedRows, row: number): [number, number, number, number, number] {
+  const { family, src, dst, srcPort, dstPort, protocol, srcEndpoint, dstEndpoint } = rows;
+  // Endpoints stand in for addresses; where both are there, the names can differ from record to record.
+  const isNamed = family[row] === 0;
+  const from = isNamed ? srcEndpoint[row]! : src[row]!;
+  const to = isNamed ? dstEndpoint[row]! : dst[row]!;
+  const meta = (family[row]! << 8) | protocol[row]!;
+  const fromPort = srcPort[row]!;
+  const toPort = dstPort[row]!;
+  const isForward = from === to ? fromPort <= toPort : from < to;
+  return isForward ? [meta, from, fromPort, to, toPort] : [meta, to, toPort, from, fromPort];
 }
 
 function setAddresses(batch: ReadContext['batch'], row: number, family: number, { addresses }: Dictionary): void {
@@ -614,7 +657,7 @@ function readVerdict(flow: Json, event: number, account: TraceAccount): Recorded
     case 'DROPPED': {
       const reason = get(flow, 'drop_reason_desc', 'dropReasonDesc') ?? get(flow, 'drop_reason', 'dropReason');
       if (POLICY_DROPS.has(reason)) return RecordedVerdict.Deny;
-      return reason === undefined && event === EVENT_POLICY_VERDICT ? RecordedVerdict.Deny : RecordedVerdict.Drop;
+      return reason === undefined && event === Event.PolicyVerdict ? RecordedVerdict.Deny : RecordedVerdict.Drop;
     }
     case 'TRACED':
     case 'TRANSLATED':
@@ -642,7 +685,7 @@ function orient(batch: ReadContext['batch'], row: number, { isReply, event, verd
   if (isReply !== undefined) {
     orientation = isReply ? Orientation.Reply : Orientation.Original;
     orientedBy = OrientedBy.Stated;
-  } else if (event === EVENT_POLICY_VERDICT || verdict === RecordedVerdict.Deny) {
+  } else if (event === Event.PolicyVerdict || verdict === RecordedVerdict.Deny) {
     orientation = Orientation.Original;
     orientedBy = OrientedBy.Stated;
   } else if (flags >= 0 && (flags & 2) !== 0) {

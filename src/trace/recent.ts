@@ -19,10 +19,8 @@ interface Generation {
 
 /** A set of keys, each with `width` numbers. At least the last `limit` keys that were put or found are known, never more than four times as many. */
 export class RecentTable {
-  /** Numbers of the slots that `find` and `add` name, `width` each. */
+  /** Numbers of the slots that `find` and `put` name, `width` each. */
   values: Float64Array;
-  /** Whether the last `put` met a key that the newer generation did not have. */
-  private wasNew = false;
   private newer: Generation;
   private older: Generation | undefined;
   private readonly limit: number;
@@ -49,19 +47,10 @@ export class RecentTable {
     return to;
   }
 
-  /** Takes a key in; false where it was there already. */
-  addNew(k0: number, k1: number, k2: number, k3: number, k4: number): boolean {
-    this.put(k0, k1, k2, k3, k4);
-    if (!this.wasNew) return false;
-    const { older } = this;
-    return older === undefined || older.taken[probe(older, k0, k1, k2, k3, k4)] !== 1;
-  }
-
   /** The slot of a key, taken now if it was not; its numbers are for the caller to set. */
   put(k0: number, k1: number, k2: number, k3: number, k4: number): number {
     let slot = probe(this.newer, k0, k1, k2, k3, k4);
-    this.wasNew = this.newer.taken[slot] !== 1;
-    if (!this.wasNew) return slot;
+    if (this.newer.taken[slot] === 1) return slot;
     if (this.newer.count * 2 >= this.newer.taken.length) {
       this.makeRoom();
       slot = probe(this.newer, k0, k1, k2, k3, k4);

@@ -6,6 +6,7 @@
 import { type FlowBatch, Orientation } from '../model/flow.ts';
 import { TranslationTable } from './nat.ts';
 import { RecentTable } from './recent.ts';
+import type { LoggedRows } from './row-log.ts';
 
 /** Rows that a record of a Service's address waits for one of the backend. */
 const HOLD_ROWS = 1_024;
@@ -20,6 +21,13 @@ interface Seen {
   readonly timeUs: number;
 }
 
+interface Sighting extends Seen {
+  /** Family << 8 | protocol. */
+  readonly meta: number;
+  readonly client: number;
+  readonly clientPort: number;
+}
+
 /** Joins records before and behind a Service's translation. */
 export class ServiceSightings {
   private readonly translations = new TranslationTable();
@@ -30,38 +38,47 @@ export class ServiceSightings {
   /** Rows handed out so far: a row's number is this plus its place in the batch. */
   private handedOut = 0;
 
+  /** Is there a row of a Service's address that waits for one of the backend? */
+  get isWaiting(): boolean {
+    return this.asked.size > 0;
+  }
+
   /** Takes in the row that is about to be committed. `isService`: its destination is a Service's address. */
   add(batch: FlowBatch, row: number, isService: boolean, isPod: boolean): void {
-    if (batch.family[row] === 0 || batch.srcPort[row]! < 0 || batch.dstPort[row]! < 0) return;
-    const timeUs = batch.timeUs[row]!;
-    const isReply = batch.orientation[row] === Orientation.Reply;
-    const client = isReply ? batch.dst[row]! : batch.src[row]!;
-    const clientPort = isReply ? batch.dstPort[row]! : batch.srcPort[row]!;
-    const address = isReply ? batch.src[row]! : batch.dst[row]!;
-    const port = isReply ? batch.srcPort[row]! : batch.dstPort[row]!;
-    const meta = (batch.family[row]! << 8) | batch.protocol[row]!;
-    if (isService && !isReply) {
-      const slot = this.reached.find(meta, client, clientPort, 0, 0);
-      const pod = slot < 0 ? undefined : this.podAt(slot);
-      if (pod !== undefined && Math.abs(pod.timeUs - timeUs) <= WINDOW_US)
-        this.learn(batch, row, client, clientPort, { address, port }, pod);
-      else
-        remember(this.asked, `${meta} ${client} ${clientPort}`, { address, port, timeUs, row: this.handedOut + row });
-    } else if (isPod || isReply) {
-      if (this.asked.size > 0) {
-        const key = `${meta} ${client} ${clientPort}`;
-        const service = this.asked.get(key);
-        if (service !== undefined && Math.abs(service.timeUs - timeUs) <= WINDOW_US) {
-          this.asked.delete(key);
-          this.learn(batch, row, client, clientPort, service, { address, port });
-        }
+    if (isService && batch.orientation[row] !== Orientation.Reply) this.ask(batch, row);
+    else this.meet(batch, row, isPod);
+  }
+
+  /** Takes in the row of a request to a Service's address, which is of the batch that is read. */
+  ask(batch: FlowBatch, row: number): void {
+    const sighting = sightingOf(batch, row);
+    if (sighting === undefined) return;
+    const { meta, client, clientPort, address, port, timeUs } = sighting;
+    const slot = this.reached.find(meta, client, clientPort, 0, 0);
+    const pod = slot < 0 ? undefined : this.podAt(slot);
+    if (pod !== undefined && Math.abs(pod.timeUs - timeUs) <= WINDOW_US) this.learn(sighting, sighting, pod);
+    else remember(this.asked, `${meta} ${client} ${clientPort}`, { address, port, timeUs, row: this.handedOut + row });
+  }
+
+  /** Takes in any other row. `isPod`: its destination is one. */
+  meet(rows: LoggedRows, row: number, isPod: boolean): void {
+    if (!isPod && rows.orientation[row] !== Orientation.Reply) return;
+    const sighting = sightingOf(rows, row);
+    if (sighting === undefined) return;
+    const { meta, client, clientPort, address, port, timeUs } = sighting;
+    if (this.isWaiting) {
+      const key = `${meta} ${client} ${clientPort}`;
+      const service = this.asked.get(key);
+      if (service !== undefined && Math.abs(service.timeUs - timeUs) <= WINDOW_US) {
+        this.asked.delete(key);
+        this.learn(sighting, service, sighting);
       }
-      const { reached } = this;
-      const at = reached.put(meta, client, clientPort, 0, 0) * 3;
-      reached.values[at] = address;
-      reached.values[at + 1] = port;
-      reached.values[at + 2] = timeUs;
     }
+    const { reached } = this;
+    const at = reached.put(meta, client, clientPort, 0, 0) * 3;
+    reached.values[at] = address;
+    reached.values[at + 1] = port;
+    reached.values[at + 2] = timeUs;
   }
 
   /** Rows from the first one that waits on are held back, for a while. */
@@ -90,17 +107,14 @@ export class ServiceSightings {
   }
 
   private learn(
-    batch: FlowBatch,
-    row: number,
-    client: number,
-    clientPort: number,
-    service: { readonly address: number; readonly port: number },
-    pod: { readonly address: number; readonly port: number },
+    { meta, client, clientPort }: Sighting,
+    service: Pick<Seen, 'address' | 'port'>,
+    pod: Pick<Seen, 'address' | 'port'>,
   ): void {
     if (service.address === pod.address && service.port === pod.port) return;
     this.translations.learn(
-      batch.family[row]!,
-      batch.protocol[row]!,
+      meta >> 8,
+      meta & 255,
       client,
       clientPort,
       service.address,
@@ -111,6 +125,17 @@ export class ServiceSightings {
       pod.port,
     );
   }
+}
+
+/** Who asks whom in a row; undefined where it does not say. */
+function sightingOf(rows: LoggedRows, row: number): Sighting | undefined {
+  const { family, protocol, src, dst, srcPort, dstPort, orientation, timeUs } = rows;
+  if (family[row] === 0 || srcPort[row]! < 0 || dstPort[row]! < 0) return undefined;
+  const meta = (family[row]! << 8) | protocol[row]!;
+  const time = timeUs[row]!;
+  return orientation[row] === Orientation.Reply
+    ? { meta, client: dst[row]!, clientPort: dstPort[row]!, address: src[row]!, port: srcPort[row]!, timeUs: time }
+    : { meta, client: src[row]!, clientPort: srcPort[row]!, address: dst[row]!, port: dstPort[row]!, timeUs: time };
 }
 
 function remember<T>(map: Map<string, T>, key: string, value: T): void {
