@@ -1,6 +1,6 @@
 /**
  * The WASM tokenizer of Hubble records, 8803 bytes. Made by `npm run build:kernel` from src/trace/hubble-scan.as.ts; not for editing.
- * Source: 3a06d6788ae752501205638d04a04d1b1fb9f1092ff2a012a2cb4bbdde4c6f6c
+ * Source: 16d61550d715b3dbc579949939513a52cf820f09621f193bbbe640dcdea44b33
  */
 export const HUBBLE_SCAN_CODE: string = [
   'AGFzbQEAAAABLAhgAn9/AX9gAX8Bf2AAAX9gA39/fwF/YAAAYAF/AXxgA398fwF/YAJ/fAF/AxYVAQAAAwABAgAAAwQCAQICBQAGBwEBBQQBAK',

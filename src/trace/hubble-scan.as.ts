@@ -14,11 +14,11 @@
  */
 import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
-import { Event, Lane, Outcome, Place, Scan, ScanVerdict } from './hubble-scan.ts';
+import { Event, Lane, LaneSize, Outcome, Place, Scan, ScanVerdict } from './hubble-scan.ts';
 
 const RESULT: usize = Place.Result;
 const TIME: usize = Place.Time;
-const STRIDE: usize = Place.Stride;
+const STRIDE: usize = LaneSize.Bytes;
 const LANES: usize = Place.Lanes;
 const MEMBERS: usize = Place.Members;
 const PREFIXES: usize = Place.Prefixes;

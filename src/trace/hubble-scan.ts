@@ -13,8 +13,6 @@ export const enum Place {
   /** 32 words, see `Scan`; the time of the record behind them. */
   Result = 1024,
   Time = 1152,
-  /** Bytes of a lane. */
-  Stride = 8192,
   Lanes = 8192,
   Members = 131_072,
   Prefixes = 151_552,
@@ -115,8 +113,13 @@ export const enum ScanVerdict {
   Translated = 7,
 }
 
+/** Each lane has as many. */
+export const enum LaneSize {
+  Bytes = 8192,
+}
+
 /** Rows of a read at most. */
-const ROWS = Place.Stride / 8;
+const ROWS = LaneSize.Bytes / 8;
 /** Zeros behind the window, on which every loop of the tokenizer stops. */
 const SLACK = 64;
 const PAGE = 65_536;
@@ -230,7 +233,7 @@ export class HubbleScanner {
 
   private view(): void {
     const { buffer } = this.kernel.memory;
-    const at = (lane: Lane): number => Place.Lanes + lane * Place.Stride;
+    const at = (lane: Lane): number => Place.Lanes + lane * LaneSize.Bytes;
     this.result = new Int32Array(buffer, Place.Result, 32);
     this.time = new Float64Array(buffer, Place.Time, 1);
     this.bytes = new Uint8Array(buffer);
