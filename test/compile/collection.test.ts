@@ -15,6 +15,8 @@ const PLACES = PAGES * 64;
 
 test('growing keeps what was there, doubles, and fills what is new', () => {
   const words = Int32Array.of(7, 8, 9);
+  assert.equal(grow(words, 3), words, 'where there is room nothing is copied');
+  assert.equal(growFilled(words, 3, -1), words);
   assert.deepEqual([...grow(words, 4)], [7, 8, 9, 0, 0, 0]);
   assert.deepEqual([...grow(words, 8)], [7, 8, 9, 0, 0, 0, 0, 0]);
   assert.deepEqual([...growFilled(words, 4, -1)], [7, 8, 9, -1, -1, -1]);

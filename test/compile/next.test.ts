@@ -164,3 +164,17 @@ for (const [what, policy] of old)
   test(`a policy with ${what} asks for nothing new`, () => {
     goesOn(begin(), [...POLICIES, policy], 1);
   });
+
+test('pods share a row unless an ingress rule names a port that they have under other numbers', () => {
+  const rowsOf = (port: PortMatch): number => {
+    const ports = [port];
+    const policy: Policy = {
+      ...admit({}, ruleOf({ ports })),
+      isolates: ['ingress', 'egress'],
+      egress: [ruleOf({ ports })],
+    };
+    return createCompilation(SNAPSHOT, [policy], DEFAULT_DIALECT).work.rowsBuilt;
+  };
+  assert.equal(rowsOf(range(80)), 2);
+  assert.equal(rowsOf({ kind: 'named', protocol: 'TCP', name: 'web' }), PODS.length + 1, 'egress asks the other side');
+});

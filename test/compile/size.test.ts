@@ -397,6 +397,7 @@ test('what is asked of peers is the columns that match, and those that may for w
   assert.deepEqual(named(placesOf(finished.all)), all);
   const matched = (question: number): readonly (readonly [number, readonly string[]])[] => {
     const { words, start, end } = finished.match(question);
+    assert.equal(finished.match(question).start, start, 'worked out once');
     return Array.from({ length: (end - start) / 2 }, (_, at) => [
       words[start + at * 2]!,
       named(placesOf(words[start + at * 2 + 1]!)),
