@@ -27,8 +27,8 @@ export interface BlockClasses {
   readonly count: number;
   readonly v4: Intervals;
   readonly v6: Intervals;
-  /** The classes that lie in a set, each once. */
-  classesOfSet(set: number): readonly number[];
+  /** The classes that lie in a set, each once; valid until the next call. */
+  classesOfSet(set: number): Int32Array;
 }
 
 /** The order of addresses of one family, for sorting. */
@@ -63,13 +63,14 @@ export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasse
   const v4 = cut(events[0], orderNumbers(events[0].starts as number[]), 0, signatures);
   const v6 = cut(events[1], orderBigints(events[1].starts), 0n, signatures);
   const stamps = new Int32Array(signatures.count);
+  const found = new Int32Array(signatures.count);
   let calls = 0;
   return {
     count: signatures.count,
     v4,
     v6,
     classesOfSet(set) {
-      const found: number[] = [];
+      let length = 0;
       calls++;
       for (const { classes, runs, firstRun } of [v4, v6])
         for (let run = firstRun[set]!; run >= 0; run = runs[run * 3 + 2]!)
@@ -77,9 +78,9 @@ export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasse
             const id = classes[at]!;
             if (stamps[id] === calls) continue;
             stamps[id] = calls;
-            found.push(id);
+            found[length++] = id;
           }
-      return found;
+      return found.subarray(0, length);
     },
   };
 }
