@@ -5,7 +5,7 @@
  */
 import { type CidrBits, parseCidr } from '../model/cidr.ts';
 import type { Cidr } from '../model/cidr.ts';
-import { ListStore } from './list.ts';
+import { grow, ListStore } from './list.ts';
 
 /** IPv4 as a number, IPv6 as a bigint: compile time only. */
 export type AddressKey = number | bigint;
@@ -27,8 +27,11 @@ export interface BlockClasses {
   readonly count: number;
   readonly v4: Intervals;
   readonly v6: Intervals;
-  /** The classes that lie in a set, each once; valid until the next call. */
-  classesOfSet(set: number): Int32Array;
+  /**
+   * The classes that lie in a set, as pairs of the first of a range and the one behind its last; ranges may overlap. Valid until the
+   * next call.
+   */
+  rangesOfSet(set: number): Int32Array;
 }
 
 /** The order of addresses of one family, for sorting. */
@@ -63,24 +66,36 @@ export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasse
   const v4 = cut(events[0], orderNumbers(events[0].starts as number[]), 0, signatures);
   const v6 = cut(events[1], orderBigints(events[1].starts), 0n, signatures);
   const stamps = new Int32Array(signatures.count);
-  const found = new Int32Array(signatures.count);
+  let ranges: Int32Array = new Int32Array(64);
   let calls = 0;
   return {
     count: signatures.count,
     v4,
     v6,
-    classesOfSet(set) {
+    rangesOfSet(set) {
       let length = 0;
       calls++;
-      for (const { classes, runs, firstRun } of [v4, v6])
-        for (let run = firstRun[set]!; run >= 0; run = runs[run * 3 + 2]!)
-          for (let at = runs[run * 3]!; at < runs[run * 3 + 1]!; at++) {
+      for (const { classes, runs, firstRun, known } of [v4, v6])
+        for (let run = firstRun[set]!; run >= 0; run = runs[run * 3 + 2]!) {
+          const from = runs[run * 3]!;
+          const to = runs[run * 3 + 1]!;
+          // Classes that the run is the first to meet have numbers in a row: a block of everything has thousands of them.
+          const next = known[from]!;
+          if (known[to]! > next) push(next, known[to]!);
+          for (let at = from; at < to; at++) {
             const id = classes[at]!;
-            if (stamps[id] === calls) continue;
+            if (id >= next || stamps[id] === calls) continue;
             stamps[id] = calls;
-            found[length++] = id;
+            push(id, id + 1);
           }
-      return found.subarray(0, length);
+        }
+      return ranges.subarray(0, length);
+
+      function push(first: number, end: number): void {
+        ranges = grow(ranges, length + 2);
+        ranges[length++] = first;
+        ranges[length++] = end;
+      }
     },
   };
 }
@@ -168,15 +183,19 @@ function createEvents(): Events {
 }
 
 /** The indexes of IPv4 addresses in their order. There are fewer than 2^21: both fit a number. */
-function orderNumbers(starts: readonly number[]): Int32Array {
+export function orderNumbers(starts: ArrayLike<number>): Int32Array {
   const scale = 2 ** 21;
   if (starts.length > scale) return orderBigints(starts);
-  const keys = Float64Array.from(starts, (start, index) => start * scale + index).sort();
-  return Int32Array.from(keys, (key) => key % scale);
+  const keys = new Float64Array(starts.length);
+  for (let index = 0; index < keys.length; index++) keys[index] = starts[index]! * scale + index;
+  keys.sort();
+  const order = new Int32Array(keys.length);
+  for (let at = 0; at < keys.length; at++) order[at] = keys[at]! % scale;
+  return order;
 }
 
-function orderBigints(starts: readonly AddressKey[]): Int32Array {
-  const order = Int32Array.from(starts, (_, index) => index);
+function orderBigints(starts: ArrayLike<AddressKey>): Int32Array {
+  const order = Int32Array.from({ length: starts.length }, (_, index) => index);
   return order.sort((a, b) => compareKeys(starts[a]!, starts[b]!));
 }
 
@@ -186,11 +205,14 @@ interface Cut extends Intervals {
   readonly runs: readonly number[];
   /** [sets] a run of the set; -1: none. */
   readonly firstRun: Int32Array;
+  /** [intervals + 1] the lowest class that had no number yet: classes are numbered in the order of their first interval. */
+  readonly known: Int32Array;
 }
 
 function cut(events: Events, order: Int32Array, zero: AddressKey, signatures: Signatures): Cut {
   const { sets, steps } = events;
   const starts: AddressKey[] = [zero];
+  const firstNew = signatures.count;
   const classes: number[] = [0];
   const runs: number[] = [];
   const firstRun = new Int32Array(signatures.setCount).fill(-1);
@@ -222,7 +244,9 @@ function cut(events: Events, order: Int32Array, zero: AddressKey, signatures: Si
       signatures.toggle(set);
       close(set, starts.length);
     }
-  return { starts, classes, runs, firstRun };
+  const known = new Int32Array(classes.length + 1).fill(firstNew);
+  for (let at = 0; at < classes.length; at++) known[at + 1] = Math.max(known[at]!, classes[at]! + 1);
+  return { starts, classes, runs, firstRun, known };
 
   function close(set: number, interval: number): void {
     firstRun[set] = runs.push(since[set]!, interval, firstRun[set]!) / 3 - 1;

@@ -213,10 +213,13 @@ export class FinishedColumns {
   readonly all: number;
   private readonly columns: Columns;
   private groups: readonly PortGroup[] | undefined;
-  /** Places in the order of the final numbers, by class; [places] the final number. */
+  /** Places in the order of the final numbers, by class of selectors; [places] the final number. */
   private readonly bySelectorClass: Groups;
-  private readonly byAddressClass: Groups;
   private readonly columnAt: Int32Array;
+  /** [address classes + 1] their places, one class after another. */
+  private readonly addressStarts: Int32Array;
+  /** The bits of all columns in use. */
+  private readonly inUse: Uint32Array;
   /** The set at hand. */
   private readonly scratch: Uint32Array;
   private readonly pages: Int32Array;
@@ -237,7 +240,6 @@ export class FinishedColumns {
     const { partition, elements, noAddress, pairs, pairCount } = columns;
     this.columns = columns;
     const selectorClasses = new Int32Array(pairCount);
-    const addressClasses = new Int32Array(pairCount);
     this.finalOf = new Int32Array(pairCount);
     this.columnAt = new Int32Array(pairCount);
     const { items: order, starts: addressStarts } = orderPairs(columns);
@@ -250,23 +252,24 @@ export class FinishedColumns {
         count = Math.ceil(count / Layout.PageSize) * Layout.PageSize;
       last = addressClass;
       selectorClasses[at] = pairs[id * 3 + 1]!;
-      addressClasses[at] = addressClass;
       this.finalOf[id] = this.columnAt[at] = count++;
     }
     this.count = count;
     this.bySelectorClass = groupByKey(selectorClasses, partition.count);
-    this.byAddressClass = groupByKey(addressClasses, noAddress + 1);
+    this.addressStarts = addressStarts;
     const pageCount = Math.ceil(count / Layout.PageSize);
     this.scratch = new Uint32Array(pageCount * 2);
     this.pages = new Int32Array(pageCount);
+    this.inUse = new Uint32Array(pageCount * 2);
+    for (let at = 0; at < pairCount; at++) this.inUse[this.columnAt[at]! >>> 5]! |= 1 << (this.columnAt[at]! & 31);
     this.stamps = new Int32Array(partition.count).fill(-1);
-    this.addClass(this.bySelectorClass, partition.classOf[elements.unknownPod]!);
+    this.addClass(partition.classOf[elements.unknownPod]!);
     this.unknownPods = this.close();
-    this.addClass(this.bySelectorClass, partition.classOf[elements.namelessNode]!);
+    this.addClass(partition.classOf[elements.namelessNode]!);
     this.namelessNodes = this.close();
-    this.addClass(this.byAddressClass, noAddress);
+    this.addAddresses(noAddress, noAddress + 1);
     this.withoutAddress = this.close();
-    for (let column = 0; column < count; column++) this.addColumn(column);
+    for (let column = 0; column < count; column++) this.addBits(column >>> 5, 1 << (column & 31));
     this.all = this.close();
   }
 
@@ -354,7 +357,7 @@ export class FinishedColumns {
       const selectorClass = classOf[words[at]!]!;
       if (stamps[selectorClass] === selection) continue;
       stamps[selectorClass] = selection;
-      this.addClass(this.bySelectorClass, selectorClass);
+      this.addClass(selectorClass);
     }
     return (this.ofSelection[selection] = this.close());
   }
@@ -363,20 +366,38 @@ export class FinishedColumns {
   private setOfBlocks(place: number): number {
     this.ofBlocks = growFilled(this.ofBlocks, place + 1, -1);
     if (this.ofBlocks[place]! >= 0) return this.ofBlocks[place]!;
-    const own = this.columns.blocks.classesOfSet(place);
-    for (let at = 0; at < own.length; at++) this.addClass(this.byAddressClass, own[at]!);
+    const ranges = this.columns.blocks.rangesOfSet(place);
+    for (let at = 0; at < ranges.length; at += 2) this.addAddresses(ranges[at]!, ranges[at + 1]!);
     return (this.ofBlocks[place] = this.close());
   }
 
-  private addClass({ starts, items }: Groups, id: number): void {
-    for (let at = starts[id]!; at < starts[id + 1]!; at++) this.addColumn(this.columnAt[items[at]!]!);
+  private addClass(id: number): void {
+    const { starts, items } = this.bySelectorClass;
+    for (let at = starts[id]!; at < starts[id + 1]!; at++) {
+      const column = this.columnAt[items[at]!]!;
+      this.addBits(column >>> 5, 1 << (column & 31));
+    }
   }
 
-  private addColumn(column: number): void {
+  /** The columns of the classes of addresses from `first` to before `end`. */
+  private addAddresses(first: number, end: number): void {
+    const from = this.addressStarts[first]!;
+    const to = this.addressStarts[end]! - 1;
+    if (to < from) return;
+    const low = this.columnAt[from]!;
+    const high = this.columnAt[to]!;
+    for (let word = low >>> 5; word <= high >>> 5; word++) {
+      let bits = this.inUse[word]!;
+      if (word === low >>> 5) bits &= -1 << (low & 31);
+      if (word === high >>> 5) bits &= -1 >>> (31 - (high & 31));
+      if (bits !== 0) this.addBits(word, bits);
+    }
+  }
+
+  private addBits(word: number, bits: number): void {
     const { scratch } = this;
-    const page = column >>> Layout.PageBits;
-    if ((scratch[page * 2]! | scratch[page * 2 + 1]!) === 0) this.pages[this.pageCount++] = page;
-    scratch[column >>> 5]! |= 1 << (column & 31);
+    if ((scratch[word & ~1]! | scratch[word | 1]!) === 0) this.pages[this.pageCount++] = word >>> 1;
+    scratch[word]! |= bits;
   }
 
   /** The set of what was added since the last one. */

@@ -5,10 +5,19 @@
 import { type AddressText, parseAddress } from '../model/address.ts';
 import type { Pod, Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
-import { addressKey, type AddressKey, classifyBlocks, classOfAddress, compareKeys, type Intervals } from './block.ts';
+import {
+  addressKey,
+  type AddressKey,
+  classifyBlocks,
+  classOfAddress,
+  compareKeys,
+  type Intervals,
+  orderNumbers,
+} from './block.ts';
 import { type Columns, numberElements } from './column.ts';
 import { Endpoint, EndpointKind, Row } from './layout.ts';
-import { grow } from './list.ts';
+import { type Groups, groupByKey } from './group.ts';
+import { grow, ListStore } from './list.ts';
 import { buildLookup6, type Lookup6 } from './search6.ts';
 import { buildLookup4, type Lookup4, overlayPoints, type ValueIntervals } from './trie.ts';
 import { isGoverned, type UnitIndex } from './unit.ts';
@@ -36,11 +45,6 @@ export interface EndpointIndex {
   ofPod(pod: number, family: 4 | 6 | undefined): number;
 }
 
-interface Point {
-  readonly key: number;
-  readonly value: number;
-}
-
 /** Numbers the endpoints of a snapshot. Columns are made on the way: finish those afterwards. */
 export function indexEndpoints(
   snapshot: Snapshot,
@@ -55,15 +59,17 @@ export function indexEndpoints(
   let records: Int32Array = new Int32Array(0);
   let unitOf: Int32Array = new Int32Array(0);
   let count = 0;
-  // By text: V8 hashes a bigint by its low 64 bits, which the hosts of many nodes share.
-  const points = new Map<AddressText, number>();
-  const points4: Point[] = [];
-  let words6: Uint32Array = new Uint32Array(0);
-  let values6: Int32Array = new Int32Array(0);
-  let count6 = 0;
-  const podEndpoints: number[][] = snapshot.pods.map(() => []);
+  // Single addresses by number, as one word or four, and their endpoints.
+  const points = new ListStore();
+  let endpointOfPoint: Int32Array = new Int32Array(0);
+  // Endpoints of pods in the order of their making, and the pods.
+  let podEndpoints: Int32Array = new Int32Array(0);
+  let podsOfThose: Int32Array = new Int32Array(0);
+  let podEndpointCount = 0;
+  let ofPods: Groups;
+  // The address at hand: its words, its family, and the classes that contain it.
   const words = new Uint32Array(4);
-  // The address at hand: `words`, its family, and the classes that contain it.
+  const signed = new Int32Array(words.buffer);
   let familyAtHand: 4 | 6 = 4;
   let egressClass = 0;
   let ingressClass = 0;
@@ -170,13 +176,20 @@ export function indexEndpoints(
       locate(addresses[at]!, dialect.ipBlockMatchesPods); // DI-01
       const id = addAt(EndpointKind.Pod, unit, self, index, node);
       unitOf[id] = unit;
-      podEndpoints[index]!.push(id);
-      addPoint(addresses[at]!, id);
+      addPodEndpoint(index, id);
+      if (findPoint() < 0) addPoint(id);
     }
     if (addresses.length > 0) return;
     const id = addNowhere(EndpointKind.Pod, unit, dialect.ipBlockMatchesPods, self, index, node); // EP-11
     unitOf[id] = unit;
-    podEndpoints[index]!.push(id);
+    addPodEndpoint(index, id);
+  }
+
+  function addPodEndpoint(pod: number, id: number): void {
+    podEndpoints = grow(podEndpoints, podEndpointCount + 1);
+    podsOfThose = grow(podsOfThose, podEndpointCount + 1);
+    podEndpoints[podEndpointCount] = id;
+    podsOfThose[podEndpointCount++] = pod;
   }
 
   /** EP-04, EP-05: nodes, and hostNetwork pods, which act as their node. */
@@ -186,18 +199,17 @@ export function indexEndpoints(
     });
     snapshot.pods.forEach((pod, index) => {
       if (!pod.hostNetwork || pod.phase === 'Succeeded' || pod.phase === 'Failed') return;
-      for (const address of pod.addresses)
-        podEndpoints[index]!.push(addNode(address, elements.otherNode, undefined, -1));
-      if (pod.addresses.length === 0) podEndpoints[index]!.push(nodeNoAddress);
+      for (const address of pod.addresses) addPodEndpoint(index, addNode(address, elements.otherNode, undefined, -1));
+      if (pod.addresses.length === 0) addPodEndpoint(index, nodeNoAddress);
     });
   }
 
   function addNode(address: AddressText, element: number, name: string | undefined, object: number): number {
-    const existing = points.get(address);
-    if (existing !== undefined) return existing;
     locate(address, dialect.ipBlockMatchesNodes); // DI-02
+    const existing = findPoint();
+    if (existing >= 0) return existing;
     const id = addAt(EndpointKind.Node, element, -1, object, name === undefined ? -1 : nodeNumbers.get(name)!);
-    addPoint(address, id);
+    addPoint(id);
     return id;
   }
 
@@ -205,9 +217,8 @@ export function indexEndpoints(
     snapshot.services.forEach(({ clusterAddresses, externalAddresses }, index) => {
       for (const list of [clusterAddresses, externalAddresses])
         for (const address of list) {
-          if (points.has(address)) continue;
           locate(address, true);
-          addPoint(address, addAt(EndpointKind.Service, elements.outside, -1, index, -1));
+          if (findPoint() < 0) addPoint(addAt(EndpointKind.Service, elements.outside, -1, index, -1));
         }
     });
   }
@@ -226,30 +237,25 @@ export function indexEndpoints(
     return v6.starts.length === 1 ? v6.classes[0]! : classOfAddress(v6, addressKey(6, words));
   }
 
-  /** The address is the one at hand. */
-  function addPoint(address: AddressText, id: number): void {
-    if (points.has(address)) return;
-    points.set(address, id);
-    if (familyAtHand === 4) {
-      points4.push({ key: words[0]!, value: id });
-      return;
-    }
-    if (count6 === values6.length) {
-      values6 = grow(values6, count6 + 1);
-      const grown = new Uint32Array(values6.length * 4);
-      grown.set(words6);
-      words6 = grown;
-    }
-    words6.set(words, count6 * 4);
-    values6[count6++] = id;
+  /** The endpoint of the address at hand; -1 where no single one has it. */
+  function findPoint(): number {
+    const point = points.find(signed, familyAtHand === 4 ? 1 : 4);
+    return point < 0 ? -1 : endpointOfPoint[point]!;
+  }
+
+  /** The address at hand has an endpoint of its own. */
+  function addPoint(id: number): void {
+    const point = points.intern(signed, familyAtHand === 4 ? 1 : 4);
+    endpointOfPoint = grow(endpointOfPoint, point + 1);
+    endpointOfPoint[point] = id;
   }
 
   function ofAddress(address: AddressText): number {
-    const known = points.get(address);
-    if (known !== undefined) return known;
-    const family = parseAddress(address, words) as 4 | 6;
-    const { starts, values } = background[family === 4 ? 0 : 1];
-    return classOfAddress({ starts, classes: values }, addressKey(family, words));
+    familyAtHand = parseAddress(address, words) as 4 | 6;
+    const known = findPoint();
+    if (known >= 0) return known;
+    const { starts, values } = background[familyAtHand === 4 ? 0 : 1];
+    return classOfAddress({ starts, classes: values }, addressKey(familyAtHand, words));
   }
 
   function finish({ egressRows, ingressRows, egressColumns, ingressColumns }: Numbering): EndpointIndex {
@@ -263,20 +269,12 @@ export function indexEndpoints(
       data[at + Endpoint.EgressRow] = egressRows[unit]!;
       data[at + Endpoint.IngressRow] = ingressRows[unit]!;
     }
-    const podEndpointStart = new Uint32Array(snapshot.pods.length + 1);
-    podEndpoints.forEach((list, index) => (podEndpointStart[index + 1] = podEndpointStart[index]! + list.length));
+    ofPods = groupByKey(podsOfThose.subarray(0, podEndpointCount), snapshot.pods.length);
     return {
       records: data,
-      lookup4: buildLookup4(
-        overlayPoints(
-          background[0],
-          points4.sort((a, b) => a.key - b.key),
-          2 ** 32,
-        ),
-      ),
-      lookup6: buildLookup6(background[1], words6, values6.subarray(0, count6)),
-      podEndpointStart,
-      podEndpoints: Uint32Array.from(podEndpoints.flat()),
+      ...buildLookups(),
+      podEndpointStart: Uint32Array.from(ofPods.starts),
+      podEndpoints: Uint32Array.from(ofPods.items, (at) => podEndpoints[at]!),
       outsideNoAddress,
       nodeNoAddress,
       ofAddress,
@@ -284,11 +282,40 @@ export function indexEndpoints(
     };
   }
 
+  /** Single addresses over the background. */
+  function buildLookups(): Pick<EndpointIndex, 'lookup4' | 'lookup6'> {
+    const keys4 = new Float64Array(points.count);
+    const values4 = new Int32Array(points.count);
+    const words6 = new Uint32Array(points.count * 4);
+    const values6 = new Int32Array(points.count);
+    let count4 = 0;
+    let count6 = 0;
+    for (let point = 0; point < points.count; point++) {
+      if (points.lengthOf(point) === 1) {
+        keys4[count4] = points.at(point, 0) >>> 0;
+        values4[count4++] = endpointOfPoint[point]!;
+        continue;
+      }
+      for (let word = 0; word < 4; word++) words6[count6 * 4 + word] = points.at(point, word);
+      values6[count6++] = endpointOfPoint[point]!;
+    }
+    const order = orderNumbers(keys4.subarray(0, count4));
+    const points4 = Array.from(order, (at) => ({ key: keys4[at]!, value: values4[at]! }));
+    return {
+      lookup4: buildLookup4(overlayPoints(background[0], points4, 2 ** 32)),
+      lookup6: buildLookup6(background[1], words6, values6.subarray(0, count6)),
+    };
+  }
+
   /** EP-12: the pod's endpoint of a family, else its first; outside where the pod has none. */
   function ofPod(pod: number, family: 4 | 6 | undefined): number {
-    const list = podEndpoints[pod]!;
-    for (const id of list) if (familyOfEndpoint(id) === family) return id;
-    return list[0] ?? outsideNoAddress;
+    const start = ofPods.starts[pod]!;
+    const end = ofPods.starts[pod + 1]!;
+    for (let at = start; at < end; at++) {
+      const id = podEndpoints[ofPods.items[at]!]!;
+      if (familyOfEndpoint(id) === family) return id;
+    }
+    return start < end ? podEndpoints[ofPods.items[start]!]! : outsideNoAddress;
   }
 
   function familyOfEndpoint(id: number): 4 | 6 {

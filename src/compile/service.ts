@@ -65,25 +65,26 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
   let selected: readonly Member[] = [];
 
   const list = (service: Service, family: FlowFamily): readonly Member[] => {
-    const own = slices.get(`${service.namespace}/${service.name}`);
-    if (own === undefined) {
-      if (service !== selecting) {
-        selecting = service;
-        selected = select(service);
-      }
-      return selected;
+    const own = slices.size === 0 ? undefined : slices.get(`${service.namespace}/${service.name}`);
+    if (own !== undefined) return listSlices(own, service, family);
+    if (service !== selecting) {
+      selecting = service;
+      selected = select(service);
     }
-    return own
+    return selected;
+  };
+
+  const listSlices = (own: readonly EndpointSlice[], { namespace }: Service, family: FlowFamily): readonly Member[] =>
+    own
       .filter((slice) => family === undefined || slice.family === family)
       .flatMap(({ endpoints, ports }) =>
         endpoints.flatMap(({ addresses, pod: target }): Member[] => {
-          const pod = target?.namespace === service.namespace ? podNamed(target) : undefined;
+          const pod = target?.namespace === namespace ? podNamed(target) : undefined;
           if (pod !== undefined) return [{ pod, ports }];
           // discovery.k8s.io/v1: consumers use the first address.
           return addresses[0] === undefined ? [] : [{ address: addresses[0], ports }];
         }),
       );
-  };
 
   const podNamed = ({ namespace, name }: { readonly namespace: string; readonly name: string }): number | undefined => {
     if (podsByName === undefined) {
@@ -99,10 +100,12 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
 
   /** The live pods of the Service's namespace that have every label of its selector; none where it has no selector. */
   const select = ({ namespace, selector }: Service): readonly Member[] => {
-    if (selector === undefined || selector.size === 0) return [];
+    const own = podsByNamespace.get(namespace);
+    if (own === undefined || selector === undefined || selector.size === 0) return [];
+    const wanted = [...selector];
     const members: Member[] = [];
-    for (const pod of podsByNamespace.get(namespace) ?? [])
-      if (isSubset(selector, snapshot.pods[pod]!.labels)) members.push({ pod });
+    for (let at = 0; at < own.length; at++)
+      if (hasAll(snapshot.pods[own[at]!]!.labels, wanted)) members.push({ pod: own[at]! });
     return members;
   };
 
@@ -118,7 +121,7 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
       }
       return backends;
     },
-    dependsOnFamily: ({ namespace, name }) => slices.has(`${namespace}/${name}`),
+    dependsOnFamily: ({ namespace, name }) => slices.size > 0 && slices.has(`${namespace}/${name}`),
     members: (service, family, port) => list(service, family).map(({ pod, address }) => backendOf(pod, address, port)),
   };
 }
@@ -138,16 +141,18 @@ export function listServices(
     for (const list of [service.clusterAddresses, service.externalAddresses])
       for (const address of list) (familyOf(address) === 4 ? targets4 : targets6).push(endpointOf(address));
     const isPerFamily = index.dependsOnFamily(service);
-    for (const port of service.ports) {
-      const backends = index.backends(service, port, undefined);
-      const add = (targets: readonly number[], family: FlowFamily, number: number, own: readonly Backend[]): number =>
-        entries.push({ targets, family, protocol: port.protocol, port: number, backends: own });
-      add([ServiceTarget.ByName + at], undefined, port.port, backends);
+    for (let number = 0; number < service.ports.length; number++) {
+      const own = service.ports[number]!;
+      const { protocol, port, nodePort } = own;
+      const backends = index.backends(service, own, undefined);
+      entries.push({ targets: [ServiceTarget.ByName + at], family: undefined, protocol, port, backends });
       for (const family of FAMILIES) {
-        const own = isPerFamily ? index.backends(service, port, family) : backends;
-        add(family === 4 ? targets4 : targets6, family, port.port, own);
-        if (port.nodePort !== undefined)
-          add([family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6], family, port.nodePort, own);
+        const reached = isPerFamily ? index.backends(service, own, family) : backends;
+        entries.push({ targets: family === 4 ? targets4 : targets6, family, protocol, port, backends: reached });
+        if (nodePort !== undefined) {
+          const targets = [family === 4 ? ServiceTarget.AnyNode4 : ServiceTarget.AnyNode6];
+          entries.push({ targets, family, protocol, port: nodePort, backends: reached });
+        }
       }
     }
   }
@@ -160,16 +165,27 @@ export function buildServiceTable(
   entries: readonly ServiceEntry[],
   endpointOfBackend: (backend: Backend, family: FlowFamily) => number,
 ): { serviceSlots: Uint32Array; backends: Int32Array } {
-  const count = entries.reduce((sum, entry) => sum + entry.targets.length, 0);
+  let targetCount = 0;
+  let backendCount = 0;
+  for (let entry = 0; entry < entries.length; entry++) {
+    targetCount += entries[entry]!.targets.length;
+    backendCount += entries[entry]!.backends.length;
+  }
   let size = 2;
-  while (size < count * 2) size *= 2;
+  while (size < targetCount * 2) size *= 2;
   const serviceSlots = new Uint32Array(size * ServiceSlot.Stride);
-  const backends: number[] = [];
-  for (const { targets, family, protocol, port, backends: list } of entries) {
-    const start = backends.length / 2;
-    for (const backend of list) backends.push(endpointOfBackend(backend, family), backend.port);
+  const backends = new Int32Array(backendCount * 2);
+  let used = 0;
+  for (let entry = 0; entry < entries.length; entry++) {
+    const { targets, family, protocol, port, backends: list } = entries[entry]!;
+    const start = used / 2;
+    for (let own = 0; own < list.length; own++) {
+      backends[used++] = endpointOfBackend(list[own]!, family);
+      backends[used++] = list[own]!.port;
+    }
     const key = ((PROTOCOL_ORDINAL[protocol] << 16) | port) >>> 0;
-    for (const target of targets) {
+    for (let own = 0; own < targets.length; own++) {
+      const target = targets[own]!;
       let slot = hashService(target, key) & (size - 1);
       let at = slot * ServiceSlot.Stride;
       while (serviceSlots[at + ServiceSlot.CountPlusOne] !== 0) {
@@ -186,7 +202,7 @@ export function buildServiceTable(
       serviceSlots[at + ServiceSlot.CountPlusOne] = list.length + 1;
     }
   }
-  return { serviceSlots, backends: Int32Array.from(backends) };
+  return { serviceSlots, backends };
 }
 
 /** The hash of a service slot; decide probes with the same one. */
@@ -200,8 +216,8 @@ function backendOf(pod: number | undefined, address: AddressText | undefined, po
   return pod === undefined ? { address: address!, port } : { pod, port };
 }
 
-function isSubset(wanted: Labels, labels: Labels): boolean {
-  for (const [key, value] of wanted) if (labels.get(key) !== value) return false;
+function hasAll(labels: Labels, wanted: readonly (readonly [string, string])[]): boolean {
+  for (let at = 0; at < wanted.length; at++) if (labels.get(wanted[at]![0]) !== wanted[at]![1]) return false;
   return true;
 }
 

@@ -14,6 +14,8 @@ export type Family = 0 | 4 | 6;
 export type AddressWords = Uint32Array;
 
 const scratch = new Uint32Array(4);
+/** The groups of the IPv6 address that is being read. */
+const parsed = new Uint16Array(8);
 
 /**
  * Reads an address in any usual spelling into `out` (length >= 4) and returns its family, or 0 where the text is no address.
@@ -84,16 +86,16 @@ function parseIpv4(text: string, start: number, end: number): number {
 }
 
 function parseIpv6(text: string, out: AddressWords): boolean {
-  const groups: number[] = [];
+  let count = 0;
   let gap = -1;
   let index = 0;
   const end = text.length;
-  if (text.startsWith('::')) {
+  if (text.charCodeAt(0) === 58 && text.charCodeAt(1) === 58) {
     gap = 0;
     index = 2;
   }
   while (index < end) {
-    if (groups.length >= 8) return false;
+    if (count >= 8) return false;
     let value = 0;
     const first = index;
     while (index < end && index - first < 5) {
@@ -105,26 +107,30 @@ function parseIpv6(text: string, out: AddressWords): boolean {
     const length = index - first;
     if (index < end && text.charCodeAt(index) === 46) {
       const address = parseIpv4(text, first, end);
-      if (address < 0 || groups.length > 6) return false;
-      groups.push(address >>> 16, address & 0xffff);
+      if (address < 0 || count > 6) return false;
+      parsed[count++] = address >>> 16;
+      parsed[count++] = address & 0xffff;
       index = end;
       break;
     }
     if (length === 0 || length > 4) return false;
-    groups.push(value);
+    parsed[count++] = value;
     if (index === end) break;
     if (text.charCodeAt(index) !== 58) return false;
     index++;
     if (index === end) return false;
     if (text.charCodeAt(index) === 58) {
       if (gap >= 0) return false;
-      gap = groups.length;
+      gap = count;
       index++;
     }
   }
-  if (gap < 0 ? groups.length !== 8 : groups.length > 7) return false;
-  if (gap >= 0) groups.splice(gap, 0, ...Array.from({ length: 8 - groups.length }, () => 0));
-  for (let word = 0; word < 4; word++) out[word] = ((groups[2 * word]! << 16) | groups[2 * word + 1]!) >>> 0;
+  if (gap < 0 ? count !== 8 : count > 7) return false;
+  if (gap >= 0) {
+    parsed.copyWithin(8 - (count - gap), gap, count);
+    parsed.fill(0, gap, 8 - (count - gap));
+  }
+  for (let word = 0; word < 4; word++) out[word] = ((parsed[2 * word]! << 16) | parsed[2 * word + 1]!) >>> 0;
   return true;
 }
 
