@@ -64,9 +64,9 @@ export class Columns {
   private readonly ordinal: 0 | 1;
   private readonly nodes: readonly Node[];
   private readonly ids = new Map<number, number>();
-  /** [selections and questions of the book] 1: taken into the partition. */
-  private knownSelections: Uint8Array = new Uint8Array(0);
-  private knownQuestions: Uint8Array = new Uint8Array(0);
+  /** Selections and questions of the book that are taken into the partition. */
+  private readonly knownSelections = new Set<number>();
+  private readonly knownQuestions = new Set<number>();
   private readonly nodeSelections = new Map<number, Int32Array>();
   /** Sets of blocks in the order of their first use, by their numbers in the book. */
   private readonly placeOfBlocks = new Map<number, number>();
@@ -79,7 +79,6 @@ export class Columns {
     this.nodes = nodes;
     this.elements = numberElements(index.count, nodes.length);
     this.partition = new Partition(initialClasses(this.elements, nodes.length));
-    this.makeRoom();
     for (let policy = 0; policy < book.policies.length; policy++) this.takeIn(policy);
     if (direction === 'egress') refineByPorts(this.partition, index);
     this.blocks = classifyBlocks(Array.from(this.placeOfBlocks.keys(), (number) => book.blockSets[number]!));
@@ -118,7 +117,6 @@ export class Columns {
 
   /** Takes in the rules of one more policy of the book, after `finish`. False: they tell apart what the columns do not. */
   admit(policy: number): boolean {
-    this.makeRoom();
     for (let rule = this.ruleStart(policy); rule < this.ruleEnd(policy); rule++)
       if (!this.covers(this.questionOf(rule))) return false;
     this.takeIn(policy);
@@ -162,25 +160,18 @@ export class Columns {
     return this.book.rules[rule * RuleField.Stride + RuleField.Question]!;
   }
 
-  /** The book may have grown. */
-  private makeRoom(): void {
-    const { sets, selectors, questions } = this.book;
-    this.knownSelections = growBytes(this.knownSelections, 2 * Math.max(sets.count, selectors.count));
-    this.knownQuestions = growBytes(this.knownQuestions, questions.count);
-  }
-
   private takeIn(policy: number): void {
     const { questions } = this.book;
     for (let rule = this.ruleStart(policy); rule < this.ruleEnd(policy); rule++) {
       const question = this.questionOf(rule);
-      if (question < 0 || this.knownQuestions[question] === 1) continue;
-      this.knownQuestions[question] = 1;
+      if (question < 0 || this.knownQuestions.has(question)) continue;
+      this.knownQuestions.add(question);
       const blocks = questions.at(question, 0);
       if (blocks >= 0 && !this.placeOfBlocks.has(blocks)) this.placeOfBlocks.set(blocks, this.placeOfBlocks.size);
       for (let at = 2, length = questions.lengthOf(question); at < length; at++) {
         const selection = questions.at(question, at);
-        if (this.knownSelections[selection] === 1) continue;
-        this.knownSelections[selection] = 1;
+        if (this.knownSelections.has(selection)) continue;
+        this.knownSelections.add(selection);
         const { words, start, end } = this.select(selection);
         this.partition.refine(words, start, end);
       }
@@ -194,7 +185,7 @@ export class Columns {
     if (blocks >= 0 && !this.placeOfBlocks.has(blocks)) return false;
     for (let at = 2, length = questions.lengthOf(question); at < length; at++) {
       const selection = questions.at(question, at);
-      if (this.knownSelections[selection] === 1) continue;
+      if (this.knownSelections.has(selection)) continue;
       const { words, start, end } = this.select(selection);
       if (this.partition.cuts(words, start, end)) return false;
     }
@@ -308,7 +299,7 @@ export class FinishedColumns {
     }
     const none: NamedPorts = new Map();
     return [...groups].map(([group, bits]) => ({
-      ports: group === -1 ? undefined : group === -2 ? none : index.portGroups[group]!,
+      ports: group === -2 ? none : index.portGroups[group],
       bits,
     }));
   }
@@ -452,11 +443,4 @@ function refineByPorts(partition: Partition, index: UnitIndex): void {
   const { starts, items } = groupByKey(index.portGroupOf, index.portGroups.length);
   for (let group = 0; group < index.portGroups.length; group++)
     partition.refine(items, starts[group]!, starts[group + 1]!);
-}
-
-function growBytes(bytes: Uint8Array, length: number): Uint8Array {
-  if (length <= bytes.length) return bytes;
-  const grown = new Uint8Array(length);
-  grown.set(bytes);
-  return grown;
 }

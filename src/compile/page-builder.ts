@@ -17,8 +17,6 @@ export type ValueOf = (list: Int32Array, length: number) => number;
 
 /** Above every place among what was added: token times this, plus the place, orders by token, then place. */
 const PLACE = 2 ** 30;
-/** Up to here insertion is the quickest order: most runs are that short. */
-const FEW = 40;
 const NONE = new Int32Array(1);
 
 /** Builds runs, one after another: `begin`, `add` ..., `finish`. */
@@ -119,20 +117,6 @@ export class PageBuilder {
   /** Orders what was added by token. */
   private sort(): void {
     const { count, tokensAdded, setsAdded } = this;
-    if (count <= FEW) {
-      for (let at = 1; at < count; at++) {
-        const token = tokensAdded[at]!;
-        const set = setsAdded[at]!;
-        let to = at;
-        for (; to > 0 && tokensAdded[to - 1]! > token; to--) {
-          tokensAdded[to] = tokensAdded[to - 1]!;
-          setsAdded[to] = setsAdded[to - 1]!;
-        }
-        tokensAdded[to] = token;
-        setsAdded[to] = set;
-      }
-      return;
-    }
     if (count > this.order.length) this.order = new Float64Array(tokensAdded.length);
     const { order } = this;
     for (let at = 0; at < count; at++) order[at] = tokensAdded[at]! * PLACE + setsAdded[at]! + 1;
