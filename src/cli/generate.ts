@@ -42,6 +42,9 @@ async function generateOne(flags: GenerateFlags, io: Io): Promise<ExitCode> {
   const { pods, policies: count, seed, shape = 'production', expectations } = flags;
   // A connection sends ten packets unless both numbers are given.
   const records = flags.records ?? (flags.connections === undefined ? undefined : 10 * flags.connections);
+  const connections = flags.connections ?? Math.max(1, Math.floor((records ?? 0) / 10));
+  if (records !== undefined && connections > records)
+    throw new Refusal(`--records ${records} is less than --connections ${connections}: each has a packet at least`);
   const [{ generateWorld }, { policyObjects, snapshotObjects }] = await Promise.all([
     import('../generate/shape.ts'),
     import('../fuzz/manifest.ts'),
@@ -57,7 +60,7 @@ async function generateOne(flags: GenerateFlags, io: Io): Promise<ExitCode> {
   write('cluster.json', listOf(snapshotObjects(snapshot)), `${formatCount(snapshot.pods.length)} pods`);
   write('policies.json', listOf(policyObjects(policies)), `${formatCount(policies.length)} policies`);
   if (records !== undefined) {
-    const trace = { seed, records, connections: flags.connections ?? Math.max(1, Math.floor(records / 10)) };
+    const trace = { seed, records, connections };
     written.push(`trace.pcap: ${await writeTrace(join(folder, 'trace.pcap'), snapshot, trace)}`);
   }
   if (expectations !== undefined) {

@@ -114,7 +114,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
       parseFailOn,
     )
     .option('--max-malformed <n>', 'malformed records that do not make the result incomplete', parseCount, 0)
-    .option('--conntrack-max <n>', 'emulate a connection table of this size', parseCount)
+    .option('--conntrack-max <n>', 'emulate a connection table of this size', parsePositive)
     .option(
       '--threads <n>',
       'threads of the replay, the one that reads among them (the result is the same)',
@@ -255,9 +255,13 @@ function generateCommand(io: Io, end: (code: ExitCode) => void): Command {
         'what the world is like; docs/commands.md describes each (default: production)',
       ).choices(['production', 'wide', 'deep', 'published', 'store', 'tenants', 'crowds', 'heap']),
     )
-    .option('--worlds <n>', 'instead: this many small worlds as fuzz --against draws them, a folder each', parseCount)
-    .option('--records <n>', 'packets of a trace, trace.pcap (default: ten a connection)', parseCount)
-    .option('--connections <n>', 'connections of the trace (default: a tenth of the packets)', parseCount)
+    .option(
+      '--worlds <n>',
+      'instead: this many small worlds as fuzz --against draws them, a folder each',
+      parsePositive,
+    )
+    .option('--records <n>', 'packets of a trace, trace.pcap (default: ten a connection)', parsePositive)
+    .option('--connections <n>', 'connections of the trace (default: a tenth of the packets)', parsePositive)
     .option('--expectations [n]', 'write expectations.csv: connections with verdicts by the oracle (1000)', parseCount)
     .addHelpText(
       'after',
@@ -347,23 +351,22 @@ function collect(value: string, previous: string[] | undefined): string[] {
 /** More than any machine has that somebody replays on. */
 const MOST_THREADS = 64;
 
-function parseThreads(text: string): number {
-  const count = parseCount(text);
-  if (count < 1 || count > MOST_THREADS)
-    throw new InvalidArgumentError(`expected 1 to ${MOST_THREADS}, found "${text}"`);
-  return count;
+/** Reads a whole number in a range, in digits. */
+function wholeNumber(least: number, most?: number): (text: string) => number {
+  return (text) => {
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : -1;
+    if (number < least || number > (most ?? number))
+      throw new InvalidArgumentError(
+        `Expected a whole number ${most === undefined ? `of at least ${least}` : `from ${least} to ${most}`}.`,
+      );
+    return number;
+  };
 }
 
-function parseCount(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.');
-  return Number(text);
-}
-
-function parseSeed(text: string): number {
-  const seed = parseCount(text);
-  if (seed > 0x7fff_ffff) throw new InvalidArgumentError('It is at most 2147483647.');
-  return seed;
-}
+const parseCount = wholeNumber(0);
+const parsePositive = wholeNumber(1);
+const parseThreads = wholeNumber(1, MOST_THREADS);
+const parseSeed = wholeNumber(0, 0x7fff_ffff);
 
 /** Milliseconds. */
 function parseDuration(text: string): number {

@@ -50,7 +50,7 @@ const STAGES = ['prod', 'prod', 'prod', 'staging', 'dev'] as const;
 export function generateCluster({ pods: podCount, seed, shape }: ClusterOptions): Snapshot {
   const random = createRandom(seed, `cluster ${shape}`);
   const nodeCount = Math.ceil(podCount / PODS_PER_NODE);
-  if (podCount < 4 || nodeCount > NODES_MAX) throw new RangeError(`pods: expected 4 to ${NODES_MAX * PODS_PER_NODE}`);
+  if (podCount < 4 || nodeCount > NODES_MAX) throw outOfRange(4, podCount);
   const namespaces: Namespace[] = [
     makeNamespace('kube-system', [
       ['team', 'platform'],
@@ -110,7 +110,7 @@ export function assembleCluster(
 ): Snapshot {
   const podCount = workloads.reduce((sum, { size }) => sum + size, 0);
   const nodeCount = Math.ceil(podCount / PODS_PER_NODE);
-  if (podCount < 1 || nodeCount > NODES_MAX) throw new RangeError(`pods: expected 1 to ${NODES_MAX * PODS_PER_NODE}`);
+  if (podCount < 1 || nodeCount > NODES_MAX) throw outOfRange(1, podCount);
   const pods: Pod[] = [];
   const services: Service[] = [];
   workloads.forEach(({ namespace, name, size }, index) => {
@@ -203,4 +203,8 @@ function suffix(number: number): string {
 
 function position(number: number): Position {
   return { file: 'generated', line: number + 1, column: 1 };
+}
+
+function outOfRange(least: number, found: number): RangeError {
+  return new RangeError(`pods: expected ${least} to ${NODES_MAX * PODS_PER_NODE}, found ${found}`);
 }

@@ -184,6 +184,12 @@ describe('cli', () => {
         [['replay', ...WITH, '--fail-on', 'new-drop', 'flows.csv'], /needs a --baseline/],
         [['replay', ...WITH, '--packets', '--stateless', 'flows.csv'], /exclude each other/],
         [
+          ['replay', ...WITH, '--conntrack-max', '0', 'flows.csv'],
+          /'0' is invalid. Expected a whole number of at least 1/,
+        ],
+        [['replay', ...WITH, '--threads', '65', 'flows.csv'], /Expected a whole number from 1 to 64/],
+        [['replay', ...WITH, '--top', '-1', 'flows.csv'], /Expected a whole number of at least 0/],
+        [
           ['replay', ...WITH, '--dialect', 'icmp=sometimes', 'flows.csv'],
           /icmp is one of by-ports-absent, always, never/,
         ],

@@ -1,6 +1,6 @@
 /** The differential run finds what is wrong, makes it small and writes it down; and no evaluator, however rude, brings it down. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -293,7 +293,16 @@ test('generate writes a world whose expectations the engine meets, the same for 
     assert.match(tested.stdout, /200 passed, 0 failed/);
     const replayed = await bench.run(['replay', ...manifests, '--fail-on', 'never', 'one/trace.pcap']);
     assert.equal(replayed.code, 0, replayed.stderr);
-    assert.equal((await bench.run(['generate', '--pods', '1', '--out', 'three'])).code, 2);
+    for (const [wrong, said] of [
+      [['--pods', '1'], /expected 4 to \d+, found 1$/m],
+      [['--records', '5', '--connections', '10'], /--records 5 is less than --connections 10/],
+      [['--records', '0'], /at least 1/],
+    ] as const) {
+      const { code, stderr } = await bench.run(['generate', ...wrong, '--out', 'three']);
+      assert.equal(code, 2);
+      assert.match(stderr, said);
+    }
+    assert.ok(!existsSync(join(bench.folder, 'three')), 'nothing is written where the options make no world');
     const ten = await bench.run([
       'generate',
       '--connections',
