@@ -214,19 +214,27 @@ test('20,000 IPv6 hosts of one cluster leave the intervals alone, and 20,000 blo
 });
 
 test('the IPv6 root has bits for four slots an interval, and says of each slot which interval holds its first address', () => {
-  for (const count of [1, 2, 3, 4, 7, 8, 100]) {
-    const starts = [
-      0n,
-      ...Array.from({ length: count - 1 }, (_, index) => (0xfd00n << 112n) | (BigInt(index + 1) << 64n)),
-    ];
+  const shapes = [
+    ...[1, 2, 3, 4, 7, 8, 100].map((count) => [count, 0xfd00n << 112n, 64n] as const),
+    // Prefixes that end within either of the first two words, with bits set up to their end.
+    ...[111n, 97n, 96n, 95n, 80n, 66n].map((shift) => [12, (LAST_6 >> (shift + 4n)) << (shift + 4n), shift] as const),
+  ];
+  for (const [count, base, shift] of shapes) {
+    const starts = [0n, ...Array.from({ length: count - 1 }, (_, index) => base | (BigInt(index + 1) << shift))];
     const { root6, scalars } = lookupOf6({ starts, values: starts.map((_, index) => index) }, []);
+    const word = (field: Header): bigint => BigInt(scalars.get(field)!);
     const length = scalars.get(Header.Prefix6Length)!;
     const bits = scalars.get(Header.Root6Bits)!;
     assert.equal(bits, Math.ceil(Math.log2(count + 1)) + 2);
     assert.equal(root6.length, 2 ** bits + 1);
     assert.equal(root6.at(-1), count - 1);
+    const prefix = ((starts[1] ?? 0n) >> BigInt(128 - length)) << BigInt(128 - length);
+    assert.equal(
+      (word(Header.Mask6Word0) << 32n) | word(Header.Mask6Word1),
+      ((1n << BigInt(length)) - 1n) << BigInt(64 - length),
+    );
+    assert.equal((word(Header.Prefix6Word0) << 32n) | word(Header.Prefix6Word1), prefix >> 64n);
     if (count === 1) continue;
-    const prefix = (starts[1]! >> BigInt(128 - length)) << BigInt(128 - length);
     for (let slot = 0; slot < 2 ** bits; slot++) {
       const first = prefix | (BigInt(slot) << BigInt(128 - length - bits));
       assert.equal(

@@ -95,6 +95,30 @@ test('policies that come, go and are put in another order: rows that are known a
   goesOn(from, [...POLICIES, other], 1);
 });
 
+test('rows of several pages that are built later are as long as those that were built first', () => {
+  const count = 200;
+  const role = (at: number): string => `r${at % count}`;
+  const pods = Array.from({ length: count }, (_, at) => pod(role(at), `10.1.0.${at}`, { role: role(at) }));
+  const snapshot = { ...SNAPSHOT, pods };
+  const from = (at: number, step: number): Policy =>
+    into(`${at}-${step}`, role(at), { peers: [peerOf({ role: role(at + step) })] });
+  const policies = pods.map((_, at) => from(at, 1));
+  const compilation = createCompilation(snapshot, policies, DEFAULT_DIALECT);
+  const verdicts = (of: Program): readonly number[] => {
+    const ends = pods.map(({ addresses }) => endpointOfAddress(of, addresses[0]!));
+    return ends.flatMap((source) => ends.map((destination) => decide(of, source, destination, 6, 80, -1)));
+  };
+  // More new rows than a chunk has, then some more.
+  for (const [step, rows] of [
+    [150, 40],
+    [7, 3],
+  ] as const) {
+    for (let at = 0; at < rows; at++) policies.push(from(at * 5, step));
+    const next = compilation.next(snapshot, policies)!;
+    assert.deepEqual(verdicts(next), verdicts(compile(snapshot, policies)));
+  }
+});
+
 test('pods that come into units that there are, change their address, or go', () => {
   const from = begin();
   const again = (address: string, role: string): Pod => pod(`${role}-2`, address, { role });

@@ -459,14 +459,30 @@ test('pods whose named ports are listed in another order are one unit; namespace
   const pods = [
     ...[0, 1, 2, 3, 4, 5].map((at) => ({ ...pod(`p${at}`, `10.0.0.${at + 1}`, {}), namespace: `n${at}` })),
     ...[
-      named('ccc', 'a', 'bb'),
+      [{ name: 'unasked', port: 7, protocol: 'TCP' as const }, ...named('ccc', 'ccc', 'a', 'bb')],
       named('a', 'bb', 'ccc', 'a'),
-      named('bb', 'ccc', 'unasked', 'a'),
+      [...named('bb', 'ccc', 'unasked', 'a'), { port: 7, protocol: 'TCP' as const }],
       named('a', 'bb'),
     ].map((ports, at) => ({ ...pod(`q${at}`, `10.0.1.${at + 1}`, {}), namespace: 'n0', ports })),
   ];
   const index = indexUnits({ ...SNAPSHOT, pods }, book);
   assert.deepEqual([...index.unitOfPod], [0, 1, 2, 3, 4, 5, 6, 6, 6, 7]);
+  assert.deepEqual(
+    index.portGroups.map((group) => [...group].sort()),
+    [
+      [],
+      [
+        ['TCP/a', [10]],
+        ['TCP/bb', [20]],
+        ['TCP/ccc', [30]],
+      ],
+      [
+        ['TCP/a', [10]],
+        ['TCP/bb', [20]],
+      ],
+    ],
+    'what is asked for, each once',
+  );
   assert.deepEqual([...index.rankNamespaces()], [0, 1, 2, 3, 4, 5, 0, 0], 'nothing selected yet: as they came');
   const question = book.questions.at(0, 2) >> 1;
   const { words, start, end } = index.select(question);
