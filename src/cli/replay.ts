@@ -2,7 +2,7 @@
 import type { ReplayMode, ReplayResult } from '../replay/result.ts';
 import type { ReplayFormat } from '../report/replay.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
-import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
+import { type ExitCode, type FailCondition, Refusal, judgeReplay, replayShortfalls } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
 import { optionsOf, readTraces, sizesOf, type TraceFlags, type TraceReading } from './trace-input.ts';
 
@@ -67,7 +67,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   }
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
-  const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;
+  const isComplete = isWhole && replayShortfalls(found, flags.maxMalformed).length === 0;
   const result = { ...found, isComplete };
   await io.stdout.write(
     formatReplay(result, {
