@@ -148,6 +148,11 @@ export class GroupTable {
     return this.count >= this.limit;
   }
 
+  /** How many groups there may be before `intern` makes the arrays larger, or refuses a new key. */
+  get room(): number {
+    return Math.min(this.limit, this.groupCapacity, this.slotCapacity / 2);
+  }
+
   /** The arrays anew, where the storage has moved or more is wanted. */
   renew(): void {
     const { groupCapacity, slotCapacity } = this;

@@ -128,7 +128,7 @@ export function run(state: i32, from: i32, to: i32): i32 {
         const begin = beginOf(protocol, tick);
         const timeout = load<i32>(timers + timerOf(protocol) * 4);
         data = open(state, row, kind, bits, src, dst, sourcePort, port, protocol, family);
-        if (data == 0 || reply != 0) return staged;
+        if (data == 0) return staged;
         if (!insert(tableState, at, tick, src, dst, sourcePort, port, swapped, 0, keyMeta, begin, timeout, data))
           return staged;
         countOpening(state, data);
@@ -363,6 +363,7 @@ function open(
     const isServer = listens(state, destination, protocol, port);
     reply = i32(!guess(state, source, sourcePort, isServer, protocol, port));
   }
+  if (reply != 0 && kind == RecordKind.Packet) return 0;
   let initiator = src;
   let responder = dst;
   if (reply != 0) {
@@ -394,6 +395,8 @@ function open(
   if (from >= 0 && to >= 0) {
     const known = findGroup(state, from, to, key, decision, baseline, partial, sourceClass, destinationClass);
     if (known != 0) return known;
+    if (load<i32>(state, State.GroupCount * 4) < load<i32>(state, State.GroupRoom * 4))
+      return addGroup(state, row, from, to, key, decision, baseline, partial, sourceClass, destinationClass);
   }
   if (load<i32>(state, State.IsFull * 4) == 0) return 0;
   const others = load<i32>(state, State.OthersParty * 4);
@@ -477,6 +480,9 @@ function partyOf(state: i32, endpoint: i32, kind: i32, address: u32): i32 {
   }
 }
 
+/** Where `findGroup` did not find the group, the place in the slots where it belongs. */
+let freeSlot: i32 = 0;
+
 /** `GroupTable.intern` for a group that is there: the data of a connection in it, or 0. */
 function findGroup(
   state: i32,
@@ -505,7 +511,10 @@ function findGroup(
   let slot = hash & mask;
   while (true) {
     const group = load<i32>(slots + slot * 4);
-    if (group < 0) return 0;
+    if (group < 0) {
+      freeSlot = slots + slot * 4;
+      return 0;
+    }
     const at = keys + group * (GroupKey.Stride * 4);
     if (
       load<i32>(at, GroupKey.Source * 4) == from &&
@@ -521,6 +530,42 @@ function findGroup(
       return (group + 1) << Data.GroupShift;
     slot = (slot + 1) & mask;
   }
+}
+
+/** The same for a group that was not found: makes it for a row, whose number is left to TypeScript. */
+function addGroup(
+  state: i32,
+  row: i32,
+  from: i32,
+  to: i32,
+  port: i32,
+  decision: i32,
+  baseline: i32,
+  partial: i32,
+  sourceClass: i32,
+  destinationClass: i32,
+): i32 {
+  const group = load<i32>(state, State.GroupCount * 4);
+  store<i32>(state, group + 1, State.GroupCount * 4);
+  store<i32>(freeSlot, group);
+  const at = load<i32>(state, State.GroupKeyPtr * 4) + group * (GroupKey.Stride * 4);
+  store<i32>(at, from, GroupKey.Source * 4);
+  store<i32>(at, to, GroupKey.Destination * 4);
+  store<i32>(at, port, GroupKey.Port * 4);
+  store<i32>(at, -1, GroupKey.Icmp * 4);
+  store<i32>(at, decision, GroupKey.Decision * 4);
+  store<i32>(at, baseline, GroupKey.Baseline * 4);
+  store<i32>(at, partial, GroupKey.Flags * 4);
+  store<i32>(at, sourceClass, GroupKey.SourceClass * 4);
+  store<i32>(at, destinationClass, GroupKey.DestinationClass * 4);
+  const sums = load<i32>(state, State.GroupSumPtr * 4) + group * (GroupSum.Stride * 8);
+  memory.fill(sums, 0, GroupSum.Stride * 8);
+  store<f64>(sums, NaN, GroupSum.FirstUs * 8);
+  store<f64>(sums, NaN, GroupSum.LastUs * 8);
+  const added = load<i32>(state, State.NewGroupPtr * 4);
+  store<i32>(added, (row << 1) | reply);
+  store<i32>(state, added + 4, State.NewGroupPtr * 4);
+  return (group + 1) << Data.GroupShift;
 }
 
 function mix(hash: i32, word: i32): i32 {

@@ -6,7 +6,7 @@
 import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { Tables } from '../decide/table-layout.ts';
-import type { FlowBatch } from '../model/flow.ts';
+import { type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
 import type { Clock } from '../track/clock.ts';
 import { Timer } from '../track/entry.ts';
@@ -86,6 +86,7 @@ const enum Region {
   GroupKeys,
   GroupSums,
   GroupSlots,
+  NewGroups,
   /** The connection table. */
   Last,
 }
@@ -161,6 +162,7 @@ export class Kernel {
       [Region.GroupKeys]: groups * GroupKey.Stride * 4,
       [Region.GroupSums]: groups * GroupSum.Stride * 8,
       [Region.GroupSlots]: groups * 4 * 4,
+      [Region.NewGroups]: STAGE * 4,
     };
     this.heap = new Heap(api.Memory, Object.values(sizes));
     const { heap } = this;
@@ -315,10 +317,22 @@ export class Kernel {
     state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.words.byteLength;
     state[State.GroupSlotMask] = groups.slots.length - 1;
     state[State.IsFull] = groups.isFull ? 1 : 0;
+    state[State.GroupCount] = groups.count;
+    state[State.GroupRoom] = groups.room;
+    state[State.NewGroupPtr] = heap.offsetOf(Region.NewGroups);
     tracker.writeState(state, State.Table);
     const next = this.run(heap.offsetOf(Region.State), from, to);
     tracker.readState(state, State.Table);
     return next;
+  }
+
+  /** Counts the groups that the last `take` made, and tells of each: its number, the first row of it behind the first staged one, who opened. */
+  addGroups(add: (group: number, row: number, orientation: Orientation) => void): void {
+    const { groups, state, heap } = this;
+    const end = state[State.GroupCount]!;
+    if (groups.count === end) return;
+    const rows = heap.words(Region.NewGroups, end - groups.count);
+    for (const row of rows) add(groups.count++, row >> 1, (row & 1) === 1 ? Orientation.Reply : Orientation.Original);
   }
 
   /** Adds the connections that the kernel opened, [`OrientedBy`], and forgets them. */

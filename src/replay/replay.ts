@@ -255,7 +255,11 @@ class Replaying implements Replay, PartReplay {
       for (let first = from; first < to;) {
         const count = kernel.stage(batch, first, to, clock, buckets);
         const before = this.rowsByKernel;
-        this.addStaged(kernel, (staged) => addRow(first + kernel.rowOf(staged)));
+        const keepSample = (group: number, row: number, orientation: Orientation): void => {
+          this.order = order + first + row;
+          this.keepSample(group, this.questionOf(batch, first + row, orientation), account, batch.line[first + row]!);
+        };
+        this.addStaged(kernel, (staged) => addRow(first + kernel.rowOf(staged)), keepSample);
         counters.rows += this.rowsByKernel - before;
         first += count;
       }
@@ -285,13 +289,20 @@ class Replaying implements Replay, PartReplay {
   }
 
   /** The kernel takes what it knows of the staged rows; what it stops at goes through TypeScript. */
-  private addStaged(kernel: Kernel, addRow: (staged: number) => void): void {
+  private addStaged(
+    kernel: Kernel,
+    addRow: (staged: number) => void,
+    keepSample: (group: number, row: number, orientation: Orientation) => void,
+  ): void {
     const { now, tracker } = this;
     const count = kernel.selected;
     now.setBack = kernel.setBack;
     tracker.catchUp();
     this.rowsByKernel += count;
-    for (let staged = 0; (staged = kernel.take(staged, count)) < count; staged++) {
+    for (let staged = 0; ; staged++) {
+      staged = kernel.take(staged, count);
+      kernel.addGroups(keepSample);
+      if (staged >= count) break;
       this.rowsByKernel--;
       now.tick = kernel.tickOf(staged);
       addRow(staged);
@@ -620,12 +631,15 @@ class Replaying implements Replay, PartReplay {
     }
     if (group < 0) group = this.pool(source, destination, party);
     if (group < 0) return overflowGroup(partial, baseline < 0 ? Verdict.Allow : baseline & 3, decision & 3);
-    if (groups.count > before) {
-      const { state } = this.era;
-      this.samples[group] = { question, order: this.order, file: account.file, line: batch.line[row]!, state };
-      if (!this.judges.has(state)) this.judges.set(state, { judge: this.judge, baseline: this.baseline });
-    }
+    if (groups.count > before) this.keepSample(group, question, account, batch.line[row]!);
     return group;
+  }
+
+  /** The row in hand is the first one of a group. */
+  private keepSample(group: number, question: Question, { file }: Source, line: number): void {
+    const { state } = this.era;
+    this.samples[group] = { question, order: this.order, file, line, state };
+    if (!this.judges.has(state)) this.judges.set(state, { judge: this.judge, baseline: this.baseline });
   }
 
   /** The group of the key with outside addresses left out of it. */
