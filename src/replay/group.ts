@@ -130,7 +130,7 @@ export class GroupTable {
       if (word === GroupKey.Stride) return group;
       slot = (slot + 1) & mask;
     }
-    if (this.count >= (reserve === 'pool' ? this.limit * 2 : this.limit)) return -1;
+    if (this.count >= this.mostOf(reserve)) return -1;
     const group = this.count++;
     slots[slot] = group;
     if (group === this.groupCapacity) {
@@ -149,14 +149,18 @@ export class GroupTable {
   }
 
   /** How many groups there may be before `intern` makes the arrays larger, or refuses a new key. */
-  get room(): number {
-    return Math.min(this.limit, this.groupCapacity, this.slotCapacity / 2);
+  room(reserve: 'none' | 'pool'): number {
+    return Math.min(this.mostOf(reserve), this.groupCapacity, this.slotCapacity / 2);
   }
 
   /** The arrays anew, where the storage has moved or more is wanted. */
   renew(): void {
     const { groupCapacity, slotCapacity } = this;
     ({ keys: this.keys, sums: this.sums, slots: this.slots } = this.storage(groupCapacity, slotCapacity, this));
+  }
+
+  private mostOf(reserve: 'none' | 'pool'): number {
+    return reserve === 'pool' ? this.limit * 2 : this.limit;
   }
 
   private clear(group: number): void {

@@ -80,12 +80,13 @@ export const enum State {
   /** Of `pick`: its buckets. */
   FirstBucket = 53,
   EndBucket = 54,
-  /** Groups that there are, and how many there may be before the table of groups has to grow, or is full. */
+  /** Groups that there are, and how many there may be before the table of groups has to grow, or is full; and with its reserve. */
   GroupCount = 55,
   GroupRoom = 56,
+  PoolRoom = 57,
   /** [groups that the kernel made, in their order] the place of the row in the columns << 1 | its receiver is the initiator. */
-  NewGroupPtr = 57,
-  Count = 58,
+  NewGroupPtr = 58,
+  Count = 59,
 }
 
 /** An end that a record names, in words: at which address its name says nothing that the snapshot does not know. */

@@ -400,10 +400,12 @@ function open(
   }
   if (load<i32>(state, State.IsFull * 4) == 0) return 0;
   const others = load<i32>(state, State.OthersParty * 4);
-  return findGroup(
+  const pooledFrom = sourceKind == EndpointKind.Outside ? others : from;
+  const pooledTo = destinationKind == EndpointKind.Outside ? others : to;
+  const pooled = findGroup(
     state,
-    sourceKind == EndpointKind.Outside ? others : from,
-    destinationKind == EndpointKind.Outside ? others : to,
+    pooledFrom,
+    pooledTo,
     key,
     decision,
     baseline,
@@ -411,6 +413,9 @@ function open(
     sourceClass,
     destinationClass,
   );
+  if (pooled != 0) return pooled;
+  if (load<i32>(state, State.GroupCount * 4) >= load<i32>(state, State.PoolRoom * 4)) return 0;
+  return addGroup(state, row, pooledFrom, pooledTo, key, decision, baseline, partial, sourceClass, destinationClass);
 }
 
 /** The data of a connection in the group that TypeScript has found for the same ends and port, or 0. */

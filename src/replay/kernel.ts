@@ -318,7 +318,8 @@ export class Kernel {
     state[State.GroupSlotMask] = groups.slots.length - 1;
     state[State.IsFull] = groups.isFull ? 1 : 0;
     state[State.GroupCount] = groups.count;
-    state[State.GroupRoom] = groups.room;
+    state[State.GroupRoom] = groups.room('none');
+    state[State.PoolRoom] = groups.room('pool');
     state[State.NewGroupPtr] = heap.offsetOf(Region.NewGroups);
     tracker.writeState(state, State.Table);
     const next = this.run(heap.offsetOf(Region.State), from, to);

@@ -225,7 +225,7 @@ class Replaying implements Replay, PartReplay {
         program,
         baseline,
         mode,
-        groupMost: groupLimit * 2 + OVERFLOW_GROUPS,
+        groupMost: (groupLimit + OVERFLOW_GROUPS) * 2,
         others: this.parties.ofOthers(),
       });
     const { kernel } = this;
