@@ -8,7 +8,7 @@ export const enum ExitCode {
   Finding = 1,
   /** Bad usage, an unreadable file, a refused manifest. */
   Refused = 2,
-  /** Lost events, too many malformed records, an interrupted run, or nothing to replay. */
+  /** Lost events, too many malformed records, an interrupted run, or traffic that says nothing about the policies. */
   Incomplete = 3,
 }
 
@@ -26,7 +26,8 @@ export type FailCondition = (typeof FAIL_CONDITIONS)[number];
 /** What decides the exit code of a replay beside its result. */
 export interface ReplayExitOptions {
   readonly failOn: readonly FailCondition[];
-  readonly maxMalformed: number;
+  /** Why the result is incomplete though it was read to its end. */
+  readonly shortfalls: readonly string[];
   readonly end: 'finished' | 'interrupted';
   /** Why an input could not be read to its end. */
   readonly refusals: readonly string[];
@@ -39,20 +40,11 @@ export function judgeReplay(result: ReplayResult, options: ReplayExitOptions): {
     const finding = findingOf(result, condition);
     if (finding !== undefined) return { code: ExitCode.Finding, sentence: `${finding} (--fail-on ${condition})` };
   }
-  const reasons = replayShortfalls(result, options.maxMalformed);
+  const reasons = [...options.shortfalls];
   if (options.end === 'interrupted') reasons.unshift('interrupted: the result covers what was read until then');
   return reasons.length === 0
     ? { code: ExitCode.Fine }
     : { code: ExitCode.Incomplete, sentence: `the result is incomplete: ${reasons.join('; ')}` };
-}
-
-/** What makes a replay incomplete: what its traces lack, and no record at all, on which no gate may pass. */
-export function replayShortfalls(
-  { accounts, rows }: Pick<ReplayResult, 'accounts' | 'rows'>,
-  maxMalformed: number,
-): string[] {
-  const reasons = incompleteReasons(accounts, maxMalformed);
-  return rows === 0 ? [...reasons, 'no record was replayed: this says nothing about the policies'] : reasons;
 }
 
 /** What makes data incomplete: lost events, or more malformed records than allowed. */

@@ -1,8 +1,9 @@
 /** `dropcast replay`: manifests and traces in, forecast out. */
 import type { ReplayMode, ReplayResult } from '../replay/result.ts';
 import type { ReplayFormat } from '../report/replay.ts';
+import { missesPods } from '../report/replay-text.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
-import { type ExitCode, type FailCondition, Refusal, judgeReplay, replayShortfalls } from './exit.ts';
+import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
 import { optionsOf, readTraces, sizesOf, type TraceFlags, type TraceReading } from './trace-input.ts';
 
@@ -67,7 +68,8 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   }
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
-  const isComplete = isWhole && replayShortfalls(found, flags.maxMalformed).length === 0;
+  const shortfalls = [...incompleteReasons(reading.accounts, flags.maxMalformed), ...emptiness(found)];
+  const isComplete = isWhole && shortfalls.length === 0;
   const result = { ...found, isComplete };
   await io.stdout.write(
     formatReplay(result, {
@@ -81,11 +83,18 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   );
   const { code, sentence } = judgeReplay(result, {
     failOn: flags.failOn ?? [baseline === undefined ? 'drop' : 'new-drop'],
-    maxMalformed: flags.maxMalformed,
+    shortfalls,
     ...reading,
   });
   if (sentence !== undefined) await io.stderr.write(`dropcast: ${redact ? `exit code ${code}` : sentence}\n`);
   return code;
+}
+
+/** No gate may pass on traffic that says nothing about the policies. */
+function emptiness(result: ReplayResult): string[] {
+  if (result.rows === 0) return ['no record was replayed: this says nothing about the policies'];
+  if (missesPods(result) === undefined) return [];
+  return ['no connection touches a pod of the input: this says nothing about the policies'];
 }
 
 function modeOf({ packets, stateless }: ReplayFlags): ReplayMode {

@@ -2,7 +2,7 @@
  * A replay for people: the answer first (how much would be dropped), then which connections and why, then what could not be
  * decided, then what the trace cannot show, and last the accounting that the rest stands on.
  */
-import type { FlowGroup, GroupDecision, ReplayResult, Tally, VerdictTallies } from '../replay/result.ts';
+import type { FlowGroup, GroupDecision, GroupEndpoint, ReplayResult, Tally, VerdictTallies } from '../replay/result.ts';
 import type { PolicyHit } from '../model/recorded-policy.ts';
 import { REASONS, Verdict } from '../model/verdict.ts';
 import { accountLines, completenessLine } from './account-text.ts';
@@ -113,9 +113,12 @@ function missLines({ result, style }: Page): string[] {
 }
 
 /** A forecast over traffic that meets no pod of the input is no forecast: said before anything else. */
-export function missesPods({ pods, rows, totals, partial }: ReplayResult): string | undefined {
+export function missesPods({ pods, rows, totals, partial, groups }: ReplayResult): string | undefined {
   const hasVerdict = [totals, partial].some(({ deny, undecidable }) => deny.records + undecidable.records > 0);
-  if (rows === 0 || pods.touched > 0 || hasVerdict) return undefined;
+  // Records may bring pods of their own, with labels.
+  const isPod = (end: GroupEndpoint): boolean => end.kind === 'described' && end.namespace !== undefined;
+  if (rows === 0 || pods.touched > 0 || hasVerdict || groups.some((one) => isPod(one.source) || isPod(one.destination)))
+    return undefined;
   return pods.total === 0
     ? "The input holds no pod, so no policy could apply. Add the cluster's pods: kubectl get pods -A -o json"
     : 'No connection touches a pod of the input: the addresses of the trace and those of the manifests do not meet, and this forecast says nothing. Manifests of workloads have no addresses; add the pods of the time of the trace: kubectl get pods -A -o json';
@@ -325,7 +328,7 @@ function apartLines(page: Page): string[] {
   if (result.disagreements > 0)
     rows.push([
       'disagree',
-      `${formatCounted(result.disagreements, 'connection')} whose recorded pod is not the one that holds the address in the input: ${result.timeline === undefined ? 'is the snapshot from the time of the trace?' : 'the record goes before what the snapshots say of its time'}`,
+      `${formatCounted(result.disagreements, 'connection')} whose recorded pod does not hold the address in the input: ${result.timeline === undefined ? 'is the snapshot from the time of the trace?' : 'the record goes before what the snapshots say of its time'}`,
     ]);
   if (result.timeline !== undefined) {
     const { states, met, firstUs, lastUs, early } = result.timeline;

@@ -118,6 +118,7 @@ describe('report: replay in text', () => {
       totals: { allow: tally(5), deny: tally(0), undecidable: tally(0) },
       partial: { allow: tally(0), deny: tally(0), undecidable: tally(0) },
       pods: { total: 9, touched: 0 },
+      groups: [],
     });
     assert.doesNotMatch(formatReplay(miss, TEXT), /never used|most used/);
   });
