@@ -66,15 +66,14 @@ export function evaluateIsolated(isAllowed: 'yes' | 'no' | 'unknown', missing: n
 }
 
 /**
- * TI-02 to TI-05: objects by priority, rules in order, first match wins; Pass leaves the tier. Objects of equal priority have
- * no order: where they disagree the result is open.
+ * TI-02 to TI-05: objects by priority, as they come here, rules in order, first match wins; Pass leaves the tier. Objects of equal
+ * priority have no order: where they disagree the result is open.
  */
 export function evaluateTier(matching: readonly TierMatch[]): StageResult {
   const reasons: Reason[] = [];
   let missing = 0;
   let canPass = false;
-  const priorities = [...new Set(matching.map(({ priority }) => priority))].sort((a, b) => a - b);
-  for (const priority of priorities) {
+  for (const priority of new Set(matching.map((match) => match.priority))) {
     const group = matching.filter((match) => match.priority === priority);
     const policies = [...new Set(group.map(({ policy }) => policy))];
     const actions = new Set<Action>();

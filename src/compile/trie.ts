@@ -48,12 +48,12 @@ export function overlayPoints(
   const values: number[] = [];
   let point = 0;
   const push = (start: AddressKey, value: number): void => {
-    if (values.at(-1) === value && starts.length > 0) return;
+    if (values.at(-1) === value) return;
     starts.push(start);
     values.push(value);
   };
-  for (let index = 0; index < intervals.starts.length; index++) {
-    let start = intervals.starts[index]!;
+  intervals.starts.forEach((first, index) => {
+    let start = first;
     const end = intervals.starts[index + 1] ?? limit;
     for (; point < points.length && points[point]!.key < end; point++) {
       const { key, value } = points[point]!;
@@ -62,7 +62,7 @@ export function overlayPoints(
       start = successor(key);
     }
     if (start < end) push(start, intervals.values[index]!);
-  }
+  });
   return { starts, values };
 }
 

@@ -85,28 +85,23 @@ export function indexUnits(snapshot: Snapshot, book: PolicyBook): UnitIndex {
       const pod = pods[index]!;
       if (!isGoverned(pod)) continue;
       const length = describe(pod);
-      if (length === 0) return undefined;
       const unit = isNew ? units.intern(list, length) : units.find(list, length);
       if (unit < 0) return undefined;
       placed[index] = unit;
     }
     return placed;
 
-    /** Fills `list` with what makes a pod's unit; returns its length, 0 where it cannot be a unit that there is. */
+    /** Fills `list` with what makes a pod's unit; returns its length. */
     function describe(pod: Pod): number {
       let namespace = namespaces.get(pod.namespace);
-      if (namespace === undefined) {
-        if (!isNew) return 0;
-        namespaces.set(pod.namespace, (namespace = namespaces.size));
-      }
-      const group = groupOf(pod);
-      if (group < 0) return 0;
+      if (namespace === undefined) namespaces.set(pod.namespace, (namespace = namespaces.size));
       list = grow(list, pod.labels.size + 2);
       list[0] = namespace;
-      list[1] = group;
+      list[1] = groupOf(pod);
       return book.readLabels(pod.labels, list, 2);
     }
 
+    /** -1: there is none like it, nor a unit. */
     function groupOf({ ports: own }: Pod): number {
       let length = 0;
       ports = grow(ports, own.length * 2);
