@@ -8,7 +8,7 @@ export const enum ExitCode {
   Finding = 1,
   /** Bad usage, an unreadable file, a refused manifest. */
   Refused = 2,
-  /** Lost events, too many malformed records, an interrupted run, or traffic that says nothing about the policies. */
+  /** Lost events, too many malformed records, or an interrupted run. */
   Incomplete = 3,
 }
 
@@ -26,8 +26,7 @@ export type FailCondition = (typeof FAIL_CONDITIONS)[number];
 /** What decides the exit code of a replay beside its result. */
 export interface ReplayExitOptions {
   readonly failOn: readonly FailCondition[];
-  /** Why the result is incomplete though it was read to its end. */
-  readonly shortfalls: readonly string[];
+  readonly maxMalformed: number;
   readonly end: 'finished' | 'interrupted';
   /** Why an input could not be read to its end. */
   readonly refusals: readonly string[];
@@ -40,7 +39,7 @@ export function judgeReplay(result: ReplayResult, options: ReplayExitOptions): {
     const finding = findingOf(result, condition);
     if (finding !== undefined) return { code: ExitCode.Finding, sentence: `${finding} (--fail-on ${condition})` };
   }
-  const reasons = [...options.shortfalls];
+  const reasons = incompleteReasons(result.accounts, options.maxMalformed);
   if (options.end === 'interrupted') reasons.unshift('interrupted: the result covers what was read until then');
   return reasons.length === 0
     ? { code: ExitCode.Fine }

@@ -337,7 +337,7 @@ Exit codes:
   0  nothing of what --fail-on asks for
   1  the --fail-on condition holds
   2  bad usage, an unreadable file or a refused manifest
-  3  lost events, more malformed records than --max-malformed, no record, or none that touches a pod
+  3  lost events, or more malformed records than --max-malformed
 `;
 
 function examples(lines: readonly string[]): string {

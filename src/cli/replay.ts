@@ -68,8 +68,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   }
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
-  const shortfalls = [...incompleteReasons(reading.accounts, flags.maxMalformed), ...emptiness(found)];
-  const isComplete = isWhole && shortfalls.length === 0;
+  const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;
   const result = { ...found, isComplete };
   await io.stdout.write(
     formatReplay(result, {
@@ -83,18 +82,20 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   );
   const { code, sentence } = judgeReplay(result, {
     failOn: flags.failOn ?? [baseline === undefined ? 'drop' : 'new-drop'],
-    shortfalls,
+    maxMalformed: flags.maxMalformed,
     ...reading,
   });
+  const silence = silenceOf(found);
+  if (silence !== undefined) await io.stderr.write(`dropcast: ${silence}\n`);
   if (sentence !== undefined) await io.stderr.write(`dropcast: ${redact ? `exit code ${code}` : sentence}\n`);
   return code;
 }
 
-/** No gate may pass on traffic that says nothing about the policies. */
-function emptiness(result: ReplayResult): string[] {
-  if (result.rows === 0) return ['no record was replayed: this says nothing about the policies'];
-  if (missesPods(result) === undefined) return [];
-  return ['no connection touches a pod of the input: this says nothing about the policies'];
+/** Why a replay of this traffic says nothing: no exit code of its own, but a gate that passes on it shall not do so unheard. */
+function silenceOf(result: ReplayResult): string | undefined {
+  if (result.rows === 0) return 'no record was replayed: this says nothing about the policies';
+  if (missesPods(result) === undefined) return undefined;
+  return 'no connection touches a pod of the input: this says nothing about the policies';
 }
 
 function modeOf({ packets, stateless }: ReplayFlags): ReplayMode {
