@@ -115,27 +115,30 @@ interface Range {
   readonly end: AddressKey;
 }
 
+/** Nodes below one. */
+const BRANCHES = 8;
+
 /**
- * Numbers for sets of sets, one set coming or going at a time. The bits of all sets are the leaves of a binary tree in which equal
- * halves are one node, so that a change costs a path, not the set, and equal nodes are equal sets for certain.
+ * Numbers for sets of sets, one set coming or going at a time. The bits of all sets are the leaves of a tree in which equal parts are
+ * one node, so that a change costs a path, not the set, and equal nodes are equal sets for certain.
  */
 class Signatures {
   readonly setCount: number;
   private readonly nodes = new ListStore();
-  /** Levels one after another, each half as long as the one below; first the bits, 32 a word. */
-  private readonly tree: Int32Array;
-  private readonly width: number;
-  private readonly pair = new Int32Array(2);
+  /** From the bits, 32 a word, up to one node. */
+  private readonly levels: Int32Array[] = [];
+  private readonly below = new Int32Array(BRANCHES);
   private readonly classOfRoot = new Map<number, number>();
 
   constructor(setCount: number) {
     this.setCount = setCount;
-    let width = 2;
-    while (width * 32 < setCount) width *= 2;
-    this.width = width;
-    this.tree = new Int32Array(width * 2);
-    // Nothing is in: two empty words are node 0, and so are two nodes 0, all the way up.
-    this.node(0, 0);
+    // Nothing is in: eight empty words are node 0, and so are eight nodes 0, all the way up.
+    this.nodes.intern(this.below, BRANCHES);
+    for (let width = Math.ceil(setCount / 32); ; width /= BRANCHES) {
+      const length = Math.ceil(width);
+      this.levels.push(new Int32Array(Math.ceil(length / BRANCHES) * BRANCHES));
+      if (length <= 1) break;
+    }
     this.number();
   }
 
@@ -146,28 +149,23 @@ class Signatures {
 
   /** A set comes or goes. */
   toggle(set: number): void {
-    const { tree } = this;
+    const { levels, below } = this;
     let at = set >>> 5;
-    tree[at]! ^= 1 << (set & 31);
-    for (let base = 0, size = this.width; size > 1; base += size, size /= 2) {
-      at >>>= 1;
-      tree[base + size + at] = this.node(base, at);
+    levels[0]![at]! ^= 1 << (set & 31);
+    for (let level = 1; level < levels.length; level++) {
+      const children = levels[level - 1]!;
+      at = Math.floor(at / BRANCHES);
+      for (let branch = 0; branch < BRANCHES; branch++) below[branch] = children[at * BRANCHES + branch]!;
+      levels[level]![at] = this.nodes.intern(below, BRANCHES);
     }
   }
 
   /** The number of the sets that are in; 0: none. */
   number(): number {
-    const root = this.tree[this.width * 2 - 2]!;
+    const root = this.levels.at(-1)![0]!;
     let id = this.classOfRoot.get(root);
     if (id === undefined) this.classOfRoot.set(root, (id = this.classOfRoot.size));
     return id;
-  }
-
-  /** The node above two neighbours of the level at `base`. */
-  private node(base: number, at: number): number {
-    this.pair[0] = this.tree[base + at * 2]!;
-    this.pair[1] = this.tree[base + at * 2 + 1]!;
-    return this.nodes.intern(this.pair, 2);
   }
 }
 

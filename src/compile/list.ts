@@ -4,8 +4,8 @@
 export class ListStore {
   private words: Int32Array = new Int32Array(0);
   private starts: Int32Array = new Int32Array(1);
-  private hashes: Int32Array = new Int32Array(1);
-  private slots: Int32Array = new Int32Array(2).fill(-1);
+  /** Pairs of hash and number; number -1: empty. */
+  private slots: Int32Array = new Int32Array(4).fill(-1);
   private used = 0;
   count = 0;
 
@@ -13,23 +13,24 @@ export class ListStore {
   intern(source: Int32Array, length: number): number {
     const hash = hashList(source, length);
     const slot = this.probe(source, length, hash);
-    if (this.slots[slot]! >= 0) return this.slots[slot]!;
+    if (this.slots[slot + 1]! >= 0) return this.slots[slot + 1]!;
     const id = this.count++;
-    this.words = grow(this.words, this.used + length);
-    for (let index = 0; index < length; index++) this.words[this.used + index] = source[index]!;
-    this.used += length;
+    const start = this.used;
+    this.used = start + length;
+    this.words = grow(this.words, this.used);
+    const { words } = this;
+    for (let index = 0; index < length; index++) words[start + index] = source[index]!;
     this.starts = grow(this.starts, id + 2);
-    this.hashes = grow(this.hashes, id + 1);
     this.starts[id + 1] = this.used;
-    this.hashes[id] = hash;
-    this.slots[slot] = id;
-    if (this.count * 2 > this.slots.length) this.rehash();
+    this.slots[slot] = hash;
+    this.slots[slot + 1] = id;
+    if (this.count * 4 > this.slots.length) this.rehash();
     return id;
   }
 
   /** The number of the list `source[0, length)`; -1 where it was never interned. */
   find(source: Int32Array, length: number): number {
-    return this.slots[this.probe(source, length, hashList(source, length))]!;
+    return this.slots[this.probe(source, length, hashList(source, length)) + 1]!;
   }
 
   /** Copies a list into `target`; returns its length. */
@@ -69,12 +70,12 @@ export class ListStore {
 
   /** The slot of a list, or the empty one where it belongs. */
   private probe(source: Int32Array, length: number, hash: number): number {
-    const { slots, hashes } = this;
+    const { slots } = this;
     const mask = slots.length - 1;
-    let slot = hash & mask;
-    for (let id = slots[slot]!; id >= 0; id = slots[slot]!) {
-      if (hashes[id] === hash && this.holds(id, source, length)) break;
-      slot = (slot + 1) & mask;
+    let slot = (hash * 2) & mask;
+    for (let id = slots[slot + 1]!; id >= 0; id = slots[slot + 1]!) {
+      if (slots[slot] === hash && this.holds(id, source, length)) break;
+      slot = (slot + 2) & mask;
     }
     return slot;
   }
@@ -88,12 +89,15 @@ export class ListStore {
   }
 
   private rehash(): void {
-    const slots = new Int32Array(this.slots.length * 4).fill(-1);
+    const { slots: old } = this;
+    const slots = new Int32Array(old.length * 4).fill(-1);
     const mask = slots.length - 1;
-    for (let id = 0; id < this.count; id++) {
-      let slot = this.hashes[id]! & mask;
-      while (slots[slot]! >= 0) slot = (slot + 1) & mask;
-      slots[slot] = id;
+    for (let at = 0; at < old.length; at += 2) {
+      if (old[at + 1]! < 0) continue;
+      let slot = (old[at]! * 2) & mask;
+      while (slots[slot + 1]! >= 0) slot = (slot + 2) & mask;
+      slots[slot] = old[at]!;
+      slots[slot + 1] = old[at + 1]!;
     }
     this.slots = slots;
   }

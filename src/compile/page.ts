@@ -2,12 +2,17 @@
 import { Layout } from './layout.ts';
 import { grow } from './list.ts';
 
-/** Pages lie in chunks of 1 MiB: one array for all would be copied, and left to the collector, whenever it grows. */
-const CHUNK_PAGES = 4096;
+/** Pages lie in chunks: one array for all would be copied, and left to the collector, whenever it grows. */
+const CHUNK_BITS = 12;
+const CHUNK_PAGES = 2 ** CHUNK_BITS;
+/** Pages of the first chunk at first. */
+const FIRST_PAGES = 64;
 
 /** Interns pages; page numbers count from 0 in order of arrival. */
 export class PageStore {
-  private readonly chunks: Uint32Array[] = [];
+  /** As narrow as what they hold. */
+  private chunks: (Uint16Array | Uint32Array)[] = [];
+  private isWide = false;
   private slots: Int32Array = new Int32Array(256).fill(-1);
   private hashes: Int32Array = new Int32Array(256);
   private count = 0;
@@ -23,7 +28,7 @@ export class PageStore {
     }
     const page = this.count++;
     const base = (page % CHUNK_PAGES) * Layout.PageSize;
-    const chunk = this.room(Math.floor(page / CHUNK_PAGES), base);
+    const chunk = this.room(page >>> CHUNK_BITS, base, source);
     for (let index = 0; index < Layout.PageSize; index++) chunk[base + index] = source[index]!;
     this.hashes[page] = hash;
     this.slots[slot] = page;
@@ -45,18 +50,26 @@ export class PageStore {
   }
 
   /** A chunk with room for a page at `base`. */
-  private room(chunk: number, base: number): Uint32Array {
-    const words = this.chunks[chunk];
-    if (words !== undefined && base < words.length) return words;
-    // Most Programs have few pages.
-    const grown = new Uint32Array(Math.max(2 * base, 64 * Layout.PageSize));
-    grown.set(words ?? []);
-    this.chunks[chunk] = grown;
-    return grown;
+  private room(chunk: number, base: number, source: Uint32Array): Uint16Array | Uint32Array {
+    if (!this.isWide && isBeyond16(source)) {
+      this.isWide = true;
+      this.chunks = this.chunks.map((words) => Uint32Array.from(words));
+    }
+    if (chunk === this.chunks.length) this.chunks.push(this.make(chunk === 0 ? FIRST_PAGES : CHUNK_PAGES));
+    const words = this.chunks[chunk]!;
+    if (base < words.length) return words;
+    // Most Programs have few pages: the first chunk begins small.
+    const grown = this.make((2 * base) / Layout.PageSize);
+    grown.set(words);
+    return (this.chunks[chunk] = grown);
+  }
+
+  private make(pages: number): Uint16Array | Uint32Array {
+    return this.isWide ? new Uint32Array(pages * Layout.PageSize) : new Uint16Array(pages * Layout.PageSize);
   }
 
   private holds(page: number, source: Uint32Array): boolean {
-    const words = this.chunks[Math.floor(page / CHUNK_PAGES)]!;
+    const words = this.chunks[page >>> CHUNK_BITS]!;
     const base = (page % CHUNK_PAGES) * Layout.PageSize;
     for (let index = 0; index < Layout.PageSize; index++) if (words[base + index] !== source[index]) return false;
     return true;
@@ -75,9 +88,21 @@ export class PageStore {
   }
 }
 
-/** FNV-1a over words, with a final mix. */
+function isBeyond16(words: Uint32Array): boolean {
+  let bits = 0;
+  for (let index = 0; index < Layout.PageSize; index++) bits |= words[index]!;
+  return bits >>> 16 !== 0;
+}
+
+/** FNV-1a over every fourth word, four times: multiplications of one hash wait for each other. */
 function hashPage(words: Uint32Array): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < Layout.PageSize; index++) hash = Math.imul(hash ^ words[index]!, 0x01000193);
+  let [one, two, three, four] = [0x811c9dc5, 0, 0, 0];
+  for (let index = 0; index < Layout.PageSize; index += 4) {
+    one = Math.imul(one ^ words[index]!, 0x01000193);
+    two = Math.imul(two ^ words[index + 1]!, 0x01000193);
+    three = Math.imul(three ^ words[index + 2]!, 0x01000193);
+    four = Math.imul(four ^ words[index + 3]!, 0x01000193);
+  }
+  const hash = one ^ Math.imul(two, 0x85ebca6b) ^ Math.imul(three, 0xc2b2ae35) ^ Math.imul(four, 0x27d4eb2f);
   return hash ^ (hash >>> 15);
 }

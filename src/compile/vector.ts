@@ -48,6 +48,12 @@ interface Layer {
   readonly set: number;
 }
 
+/** What a token is in some port classes: the number of its match, and the set. */
+interface Part {
+  readonly match: number;
+  readonly set: number;
+}
+
 /** Interns tokens and vectors. */
 export class VectorStore {
   private readonly lists = new ListStore();
@@ -57,6 +63,7 @@ export class VectorStore {
   private readonly matchIds = new ListStore();
   private readonly key = new Int32Array(6);
   private readonly layersOfShape: (readonly Layer[])[] = [];
+  private readonly partsOfToken: (readonly Part[])[] = [];
   private readonly outcomeIds = new Map<number, number>();
   private readonly outcomeWords: number[] = [];
   private readonly sets = new ColumnSets();
@@ -109,9 +116,8 @@ export class VectorStore {
     for (let at = 1; at < length; at++) if (this.tokens[list[at]!]!.tier !== 'networkpolicy') isPlain = false;
     this.builder.begin(list[0]!, isPlain ? 'set' : 'list');
     for (let at = 1; at < length; at++) {
-      const token = this.tokens[list[at]!]!;
-      const layers = (this.layersOfShape[token.shape.id] ??= this.layersOf(token.shape));
-      for (const layer of layers) this.builder.add(this.match(token, layer.missing), layer.set);
+      const parts = (this.partsOfToken[list[at]!] ??= this.partsOf(this.tokens[list[at]!]!));
+      for (let part = 0; part < parts.length; part++) this.builder.add(parts[part]!.match, parts[part]!.set);
     }
     this.builder.finish(this.pageList);
     return this.lists.intern(this.pageList, this.pageList.length);
@@ -137,6 +143,11 @@ export class VectorStore {
       this.outcomeIds.set(word, id);
     }
     return id;
+  }
+
+  private partsOf(token: Token): readonly Part[] {
+    const layers = (this.layersOfShape[token.shape.id] ??= this.layersOf(token.shape));
+    return layers.map(({ missing, set }) => ({ match: this.match(token, missing), set }));
   }
 
   /** The number of a token with all facts that it lacks. */
