@@ -58,13 +58,17 @@ export function indexOfAddress(starts: readonly AddressKey[], key: AddressKey): 
 
 /** Cuts both families along sets of blocks. */
 export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasses {
-  const events: readonly [Events, Events] = [createEvents(), createEvents()];
-  sets.forEach((blocks, set) => {
-    for (const block of blocks) addEvents(block, set, events);
-  });
+  const [blocks4, blocks6] = readBlocks(sets);
   const signatures = new Signatures(sets.length);
-  const v4 = cut(events[0], orderNumbers(events[0].starts as number[]), 0, signatures);
-  const v6 = cut(events[1], orderBigints(events[1].starts), 0n, signatures);
+  const v4 = cut(listEvents(blocks4, firstOf4, behindOf4, 2 ** 32), signatures);
+  // IPv6 goes by the ranks of its addresses: they are numbers, as those of IPv4 are.
+  const cidrs6 = blocks6.flatMap(({ block, holes }) => [block, ...holes]);
+  const places = [...new Set([0n, ...cidrs6.map(firstOf6), ...cidrs6.map(behindOf6)])].sort(compareKeys);
+  const rankOf = new Map(places.map((place, rank) => [place, rank]));
+  const first = (bits: CidrBits): number => rankOf.get(firstOf6(bits))!;
+  const behind = (bits: CidrBits): number => rankOf.get(behindOf6(bits))!;
+  const ranked = cut(listEvents(blocks6, first, behind, rankOf.get(END_6) ?? Infinity), signatures);
+  const v6 = { ...ranked, starts: ranked.starts.map((rank) => places[rank]!) };
   const stamps = new Int32Array(signatures.count);
   let ranges: Int32Array = new Int32Array(64);
   let calls = 0;
@@ -110,9 +114,11 @@ export function addressKey(family: 4 | 6, words: ArrayLike<number>): AddressKey 
 
 const END_6 = 1n << 128n;
 
-interface Range {
-  readonly start: AddressKey;
-  readonly end: AddressKey;
+/** A block of a set in bits, with those of its exceptions that are of its family. */
+interface BlockBits {
+  readonly set: number;
+  readonly block: CidrBits;
+  readonly holes: readonly CidrBits[];
 }
 
 /** Nodes below one. */
@@ -169,36 +175,32 @@ class Signatures {
   }
 }
 
-/** A block of a set begins (1) or has ended (-1) at an address. */
+/** Blocks of sets begin (1) or have ended (-1) at addresses. */
 interface Events {
-  readonly starts: AddressKey[];
+  readonly starts: number[];
   readonly sets: number[];
   readonly steps: (1 | -1)[];
 }
 
-function createEvents(): Events {
-  return { starts: [], sets: [], steps: [] };
-}
-
-/** The indexes of IPv4 addresses in their order. There are fewer than 2^21: both fit a number. */
-export function orderNumbers(starts: ArrayLike<number>): Int32Array {
+/** Numbers below 2^32 by their indexes, in their order. Below 2^21 of them a number holds both. */
+export function orderNumbers(numbers: ArrayLike<number>): Int32Array {
   const scale = 2 ** 21;
-  if (starts.length > scale) return orderBigints(starts);
-  const keys = new Float64Array(starts.length);
-  for (let index = 0; index < keys.length; index++) keys[index] = starts[index]! * scale + index;
+  const order = new Int32Array(numbers.length);
+  if (numbers.length > scale) {
+    for (let index = 0; index < order.length; index++) order[index] = index;
+    return order.sort((a, b) => numbers[a]! - numbers[b]!);
+  }
+  const keys = new Float64Array(numbers.length);
+  for (let index = 0; index < keys.length; index++) keys[index] = numbers[index]! * scale + index;
   keys.sort();
-  const order = new Int32Array(keys.length);
   for (let at = 0; at < keys.length; at++) order[at] = keys[at]! % scale;
   return order;
 }
 
-function orderBigints(starts: ArrayLike<AddressKey>): Int32Array {
-  const order = Int32Array.from({ length: starts.length }, (_, index) => index);
-  return order.sort((a, b) => compareKeys(starts[a]!, starts[b]!));
-}
-
 /** Intervals, with the runs of them that lie in each set. */
-interface Cut extends Intervals {
+interface Cut {
+  readonly starts: readonly number[];
+  readonly classes: readonly number[];
   /** Triples of first interval, the one behind the last, next run of the set or -1. */
   readonly runs: readonly number[];
   /** [sets] a run of the set; -1: none. */
@@ -207,9 +209,9 @@ interface Cut extends Intervals {
   readonly known: Int32Array;
 }
 
-function cut(events: Events, order: Int32Array, zero: AddressKey, signatures: Signatures): Cut {
-  const { sets, steps } = events;
-  const starts: AddressKey[] = [zero];
+function cut({ starts: keys, sets, steps }: Events, signatures: Signatures): Cut {
+  const order = orderNumbers(keys);
+  const starts = [0];
   const firstNew = signatures.count;
   const classes: number[] = [0];
   const runs: number[] = [];
@@ -218,11 +220,11 @@ function cut(events: Events, order: Int32Array, zero: AddressKey, signatures: Si
   const depths = new Int32Array(signatures.setCount);
   const since = new Int32Array(signatures.setCount).fill(-1);
   for (let index = 0; index < order.length;) {
-    const at = events.starts[order[index]!]!;
+    const at = keys[order[index]!]!;
     const first = index;
-    for (; index < order.length && events.starts[order[index]!] === at; index++)
+    for (; index < order.length && keys[order[index]!] === at; index++)
       depths[sets[order[index]!]!]! += steps[order[index]!]!;
-    const interval = at === zero ? 0 : starts.length;
+    const interval = at === 0 ? 0 : starts.length;
     let isChanged = false;
     for (let own = first; own < index; own++) {
       const set = sets[order[own]!]!;
@@ -252,41 +254,72 @@ function cut(events: Events, order: Int32Array, zero: AddressKey, signatures: Si
   }
 }
 
-/** NP-20: the disjoint ranges of a block less its exceptions, in order, as events of its family (NP-22). */
-function addEvents({ cidr, except }: Block, set: number, events: readonly [Events, Events]): void {
-  const bits = parseCidr(cidr);
-  if (bits === undefined) return;
-  const list = events[bits.family === 4 ? 0 : 1]!;
-  const limit = bits.family === 4 ? 2 ** 32 : END_6;
-  const push = (at: AddressKey, step: 1 | -1): void => {
-    list.starts.push(at);
-    list.sets.push(set);
-    list.steps.push(step);
-  };
-  const add = (start: AddressKey, end: AddressKey): void => {
-    push(start, 1);
-    if (end < limit) push(end, -1);
-  };
-  const whole = rangeOf(bits);
-  let { start } = whole;
-  if (except.length > 0) {
-    const holes = except
-      .map(parseCidr)
-      .filter((hole): hole is CidrBits => hole !== undefined && hole.family === bits.family)
-      .map(rangeOf)
-      .sort((a, b) => compareKeys(a.start, b.start));
-    for (const hole of holes) {
-      if (hole.end <= start || hole.start >= whole.end) continue;
-      if (hole.start > start) add(start, hole.start);
-      start = hole.end;
+/** The blocks of all sets, IPv4 and IPv6 (NP-22). */
+function readBlocks(sets: readonly (readonly Block[])[]): readonly [BlockBits[], BlockBits[]] {
+  const read: readonly [BlockBits[], BlockBits[]] = [[], []];
+  for (let set = 0; set < sets.length; set++)
+    for (let at = 0; at < sets[set]!.length; at++) {
+      const { cidr, except } = sets[set]![at]!;
+      const block = parseCidr(cidr);
+      if (block === undefined) continue;
+      const holes: CidrBits[] = [];
+      for (let hole = 0; hole < except.length; hole++) {
+        const bits = parseCidr(except[hole]!);
+        if (bits?.family === block.family) holes.push(bits);
+      }
+      read[block.family === 4 ? 0 : 1].push({ set, block, holes });
     }
-  }
-  if (start < whole.end) add(start, whole.end);
+  return read;
 }
 
-function rangeOf({ family, first, length }: CidrBits): Range {
-  const start = addressKey(family, first);
-  return family === 4
-    ? { start, end: (start as number) + 2 ** (32 - length) }
-    : { start, end: (start as bigint) + (1n << BigInt(128 - length)) };
+/** NP-20: the disjoint ranges of blocks less their exceptions, in order, as events. What lasts to `limit` does not end. */
+function listEvents(
+  blocks: readonly BlockBits[],
+  firstOf: (bits: CidrBits) => number,
+  behindOf: (bits: CidrBits) => number,
+  limit: number,
+): Events {
+  const events: Events = { starts: [], sets: [], steps: [] };
+  for (let at = 0; at < blocks.length; at++) {
+    const { set, block, holes } = blocks[at]!;
+    let start = firstOf(block);
+    const end = behindOf(block);
+    if (holes.length > 0)
+      for (const hole of holes.toSorted((a, b) => firstOf(a) - firstOf(b))) {
+        const first = firstOf(hole);
+        const behind = behindOf(hole);
+        if (behind <= start || first >= end) continue;
+        if (first > start) add(set, start, first);
+        start = behind;
+      }
+    if (start < end) add(set, start, end);
+  }
+  return events;
+
+  function add(set: number, start: number, end: number): void {
+    push(set, start, 1);
+    if (end < limit) push(set, end, -1);
+  }
+
+  function push(set: number, at: number, step: 1 | -1): void {
+    events.starts.push(at);
+    events.sets.push(set);
+    events.steps.push(step);
+  }
+}
+
+function firstOf4({ first }: CidrBits): number {
+  return first[0]!;
+}
+
+function behindOf4({ first, length }: CidrBits): number {
+  return first[0]! + 2 ** (32 - length);
+}
+
+function firstOf6({ first }: CidrBits): bigint {
+  return addressKey(6, first) as bigint;
+}
+
+function behindOf6({ first, length }: CidrBits): bigint {
+  return firstOf6({ family: 6, first, length }) + (1n << BigInt(128 - length));
 }

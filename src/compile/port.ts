@@ -80,6 +80,8 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
 
   const shapes = new Map<string | number, PortShape>();
   const facts = new Int32Array(count).fill(-1);
+  const touched = new Int32Array(count);
+  let touchedCount = 0;
   const all: PortShape = { id: 0, matchesAll: true, yes: [], maybe: [] };
   return {
     count,
@@ -107,25 +109,25 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
 
   /** What each class is asked for is kept in `facts` meanwhile: -1 nothing, 0 it matches, else the facts that are missing. */
   function compute({ ranges, unresolved }: ResolvedPorts): PortShape {
-    const touched: number[] = [];
+    touchedCount = 0;
     for (let at = 0; at < ranges.length; at++) {
       const { protocol, first, last } = ranges[at]!;
       const starts = firstPort[protocol]!;
       for (let index = lowerBound(starts, first); index < starts.length && starts[index]! <= last; index++)
-        put(touched, firstClass[protocol]! + index, 0);
+        put(firstClass[protocol]! + index, 0);
       // KL-05
-      put(touched, PortClass.UnknownTcp + protocol, first <= 1 && last === 65_535 ? 0 : MissingFact.NoPort);
+      put(PortClass.UnknownTcp + protocol, first <= 1 && last === 65_535 ? 0 : MissingFact.NoPort);
     }
     for (const protocol of unresolved) {
       for (let index = 0; index < firstPort[protocol]!.length; index++)
-        put(touched, firstClass[protocol]! + index, MissingFact.UnresolvedNamedPort);
-      put(touched, PortClass.UnknownTcp + protocol, MissingFact.NoPort | MissingFact.UnresolvedNamedPort);
+        put(firstClass[protocol]! + index, MissingFact.UnresolvedNamedPort);
+      put(PortClass.UnknownTcp + protocol, MissingFact.NoPort | MissingFact.UnresolvedNamedPort);
     }
-    put(touched, PortClass.UnknownProtocol, MissingFact.NoProtocol); // KL-06
-    touched.sort((a, b) => a - b);
+    put(PortClass.UnknownProtocol, MissingFact.NoProtocol); // KL-06
+    touched.subarray(0, touchedCount).sort();
     const yes: number[] = [];
     const maybe: { portClass: number; missing: number }[] = [];
-    for (let at = 0; at < touched.length; at++) {
+    for (let at = 0; at < touchedCount; at++) {
       const portClass = touched[at]!;
       const missing = facts[portClass]!;
       if (missing === 0) yes.push(portClass);
@@ -135,9 +137,9 @@ export function classifyPorts(ranges: Iterable<PortRange>): PortClasses {
     return { id: shapes.size + 1, matchesAll: false, yes, maybe };
   }
 
-  function put(touched: number[], portClass: number, missing: number): void {
+  function put(portClass: number, missing: number): void {
     const known = facts[portClass]!;
-    if (known < 0) touched.push(portClass);
+    if (known < 0) touched[touchedCount++] = portClass;
     facts[portClass] = known < 0 ? missing : known === 0 || missing === 0 ? 0 : known | missing;
   }
 }

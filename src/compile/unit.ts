@@ -190,8 +190,11 @@ function createSelect(
   const everywhere: Scope = { start: 0, end: count, namespace: -1, names: [], bits: undefined, uses: 0 };
   const scopes = new Map<number, Scope>();
   const requirements = new Map<number, Uint32Array>();
+  // Of the pod set at hand.
   const filters: Uint32Array[] = [];
-  const labels: number[] = [];
+  let filterCount = 0;
+  let labels: Int32Array = new Int32Array(4);
+  let labelsAsked = 0;
 
   return {
     select(set) {
@@ -287,28 +290,32 @@ function createSelect(
     const selector = book.sets.at(set, 1);
     let { start, end } = scope;
     let from = -1;
-    filters.length = 0;
-    labels.length = 0;
+    filterCount = 0;
+    labelsAsked = 0;
     for (let at = 0, length = book.selectors.lengthOf(selector); at < length; at++) {
       const requirement = book.selectors.at(selector, at);
       if (book.requirements.lengthOf(requirement) !== 3 || book.requirements.at(requirement, 0) !== OperatorCode.In) {
-        filters.push(bitsOf(requirement));
+        filters[filterCount++] = bitsOf(requirement);
         continue;
       }
       let label = book.requirements.at(requirement, 2);
       const first = labelBase + labelStarts[label]!;
       const last = labelBase + labelStarts[label + 1]!;
       if (last - first < end - start) {
-        [label, from] = [from, label];
+        const known = from;
+        from = label;
+        label = known;
         start = first;
         end = last;
       }
-      if (label >= 0) labels.push(label);
+      if (label < 0) continue;
+      labels = grow(labels, labelsAsked + 1);
+      labels[labelsAsked++] = label;
     }
     const isInScope = from < 0 || scope === everywhere;
-    if (!isInScope && scope.namespace < 0) filters.push((scope.bits ??= bitsOfList(scope.start, scope.end)));
+    if (!isInScope && scope.namespace < 0) filters[filterCount++] = scope.bits ??= bitsOfList(scope.start, scope.end);
     const namespace = isInScope ? -1 : scope.namespace;
-    if (filters.length > 0 || labels.length > 0 || namespace >= 0) {
+    if (filterCount > 0 || labelsAsked > 0 || namespace >= 0) {
       const first = used;
       for (let at = start; at < end; at++) {
         const unit = words[at]!;
@@ -323,9 +330,8 @@ function createSelect(
 
   /** Does a unit have every one of `labels`, and lie in every one of `filters`? */
   function passes(unit: number): boolean {
-    for (let at = 0; at < filters.length; at++)
-      if (((filters[at]![unit >>> 5]! >>> (unit & 31)) & 1) === 0) return false;
-    for (let at = 0; at < labels.length; at++) if (!units.has(unit, 2, labels[at]!)) return false;
+    for (let at = 0; at < filterCount; at++) if (((filters[at]![unit >>> 5]! >>> (unit & 31)) & 1) === 0) return false;
+    for (let at = 0; at < labelsAsked; at++) if (!units.has(unit, 2, labels[at]!)) return false;
     return true;
   }
 

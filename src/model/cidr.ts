@@ -20,10 +20,8 @@ export function parseCidr(text: string): CidrBits | undefined {
   if (slash < 0) return undefined;
   const first = new Uint32Array(4);
   const family: Family = parseAddress(text.slice(0, slash), first);
-  const lengthText = text.slice(slash + 1);
-  if (family === 0 || !/^\d{1,3}$/.test(lengthText)) return undefined;
-  const length = Number(lengthText);
-  if (length > (family === 4 ? 32 : 128)) return undefined;
+  const length = parseLength(text, slash + 1);
+  if (family === 0 || length < 0 || length > (family === 4 ? 32 : 128)) return undefined;
   maskWords(first, length);
   return { family, first, length };
 }
@@ -36,7 +34,20 @@ export function formatCidr(family: 4 | 6, first: ArrayLike<number>, length: numb
 /** Clears every bit of `words` beyond the first `length`. */
 export function maskWords(words: AddressWords, length: number): void {
   for (let word = 0; word < 4; word++) {
-    const kept = Math.min(32, Math.max(0, length - 32 * word));
-    words[word] = kept === 0 ? 0 : words[word]! & (0xffffffff << (32 - kept));
+    const kept = length - 32 * word;
+    if (kept < 32) words[word] = kept <= 0 ? 0 : words[word]! & (0xffffffff << (32 - kept));
   }
+}
+
+/** The number that one to three digits at the end of a text, from `start` on, spell; -1 where it is anything else. */
+function parseLength(text: string, start: number): number {
+  const digits = text.length - start;
+  if (digits < 1 || digits > 3) return -1;
+  let length = 0;
+  for (let at = start; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length;
 }
