@@ -1,9 +1,12 @@
-// The command line as three bundles, so that `dropcast --version` and `--help` read only the first: cli.cjs parses argv, command.cjs holds
-// what the commands need (nine tenths of the code), and exit.cjs what both must share, because one class is recognised across them.
+// The command line as several bundles, so that `dropcast --version` and `--help` read only the first: cli.cjs parses argv, command.cjs
+// holds what the commands need, and exit.cjs what both must share, because one class is recognised across them. Libraries that most runs
+// never ask for have a file each. Names are kept whole, so that a stack says where it was.
 import { chmodSync } from 'node:fs';
 import { build } from 'esbuild';
 import { BUNDLE, THREAD } from './bundle.mjs';
 
+/** Libraries that are read when something of them is first used. */
+const LAZY = ['yaml', 'hyparquet', 'fast-check', 'ip-num'];
 const COMMANDS = ['replay', 'explain', 'test', 'check', 'convert', 'generate', 'fuzz'];
 // `import()` of a CommonJS file would have Node look for the names of its exports in all of its text first: `require` does not.
 const CLI = {
@@ -11,6 +14,8 @@ const CLI = {
   platform: 'node',
   format: 'cjs',
   minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 160,
   supported: { 'dynamic-import': false },
 };
 
@@ -43,10 +48,23 @@ export async function buildCli(outdir) {
       },
       outfile: `${outdir}/command.cjs`,
       ...OWN_URL,
-      plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs')],
+      plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs'), readLate(await namesOfLibraries())],
     }),
+    ...LAZY.map((name) =>
+      build({
+        ...CLI,
+        stdin: { contents: `export * from '${name}';`, resolveDir: process.cwd() },
+        outfile: `${outdir}/library/${name}.cjs`,
+      }),
+    ),
     build({ ...CLI, entryPoints: ['src/cli/exit.ts'], outfile: `${outdir}/exit.cjs` }),
-    build({ ...CLI, ...OWN_URL, entryPoints: ['src/cli/thread.ts'], outfile: `${outdir}/${THREAD}` }),
+    build({
+      ...CLI,
+      ...OWN_URL,
+      entryPoints: ['src/cli/thread.ts'],
+      outfile: `${outdir}/${THREAD}`,
+      plugins: [readLate(await namesOfLibraries())],
+    }),
   ]);
   chmodSync(main, 0o755);
 }
@@ -61,6 +79,33 @@ function keepOut(filter, path, importer = '.ts') {
           ? { path, external: true }
           : undefined,
       );
+    },
+  };
+}
+
+/** Library -> what it exports. */
+async function namesOfLibraries() {
+  const names = new Map();
+  for (const name of LAZY) names.set(name, Object.keys(await import(name)));
+  return names;
+}
+
+/** Puts in the place of a library an object that reads its file when one of its exports is asked for. */
+function readLate(names) {
+  return {
+    name: 'read-late',
+    setup(bundle) {
+      bundle.onResolve({ filter: new RegExp(`^(${LAZY.join('|')})$`) }, ({ path }) => ({ path, namespace: 'late' }));
+      bundle.onResolve({ filter: /./, namespace: 'late' }, ({ path }) => ({ path, external: true }));
+      bundle.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => ({
+        contents: names
+          .get(path)
+          .map(
+            (name) =>
+              `Object.defineProperty(exports, '${name}', { enumerable: true, get: () => require('./library/${path}.cjs').${name} });`,
+          )
+          .join('\n'),
+      }));
     },
   };
 }

@@ -1,7 +1,7 @@
-/** The command line as it is shipped: in three bundles, so that a start does not wait for what commands need. */
+/** The command line as it is shipped: in several bundles, so that a start does not wait for what commands need. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -19,8 +19,13 @@ describe('the bundles of the command line', () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
-  const run = (...argv: string[]): { status: number | null; stdout: string; stderr: string } =>
-    spawnSync(process.execPath, [join(folder, 'cli.cjs'), ...argv], { encoding: 'utf8', cwd: folder });
+  const run = (...argv: string[]): { status: number | null; stdout: string; stderr: string } => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'cli.cjs'), ...argv], {
+      encoding: 'utf8',
+      cwd: folder,
+    });
+    return { status, stdout, stderr };
+  };
 
   it('recognise a refusal that comes from the other one', () => {
     const { status, stderr } = run('replay', '-f', 'nothing-here.yaml', 'trace.pcap');
@@ -34,6 +39,18 @@ describe('the bundles of the command line', () => {
     const imported = [...readFileSync(join(root, 'src/cli/main.ts'), 'utf8').matchAll(/import\('\.\/(\w+)\.ts'\)/g)];
     assert.deepEqual(imported.map(([, name]) => name).sort(), [...commands].sort());
     assert.ok(statSync(join(folder, 'cli.cjs')).size < 200_000, 'it has grown: what is in it is read on every start');
+  });
+
+  it('read no library for manifests and traces that are plain, and each when it is asked for', () => {
+    const flowMap = join(folder, 'flow-map.yaml');
+    writeFileSync(flowMap, 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: &name a\n  labels: {app: *name}\n');
+    const app = join(root, 'traces/app1');
+    const replay = ['replay', '-f', join(app, 'cluster.yaml'), '--fail-on', 'never', join(app, 'hubble.jsonl')];
+    const withLibraries = [run(...replay), run('check', '-f', flowMap)];
+    assert.deepEqual(withLibraries.map(({ status }) => status), [0, 0]); // prettier-ignore
+    renameSync(join(folder, 'library'), join(folder, 'elsewhere'));
+    assert.deepEqual(run(...replay), withLibraries[0]);
+    assert.match(run('check', '-f', flowMap).stderr, /yaml\.cjs/);
   });
 
   it('print version and help from the first alone', () => {
