@@ -50,7 +50,7 @@ describe('the bundles of the command line', () => {
     assert.deepEqual(withLibraries.map(({ status }) => status), [0, 0]); // prettier-ignore
     renameSync(join(folder, 'library'), join(folder, 'elsewhere'));
     assert.deepEqual(run(...replay), withLibraries[0]);
-    assert.match(run('check', '-f', flowMap).stderr, /yaml\.cjs/);
+    assert.notEqual(run('check', '-f', flowMap).status, 0);
   });
 
   it('print version and help from the first alone', () => {
