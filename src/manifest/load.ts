@@ -100,6 +100,7 @@ export function loadManifests(files: readonly ManifestFile[], options: LoadOptio
   for (const { kind } of entries) objects.set(kind, (objects.get(kind) ?? 0) + 1);
   const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== undefined);
   const snapshot = buildSnapshot(load, entries);
+  if (!objects.has('Namespace') && snapshot.pods.length > 0) warnOfNamespaceLabels(load, policies);
   return { snapshot, policies, diagnostics: sortDiagnostics(load.diagnostics, files), objects, skipped: load.skipped };
 }
 
@@ -691,7 +692,7 @@ function buildNamespaces(load: Load, entries: readonly Entry[]): Namespace[] {
       name: entry.namespace,
       labels: new Map([[NAMESPACE_NAME_LABEL, entry.namespace]]),
     });
-    // Where no Namespace is listed at all nobody expects them; where some are, this one may be a slip.
+    // Where no Namespace is listed at all only selectors that ask for labels want them; where some are, this one may be a slip.
     if (areListed)
       report(load, entry, ['metadata', 'namespace'], 'value', {
         severity: 'note',
@@ -701,6 +702,26 @@ function buildNamespaces(load: Load, entries: readonly Entry[]): Namespace[] {
       });
   }
   return [...namespaces.values()];
+}
+
+/** Labels that nobody listed are taken to be missing, which decides what asks for them: said once, at the first that does. */
+function warnOfNamespaceLabels(load: Load, policies: readonly Policy[]): void {
+  for (const { kind, namespace, name, ingress, egress } of policies)
+    for (const { peers = [], peerPositions = [], position } of [...ingress, ...egress])
+      for (const [index, peer] of peers.entries()) {
+        if (peer.kind !== 'pods' || peer.namespaces.kind !== 'selected') continue;
+        const asked = peer.namespaces.selector.find(({ key }) => key !== NAMESPACE_NAME_LABEL);
+        if (asked === undefined) continue;
+        load.diagnostics.push({
+          severity: 'warning',
+          code: 'unknown-namespace',
+          message: `no Namespace in the input, and a policy asks for their label ${asked.key}: all are taken to exist without labels of their own`,
+          ...(peerPositions[index] ?? position),
+          hint: 'add them: kubectl get namespaces -o json',
+          object: `${kind} ${namespace}/${name}`,
+        });
+        return;
+      }
 }
 
 function placeOf(unit: Unit, path: Path): Position {

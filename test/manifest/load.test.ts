@@ -175,6 +175,13 @@ test('namespaces get their name label, refuse another, and are made up where mis
     diagnostics.map(({ code, severity }) => [code, severity]),
     [['unknown-namespace', 'note']],
   );
+  const asking = (selector: Json): Json => policy({ ingress: [{ from: [{ namespaceSelector: selector }] }] });
+  const warned = (...objects: Json[]): string[] => load(text(...objects)).diagnostics.map(({ message }) => message);
+  const byTeam = asking({ matchExpressions: [{ key: 'team', operator: 'DoesNotExist' }] });
+  assert.match(warned(pod('p'), byTeam).join(), /^no Namespace in the input, and a policy asks for their label team/);
+  assert.deepEqual(warned(pod('p'), asking({ matchLabels: { 'kubernetes.io/metadata.name': 'b' } })), []);
+  assert.deepEqual(warned(pod('p'), namespace('default', {}), byTeam), []);
+  assert.deepEqual(warned(byTeam), [], 'policies alone are checked in peace');
   const [refused] = load(text(namespace('a', { 'kubernetes.io/metadata.name': 'x' }))).diagnostics;
   assert.match(refused!.message, /must be a$/);
   assert.equal(load(text(pod('p')), { namespace: 'z' }).snapshot.pods[0]?.namespace, 'z');

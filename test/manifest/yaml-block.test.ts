@@ -652,7 +652,10 @@ test('an odd item of a list is handed over alone, with its places and its duplic
     );
     assert.deepEqual(
       loaded.diagnostics.map(({ code, object }) => [code, object]),
-      [['duplicate-field', 'NetworkPolicy default/twice']],
+      [
+        ['unknown-namespace', 'NetworkPolicy default/p'],
+        ['duplicate-field', 'NetworkPolicy default/twice'],
+      ],
     );
   }
 });
