@@ -9,9 +9,8 @@ import type { PortMatch } from '../model/port.ts';
 import { DIRECTION_ORDINAL, PolicyBook, PolicyFlag } from './book.ts';
 import { Columns, type FinishedColumns } from './column.ts';
 import { indexEndpoints } from './endpoint.ts';
-import { DialectFlag, Endpoint, Header, Layout, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
+import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot } from './layout.ts';
 import { grow } from './list.ts';
-import type { PageStore } from './page.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
 import { buildServiceTable, listServices } from './service.ts';
@@ -139,9 +138,9 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
         ...lookup6,
         endpoints: index.records,
         egressPageIndex: tables.egress.pageIndex,
-        egressPages: layCells(tables.egress.pages, vectors.count),
+        egressPages: tables.egress.pages,
         ingressPageIndex: tables.ingress.pageIndex,
-        ingressPages: layCells(tables.ingress.pages, vectors.count),
+        ingressPages: tables.ingress.pages,
         portClasses: ports.table,
         ...vectors.finish(),
         ...serviceTable,
@@ -156,6 +155,8 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
         [Header.OutsideNoAddress, index.outsideNoAddress],
         [Header.NodeNoAddress, index.nodeNoAddress],
         [Header.ServiceMask, serviceTable.serviceSlots.length / ServiceSlot.Stride - 1],
+        // As narrow as the numbers of vectors allow, in both directions.
+        [Header.CellBytes, vectors.count <= 65_536 ? 2 : 4],
         [Header.Dialect, dialectFlags(dialect)],
         ...scalars6,
       ]),
@@ -214,12 +215,6 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
     }
     return { rows: Int32Array.from(placeOf.keys()), rowOfUnit };
   }
-}
-
-/** Cells as narrow as their numbers allow; both tables have the same width, `Header.CellBytes`. */
-function layCells(pages: PageStore, vectorCount: number): Uint16Array | Uint32Array {
-  const length = pages.size * Layout.PageSize;
-  return pages.copy(vectorCount <= 65_536 ? new Uint16Array(length) : new Uint32Array(length));
 }
 
 /** TI-01: admin tier by priority, NetworkPolicies as given, baseline tier by priority. */

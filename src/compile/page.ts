@@ -41,9 +41,14 @@ export class PageStore {
     return this.count;
   }
 
-  /** All pages, one after another: `size` x 64 words. Throws a RangeError where `target` is shorter. */
+  /** Words of all pages. */
+  get length(): number {
+    return this.count * Layout.PageSize;
+  }
+
+  /** All pages, one after another: `length` words. Throws a RangeError where `target` is shorter. */
   copy<T extends Uint16Array | Uint32Array>(target: T): T {
-    const length = this.count * Layout.PageSize;
+    const { length } = this;
     for (let at = 0, chunk = 0; at < length; at += CHUNK_PAGES * Layout.PageSize, chunk++)
       target.set(this.chunks[chunk]!.subarray(0, length - at), at);
     return target;

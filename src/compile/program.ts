@@ -7,6 +7,7 @@ import type { Policy } from '../model/policy.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import { findFault } from './fault.ts';
 import { Header, Layout, Section } from './layout.ts';
+import { PageStore } from './page.ts';
 
 /** What the tables were compiled from; decide does not touch it, explain and reports do. */
 export interface ProgramSource {
@@ -68,6 +69,10 @@ export interface Program {
 /** The arrays of a Program before they are laid out in one buffer. */
 export type Tables = Omit<Program, 'buffer' | 'header' | 'source'>;
 
+/** The same as compile has them: cells of both directions still lie where they were built. */
+export type BuiltTables = Omit<Tables, 'egressPages' | 'ingressPages'> &
+  Readonly<Record<'egressPages' | 'ingressPages', PageStore>>;
+
 const HEAD_BYTES = (Header.Size + Section.Count * 3) * 4;
 
 /** `cell`: u16 or u32, as `Header.CellBytes` says. */
@@ -101,15 +106,21 @@ const SECTIONS: readonly (readonly [keyof Tables, Element])[] = [
 ];
 
 /**
- * Lays the tables out in one fresh buffer. `scalars` fills the header beyond its first four words. Throws a RangeError where
- * the buffer would be beyond 4 GiB.
+ * Lays the tables out in one fresh buffer. `scalars` fills the header beyond its first four words, `Header.CellBytes` included. Throws a
+ * RangeError where the buffer would be beyond 4 GiB.
  */
-export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number>, source: ProgramSource): Program {
+export function buildProgram(
+  tables: BuiltTables,
+  scalars: ReadonlyMap<Header, number>,
+  source: ProgramSource,
+): Program {
+  const cellBytes = scalars.get(Header.CellBytes)!;
   let bytes = Header.Size * 4 + Section.Count * 12;
   const offsets = SECTIONS.map(([name]) => {
     bytes = align(bytes);
     const offset = bytes;
-    bytes += tables[name].byteLength;
+    const table = tables[name];
+    bytes += table instanceof PageStore ? table.length * cellBytes : table.byteLength;
     return offset;
   });
   if (bytes > 0xffffffff) throw new RangeError(`a Program of ${bytes} bytes does not fit its 32-bit offsets`);
@@ -120,13 +131,16 @@ export function buildProgram(tables: Tables, scalars: ReadonlyMap<Header, number
   words[Header.Bytes] = buffer.byteLength;
   words[Header.Sections] = Section.Count;
   for (const [word, value] of scalars) words[word] = value;
-  words[Header.CellBytes] = tables.egressPages.BYTES_PER_ELEMENT;
   SECTIONS.forEach(([name], section) => {
     const table = tables[name];
-    words.set([section, offsets[section]!, table.length], Header.Size + section * 3);
-    new Uint8Array(buffer, offsets[section], table.byteLength).set(
-      new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
-    );
+    const offset = offsets[section]!;
+    words.set([section, offset, table.length], Header.Size + section * 3);
+    if (table instanceof PageStore)
+      table.copy(new (cellBytes === 2 ? Uint16Array : Uint32Array)(buffer, offset, table.length));
+    else
+      new Uint8Array(buffer, offset, table.byteLength).set(
+        new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
+      );
   });
   return viewBuffer(buffer, source);
 }

@@ -130,7 +130,7 @@ export class VectorStore {
     for (let vector = 0; vector < count; vector++) vectorPageIndex.set(this.lists.get(vector), vector * pagesPerVector);
     return {
       vectorPageIndex,
-      vectorPages: this.builder.store.copy(new Uint16Array(this.builder.store.size * Layout.PageSize)),
+      vectorPages: this.builder.store.copy(new Uint16Array(this.builder.store.length)),
       outcomes: Uint32Array.from(this.outcomeWords),
     };
   }
