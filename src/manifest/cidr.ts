@@ -4,7 +4,7 @@
  * So the text is normalised here first, and ipaddr.js sees only plain spellings.
  */
 import ipaddr from 'ipaddr.js';
-import { canonicalAddress } from '../model/address.ts';
+import { type AddressText, canonicalAddress } from '../model/address.ts';
 import { type Cidr, formatCidr, maskWords, parseCidr } from '../model/cidr.ts';
 
 /** `legacy` is the API server without StrictIPCIDRValidation, today's default; `strict` is with it. */
@@ -77,13 +77,19 @@ export function isStrictSubset(inner: Cidr, outer: Cidr): boolean {
   return small.first.every((word, index) => word === large.first[index]);
 }
 
+/** Addresses that were read: pods and Services write each of theirs twice, and both are checked before they are taken. */
+const addressesRead = new Map<string, AddressText | undefined>();
+
 /** An address in the spellings that Go's ParseIPSloppy takes, in canonical text; undefined where that fails. */
-export function readAddress(text: string): ReturnType<typeof canonicalAddress> {
+export function readAddress(text: string): AddressText | undefined {
+  const known = addressesRead.get(text);
+  if (known !== undefined || addressesRead.has(text)) return known;
   // Nearly all are plain already, and the model's reader takes nothing that Go reads otherwise.
-  const known = canonicalAddress(text);
-  if (known !== undefined) return known;
-  const plain = normaliseAddress(text);
-  return plain === undefined ? undefined : canonicalAddress(plain);
+  let read = canonicalAddress(text);
+  const plain = read === undefined ? normaliseAddress(text) : undefined;
+  if (plain !== undefined) read = canonicalAddress(plain);
+  if (addressesRead.size < LARGEST_MEMO) addressesRead.set(text, read);
+  return read;
 }
 
 /** The text with leading zeros of decimal numbers dropped; undefined where it is no address. */

@@ -80,11 +80,12 @@ function checkObject(walk: Walk, schema: ObjectSchema, value: unknown, owner: st
   if (!isObject(value)) return refuse(walk, schema.go, value, owner);
   const { fields } = schema;
   walk.parents.push(schema);
-  for (const key of schema.extent === 'open' ? Object.keys(fields) : Object.keys(value)) {
+  for (const key of schema.extent === 'open' ? schema.names : Object.keys(value)) {
+    // Most of the fields that are known most objects leave out.
+    if (value[key] === undefined) continue;
     walk.path.push(key);
-    if (Object.hasOwn(fields, key)) {
-      if (Object.hasOwn(value, key)) checkValue(walk, fields[key]!, value[key], schema.name);
-    } else {
+    if (Object.hasOwn(fields, key)) checkValue(walk, fields[key]!, value[key], schema.name);
+    else {
       const hint = unknownFieldHint(walk.parents, key);
       walk.findings.push({
         code: 'unknown-field',

@@ -29,9 +29,10 @@ import { momentOfEvent } from './moment.ts';
 import { findNearest } from './nearest.ts';
 import { type RawNetworkPolicy, checkNetworkPolicy, readNetworkPolicy } from './network-policy.ts';
 import { type Problem, invalid } from './problem.ts';
-import { KINDS } from './schema.ts';
+import { type Kind, KINDS } from './schema.ts';
 import {
   type DocumentSet,
+  type DuplicateKey,
   type Finding,
   type Path,
   type SourceDocument,
@@ -304,17 +305,39 @@ function takeValue(
 
 function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kind: string, apiVersion: string): void {
   const known = KINDS.get(kind);
-  const isPolicy = kind === 'NetworkPolicy';
   if (unit.file.take === 'policies' && !OTHER_POLICY_KINDS.has(kind)) return;
   if (known === undefined || known.apiVersion !== apiVersion) {
     passOver(load, unit, kind, apiVersion);
     return;
   }
+  if (!isAcceptable(load, unit, object, kind, known)) return;
+  const meta = (object['metadata'] ?? {}) as RawMeta;
+  const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace; // RD-05
+  // The API server appends five random characters; a running number is as good and stays the same.
+  const name = (meta.name ?? '') || `${meta.generateName ?? ''}${String(++load.generated).padStart(5, '0')}`;
+  const { document, path, file } = unit;
+  const entry = { document, path, file, kind, namespace, name, meta, raw: object };
+  if (kind !== 'NetworkPolicy') return addEntry(load, entry);
+  const policy = readNetworkPolicy(object as RawNetworkPolicy, namespace, name, (own) => placeOf(unit, own));
+  addEntry(load, { ...entry, policy });
+}
+
+/** Reports what is wrong with an object; false where the API server would refuse it. */
+function isAcceptable(load: Load, unit: Unit, object: Record<string, unknown>, kind: string, known: Kind): boolean {
+  const { validate } = load.options;
+  const decoded = checkAgainst(known.schema, object);
+  // Finding duplicates in JSON costs a scan of the object: it is done for policies, where a duplicate changes a verdict.
+  const areKeysChecked = validate !== 'ignore' && (kind === 'NetworkPolicy' || unit.document.format === 'yaml');
+  const duplicates = areKeysChecked ? unit.document.duplicates(unit.path) : [];
+  const mistyped = decoded.filter(({ code }) => code === 'wrong-type').map(({ path }) => path);
+  const readable = mistyped.length === 0 ? object : withoutFields(object, mistyped);
+  const nameForm = kind === 'Namespace' || kind === 'Service' ? 'label' : 'subdomain';
+  const ofMeta = checkMeta((readable['metadata'] ?? {}) as RawMeta, nameForm, known.scope);
+  const ofKind = checkObject(kind, readable, load.options);
+  if (decoded.length + duplicates.length + ofMeta.length + ofKind.length === 0) return true;
+
   const meta = (isRecord(object['metadata']) ? object['metadata'] : {}) as RawMeta;
   const label = `${kind} ${describeName(meta, known.scope, load.options.namespace)}`;
-  const decoded = checkAgainst(known.schema, object);
-  const mistyped = decoded.filter(({ code }) => code === 'wrong-type').map(({ path }) => path);
-  const { validate } = load.options;
   let isAccepted = true;
   const add = (path: Path, part: 'key' | 'value', finding: Finding): void => {
     if (finding.severity === 'error') isAccepted = false;
@@ -331,25 +354,13 @@ function takeObject(load: Load, unit: Unit, object: Record<string, unknown>, kin
       ...(hint === undefined ? {} : { hint }),
     });
   }
-  // Finding duplicates in JSON costs a scan of the object: it is done for policies, where a duplicate changes a verdict.
-  if (validate !== 'ignore' && (isPolicy || unit.document.format === 'yaml')) {
-    const count = addDuplicates(load, unit, validate, label);
-    if (count > 0 && validate === 'strict') isAccepted = false;
+  if (duplicates.length > 0) {
+    reportDuplicates(load, unit, duplicates, label);
+    if (validate === 'strict') isAccepted = false;
   }
-  const nameForm = kind === 'Namespace' || kind === 'Service' ? 'label' : 'subdomain';
-  const readable = mistyped.length === 0 ? object : withoutFields(object, mistyped);
-  const readableMeta = (readable['metadata'] ?? {}) as RawMeta;
-  const problems = [...checkMeta(readableMeta, nameForm, known.scope), ...checkObject(kind, readable, load.options)];
-  for (const { path, part, ...finding } of problems)
+  for (const { path, part, ...finding } of [...ofMeta, ...ofKind])
     if (!mistyped.some((removed) => dependsOn(path, removed))) add(path, part ?? 'value', finding);
-  if (!isAccepted) return;
-  const namespace = known.scope === 'cluster' ? '' : (meta.namespace ?? '') || load.options.namespace; // RD-05
-  // The API server appends five random characters; a running number is as good and stays the same.
-  const name = (meta.name ?? '') || `${meta.generateName ?? ''}${String(++load.generated).padStart(5, '0')}`;
-  const entry: Entry = { ...unit, kind, namespace, name, meta, raw: object };
-  if (!isPolicy) return addEntry(load, entry);
-  const policy = readNetworkPolicy(object as RawNetworkPolicy, namespace, name, (path) => placeOf(unit, path));
-  addEntry(load, { ...entry, policy });
+  return isAccepted;
 }
 
 /** A copy with null at the paths, each of which exists: what has the right type can then be validated all the same. */
@@ -372,9 +383,9 @@ function dependsOn(path: Path, removed: Path): boolean {
   return last === 'endPort' && cause === 'port' && removed.slice(0, -1).every((part, at) => part === path[at]);
 }
 
-/** RD-07: reports keys written twice; gives back how many. */
-function addDuplicates(load: Load, unit: Unit, validate: 'strict' | 'warn', object: string): number {
-  const duplicates = unit.document.duplicates(unit.path);
+/** RD-07: reports keys written twice. */
+function reportDuplicates(load: Load, unit: Unit, duplicates: readonly DuplicateKey[], object: string): void {
+  const { validate } = load.options;
   const hasJoined = duplicates.some(({ path }) => path.length === unit.path.length + 1 && path.at(-1) === 'apiVersion');
   for (const { path, span, first } of duplicates) {
     const inner = path.slice(unit.path.length);
@@ -394,7 +405,6 @@ function addDuplicates(load: Load, unit: Unit, validate: 'strict' | 'warn', obje
       }),
     );
   }
-  return duplicates.length;
 }
 
 /** Validation of one kind, beyond types and metadata. */

@@ -92,12 +92,11 @@ export function keyText(value: string | number | boolean | null): string | undef
 function parseGoInteger(text: string): number | undefined {
   const isNegative = text.startsWith('-');
   const digits = isNegative || text.startsWith('+') ? text.slice(1) : text;
-  let literal: string | undefined;
-  if (/^0[xX][0-9a-fA-F]+$/.test(digits) || /^0[bB][01]+$/.test(digits) || /^0[oO][0-7]+$/.test(digits))
-    literal = digits;
-  else if (/^0[0-7]+$/.test(digits)) literal = `0o${digits.slice(1)}`;
-  else if (/^(?:0|[1-9][0-9]*)$/.test(digits)) literal = digits;
-  if (literal === undefined) return undefined;
+  let literal = digits;
+  if (digits.startsWith('0') && digits.length > 1) {
+    if (/^0[0-7]+$/.test(digits)) literal = `0o${digits.slice(1)}`;
+    else if (!/^0(?:[xX][0-9a-fA-F]+|[bB][01]+|[oO][0-7]+)$/.test(digits)) return undefined;
+  } else if (!/^[0-9]+$/.test(digits)) return undefined;
   const value = Number(literal);
   return isNegative && value !== 0 ? -value : value;
 }

@@ -19,6 +19,8 @@ export interface ObjectSchema {
   /** Without package, as in `Go struct field NetworkPolicySpec.spec...`. */
   readonly name: string;
   readonly fields: Readonly<Record<string, Schema>>;
+  /** Of the fields. */
+  readonly names: readonly string[];
   readonly extent: 'closed' | 'open';
 }
 
@@ -36,6 +38,7 @@ const closed = (name: string, fields: Record<string, Schema>): ObjectSchema => (
   go: `v1.${name}`,
   name,
   fields,
+  names: Object.keys(fields),
   extent: 'closed',
 });
 const open = (name: string, fields: Record<string, Schema>): ObjectSchema => ({
@@ -133,11 +136,16 @@ const scaled = (name: string): ObjectSchema =>
   kind(name, { spec: open(`${name}Spec`, { replicas: int32, template: podTemplate }) });
 const jobSpec = open('JobSpec', { parallelism: int32, suspend: boolean, template: podTemplate });
 
-/** The kinds read, with the API version that each must have. */
-export const KINDS: ReadonlyMap<
-  string,
-  { readonly apiVersion: string; readonly scope: 'cluster' | 'namespace'; readonly schema: ObjectSchema }
-> = new Map([
+/** A kind that is read. */
+export interface Kind {
+  /** The one that an object must have. */
+  readonly apiVersion: string;
+  readonly scope: 'cluster' | 'namespace';
+  readonly schema: ObjectSchema;
+}
+
+/** The kinds read, by name. */
+export const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ['Namespace', { apiVersion: 'v1', scope: 'cluster', schema: kind('Namespace', {}) }],
   [
     'Node',

@@ -51,8 +51,12 @@ export function formatIpv4(address: number): AddressText {
   return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}` as AddressText;
 }
 
+/** Dotted decimal, which is canonical as it stands. */
+const IPV4 = /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+
 /** The canonical spelling of an address text, or undefined where it is none. */
 export function canonicalAddress(text: string): AddressText | undefined {
+  if (IPV4.test(text)) return text as AddressText;
   const family = parseAddress(text, scratch);
   return family === 0 ? undefined : formatAddress(family, scratch);
 }
