@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type AddressKey, addressKey, type Block, classifyBlocks, classOfAddress } from '../../src/compile/block.ts';
+import {
+  type AddressKey,
+  addressKey,
+  type Block,
+  classifyBlocks,
+  classOfAddress,
+  orderNumbers,
+} from '../../src/compile/block.ts';
 import { Partition } from '../../src/compile/partition.ts';
 import { Header, windowOf } from '../../src/compile/layout.ts';
 import { buildLookup6 } from '../../src/compile/search6.ts';
@@ -297,6 +304,21 @@ test('exceptions: nested, overlapping, repeated, whole, and outside of their blo
   assert.equal(classOf(['10.0.0.0/24'], 7), false);
   assert.equal(classOf(['10.0.0.0/8'], 7), false);
   assert.equal(classOf(['10.0.1.0/24'], 7), true);
+});
+
+test('addresses are put in order by number, few or millions', () => {
+  for (const count of [0, 1, 2, 50, 2 ** 21, 2 ** 21 + 1]) {
+    const numbers = Float64Array.from({ length: count }, (_, at) => (at % 2 === 0 ? LAST_4 - at : at));
+    const order = orderNumbers(numbers);
+    assert.equal(order.length, count);
+    const seen = new Uint8Array(count);
+    let last = 0;
+    for (const at of order) {
+      if (seen[at] === 1 || numbers[at]! < last) assert.fail(`${at} of ${count}`);
+      seen[at] = 1;
+      last = numbers[at]!;
+    }
+  }
 });
 
 test('an exception of one block takes nothing from another', () => {

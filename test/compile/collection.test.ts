@@ -289,6 +289,25 @@ test('thousands of pages are kept once each, in order of arrival, beyond the fir
         assert.fail(`page ${at}, word ${place}`);
 });
 
+test('pages that come when words need more than 16 bits leave those before as they were', () => {
+  const words = [0, 1, 65_535, 65_536, 0xffffffff];
+  for (const before of [0, 1, 63, 64, 4095, 4096, 5000]) {
+    const store = new PageStore();
+    const page = (at: number, word: number): Uint32Array => new Uint32Array(64).fill(at).fill(word, at & 63, (at & 63) + 1);
+    for (let at = 0; at < before; at++) assert.equal(store.intern(page(at, 65_535)), at);
+    words.forEach((word, at) => assert.equal(store.intern(page(before + at, word)), before + at));
+    // All of them are found again, and one word more is another page.
+    for (let at = 0; at < before; at++) assert.equal(store.intern(page(at, 65_535)), at);
+    words.forEach((word, at) => assert.equal(store.intern(page(before + at, word)), before + at));
+    assert.equal(store.size, before + words.length);
+    const kept = store.copy(new Uint32Array(store.length));
+    const expected = [...Array.from({ length: before }, () => 65_535), ...words];
+    expected.forEach((word, at) =>
+      assert.deepEqual(kept.subarray(at * 64, at * 64 + 64), page(at, word), `page ${at} of ${before}`),
+    );
+  }
+});
+
 test('where order means nothing, one set of tokens is one list, in whatever order they came', () => {
   const sets = new ColumnSets();
   const all = sets.add(new Uint32Array(PAGES * 2).fill(0xffffffff));
