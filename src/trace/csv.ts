@@ -217,6 +217,15 @@ interface Header {
   readonly columns: readonly (CsvField | undefined)[];
   /** What rules take from which columns. */
   readonly rules: readonly MappedColumns[];
+  /** Columns that the mapping names and the header has not. */
+  readonly missing: readonly MissingColumn[];
+}
+
+interface MissingColumn {
+  readonly field: CsvField;
+  readonly name: string;
+  /** True where others may hold the field. */
+  readonly hasOthers: boolean;
 }
 
 interface MappedColumns {
@@ -234,6 +243,7 @@ function matchHeader(line: string, mapping: CsvMapping | undefined): Header | un
     if (rules !== undefined)
       return matchRules(rules, names, rules.header === undefined ? names.length : undefined, delimiter);
     const columns: (CsvField | undefined)[] = names.map(() => undefined);
+    const missing: MissingColumn[] = [];
     for (const field of CSV_FIELDS) {
       const mapped = mapping?.columns[field];
       const index =
@@ -241,8 +251,9 @@ function matchHeader(line: string, mapping: CsvMapping | undefined): Header | un
           ? names.findIndex((name, at) => columns[at] === undefined && ALIASES[field].includes(normaliseName(name)))
           : names.indexOf(mapped);
       if (index >= 0) columns[index] = field;
+      else if (mapped !== undefined) missing.push({ field, name: mapped, hasOthers: false });
     }
-    return { delimiter, columns, rules: [] };
+    return { delimiter, columns, rules: [], missing };
   }
   return undefined;
 }
@@ -262,7 +273,12 @@ function matchRules(
       return index < 0 && /^[1-9]\d{0,3}$/.test(name) ? Number(name) - 1 : index;
     }),
   }));
-  return { delimiter, columns: Array.from({ length: count ?? names.length }, () => undefined), rules };
+  const missing = rules.flatMap(({ field, rule, indexes }) =>
+    rule.from
+      .filter((_, at) => indexes[at]! < 0)
+      .map((name): MissingColumn => ({ field, name, hasOthers: rule.from.length > 1 })),
+  );
+  return { delimiter, columns: Array.from({ length: count ?? names.length }, () => undefined), rules, missing };
 }
 
 /** The field that a column of this name commonly holds. */
@@ -300,7 +316,7 @@ function openCsv(context: ReadContext): TraceDecoder {
       if (header !== undefined && mapping?.rules?.header === undefined) return;
     }
     if (header === undefined) {
-      header = { delimiter: ',', columns: [], rules: [] };
+      header = { delimiter: ',', columns: [], rules: [], missing: [] };
       isHeaderBad = true;
       account.diagnostics.push({
         severity: 'error',
@@ -383,18 +399,16 @@ function noteColumns({ account }: ReadContext, { columns, rules, delimiter }: He
   for (const { field, rule } of rules) noteSource(account, field, sourceText(rule));
 }
 
-/** Columns that rules name and the table has not: their fields are absent, which somebody should know. */
-function addMissingColumns({ account }: ReadContext, { rules }: Header, place: Place): void {
-  for (const { field, rule, indexes } of rules)
-    for (const [at, index] of indexes.entries())
-      if (index < 0)
-        account.diagnostics.push({
-          severity: rule.from.length > 1 ? 'note' : 'warning',
-          code: 'unknown-name',
-          message: `${field}: the table has no column "${rule.from[at]}"`,
-          file: account.file,
-          line: place.number,
-        });
+/** Columns that a mapping names and the table has not: their fields are absent, which somebody should know. */
+function addMissingColumns({ account }: ReadContext, { missing }: Header, place: Place): void {
+  for (const { field, name, hasOthers } of missing)
+    account.diagnostics.push({
+      severity: hasOthers ? 'note' : 'warning',
+      code: 'unknown-name',
+      message: `${field}: the table has no column "${name}"`,
+      file: account.file,
+      line: place.number,
+    });
 }
 
 function takeCells(context: ReadContext, header: Header, cells: readonly string[], place: Place, text: string): void {

@@ -106,6 +106,13 @@ fields:
     [missing.rows.length, missing.account.diagnostics[0]!.message],
     [1, 'dstPort: the table has no column "nope"'],
   );
+  const columns = { src: 'a', dst: 'b', dstPort: 'nope' };
+  const mistyped = await readAll(Buffer.from('a,b,dstPort\n10.0.0.1,10.0.0.2,80\n'), { mapping: { columns } });
+  assert.deepEqual(
+    mistyped.account.diagnostics.map(({ message }) => message),
+    ['dstPort: the table has no column "nope"'],
+    'also of columns that are named on the command line',
+  );
 });
 
 test('every error of a mapping file is told with its line, in one run', () => {
