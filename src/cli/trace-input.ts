@@ -82,7 +82,7 @@ export interface TraceReading {
 }
 
 /** Bytes of one read. */
-const CHUNK_SIZE = 1 << 20;
+const CHUNK_SIZE = 1 << 21;
 
 /** Milliseconds between two lines of progress. */
 const PROGRESS_MS = 200;

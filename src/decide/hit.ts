@@ -251,11 +251,19 @@ function hitOf(
 function factsOf(index: HitIndex, endpoint: number): Facts {
   let facts = index.facts.get(endpoint);
   if (facts === undefined) {
-    index.addresses ??= listAddresses(index.program);
-    facts = factsOfEndpoint(index.program, endpoint, index.addresses[endpoint]);
+    facts = factsOfEndpoint(index.program, endpoint, addressOf(index, endpoint));
     index.facts.set(endpoint, facts);
   }
   return facts;
+}
+
+/** One address that leads to an endpoint; undefined: none does, or it is a pod, whose own addresses are its facts. */
+function addressOf(index: HitIndex, endpoint: number): AddressText | undefined {
+  const { program } = index;
+  const kind = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+  if (kind === EndpointKind.Pod) return undefined;
+  index.addresses ??= listAddresses(program);
+  return index.addresses[endpoint];
 }
 
 /** [endpoints] one address that leads to each; which one means nothing to policies. Undefined: none does. */

@@ -118,6 +118,9 @@ export const enum LaneSize {
   Bytes = 8192,
 }
 
+/** Handles are below. */
+export const HANDLES = 16_000;
+
 /** Rows of a read at most. */
 const ROWS = LaneSize.Bytes / 8;
 /** Zeros behind the window, on which every loop of the tokenizer stops. */

@@ -14,11 +14,12 @@ import {
   clearRow,
   type Dictionary,
   type EndpointFact,
+  type FlowBatch,
 } from '../model/flow.ts';
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { Event, type HubbleScanner, Outcome, Scan, ScanVerdict, shareHubbleScanner } from './hubble-scan.ts';
+import { Event, HANDLES, type HubbleScanner, Outcome, Scan, ScanVerdict, shareHubbleScanner } from './hubble-scan.ts';
 import { type Json, asObject, asText } from './json-member.ts';
 import {
   createByteLineDecoder,
@@ -192,8 +193,8 @@ class HandleTable {
   private readonly dictionary: Dictionary;
   private readonly scanner: HubbleScanner;
   private generation = -1;
-  /** Ids of the dictionary plus 1; 0 not asked yet. */
-  private endpoints = new Uint32Array(1024);
+  /** [handle + 1] ids of the dictionary plus 1; 0 not asked yet. */
+  private readonly endpoints = new Uint32Array(HANDLES + 1);
   private readonly backed = new Map<number, number>();
   private readonly retina = new Map<number, boolean>();
 
@@ -206,16 +207,22 @@ class HandleTable {
   endpointOf(endpoint: number, service: number): number {
     if (service >= 0) return this.backedEndpointOf(endpoint, service);
     if (endpoint < 0) return 0;
-    if (endpoint >= this.endpoints.length) {
-      const grown = new Uint32Array(Math.max(endpoint + 1, this.endpoints.length * 2));
-      grown.set(this.endpoints);
-      this.endpoints = grown;
-    }
-    const known = this.endpoints[endpoint]!;
+    const known = this.endpoints[endpoint + 1]!;
     if (known !== 0) return known - 1;
     const id = internEndpoint(this.dictionary, this.scanner.objectOf(endpoint), undefined);
-    this.endpoints[endpoint] = id + 1;
+    this.endpoints[endpoint + 1] = id + 1;
     return id;
+  }
+
+  /** Writes the endpoints of the scanner's first rows to those of the batch. */
+  putEndpoints({ srcEndpoint, dstEndpoint, count: from }: FlowBatch, count: number): void {
+    const { endpoints } = this;
+    const { source, destination } = this.scanner;
+    for (let row = 0; row < count; row++) {
+      const [src, dst] = [source[row]!, destination[row]!];
+      srcEndpoint[from + row] = (endpoints[src + 1]! || this.endpointOf(src, -1) + 1) - 1;
+      dstEndpoint[from + row] = (endpoints[dst + 1]! || this.endpointOf(dst, -1) + 1) - 1;
+    }
   }
 
   /** `isRetina` by the two objects that tell. */
@@ -339,11 +346,7 @@ class HubbleReader {
     batch.packets.fill(-1, from, to);
     scanner.append(batch, count);
     handles.renew(scanner.result[Scan.Generation]!);
-    const { source, destination } = scanner;
-    for (let row = 0; row < count; row++) {
-      batch.srcEndpoint[from + row] = handles.endpointOf(source[row]!, -1);
-      batch.dstEndpoint[from + row] = handles.endpointOf(destination[row]!, -1);
-    }
+    handles.putEndpoints(batch, count);
     batch.count = to;
     this.noteRows(from, to);
   }
