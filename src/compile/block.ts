@@ -28,8 +28,8 @@ export interface BlockClasses {
   readonly v4: Intervals;
   readonly v6: Intervals;
   /**
-   * The classes that lie in a set, as pairs of the first of a range and the one behind its last; ranges may overlap. Valid until the
-   * next call.
+   * The classes that lie in a set, each once, as pairs of the first of a range and the one behind its last. Valid until the next
+   * call.
    */
   rangesOfSet(set: number): Int32Array;
 }
@@ -69,37 +69,21 @@ export function classifyBlocks(sets: readonly (readonly Block[])[]): BlockClasse
   const behind = (bits: CidrBits): number => rankOf.get(behindOf6(bits))!;
   const ranked = cut(listEvents(blocks6, first, behind, rankOf.get(END_6) ?? Infinity), signatures);
   const v6 = { ...ranked, starts: ranked.starts.map((rank) => places[rank]!) };
-  const stamps = new Int32Array(signatures.count);
   let ranges: Int32Array = new Int32Array(64);
-  let calls = 0;
   return {
     count: signatures.count,
     v4,
     v6,
     rangesOfSet(set) {
       let length = 0;
-      calls++;
-      for (const { classes, runs, firstRun, known } of [v4, v6])
+      for (const { runs, firstRun, known } of [v4, v6])
         for (let run = firstRun[set]!; run >= 0; run = runs[run * 3 + 2]!) {
-          const from = runs[run * 3]!;
-          const to = runs[run * 3 + 1]!;
-          // Classes that the run is the first to meet have numbers in a row: a block of everything has thousands of them.
-          const next = known[from]!;
-          if (known[to]! > next) push(next, known[to]!);
-          for (let at = from; at < to; at++) {
-            const id = classes[at]!;
-            if (id >= next || stamps[id] === calls) continue;
-            stamps[id] = calls;
-            push(id, id + 1);
-          }
+          // Classes that a run is the first to meet have numbers in a row, and the first that meets one is a run of each of its sets.
+          ranges = grow(ranges, length + 2);
+          ranges[length++] = known[runs[run * 3]!]!;
+          ranges[length++] = known[runs[run * 3 + 1]!]!;
         }
       return ranges.subarray(0, length);
-
-      function push(first: number, end: number): void {
-        ranges = grow(ranges, length + 2);
-        ranges[length++] = first;
-        ranges[length++] = end;
-      }
     },
   };
 }
@@ -222,8 +206,7 @@ function cut({ starts: keys, sets, steps }: Events, signatures: Signatures): Cut
   for (let index = 0; index < order.length;) {
     const at = keys[order[index]!]!;
     const first = index;
-    for (; index < order.length && keys[order[index]!] === at; index++)
-      depths[sets[order[index]!]!]! += steps[order[index]!]!;
+    for (; keys[order[index]!] === at; index++) depths[sets[order[index]!]!]! += steps[order[index]!]!;
     const interval = at === 0 ? 0 : starts.length;
     let isChanged = false;
     for (let own = first; own < index; own++) {

@@ -362,6 +362,26 @@ test('hundreds of sets are told apart, and exceptions of the other family except
   }
 });
 
+test('thousands of sets are told apart, each by its own block, some by one that they share', () => {
+  const count = 2100;
+  const block = (cidr: string): Block => ({ cidr: cidr as Cidr, except: [] });
+  const sets = Array.from({ length: count }, (_, set) => [
+    block(`10.${set >> 8}.${set & 255}.0/24`),
+    ...(set % 3 === 0 ? [block('192.168.0.0/16')] : []),
+  ]);
+  const told = classifyBlocks(sets);
+  assert.equal(told.count, count + 2, 'none, all that share, and each alone');
+  const shared = classOfAddress(told.v4, 0xc0a80007);
+  for (let set = 0; set < count; set++) {
+    const own = classOfAddress(told.v4, 0x0a000007 + set * 256);
+    const expected = set % 3 === 0 ? [own, shared] : [own];
+    assert.deepEqual(
+      classesOfSet(told, set).sort((a, b) => a - b),
+      expected.sort((a, b) => a - b),
+    );
+  }
+});
+
 test('intervals that lie beside each other differ, whatever is laid over them', () => {
   const { starts, values } = overlayPoints(
     { starts: [0, 10, 20, 30], values: [1, 1, 2, 2] },

@@ -293,7 +293,8 @@ test('pages that come when words need more than 16 bits leave those before as th
   const words = [0, 1, 65_535, 65_536, 0xffffffff];
   for (const before of [0, 1, 63, 64, 4095, 4096, 5000]) {
     const store = new PageStore();
-    const page = (at: number, word: number): Uint32Array => new Uint32Array(64).fill(at).fill(word, at & 63, (at & 63) + 1);
+    const page = (at: number, word: number): Uint32Array =>
+      new Uint32Array(64).fill(at).fill(word, at & 63, (at & 63) + 1);
     for (let at = 0; at < before; at++) assert.equal(store.intern(page(at, 65_535)), at);
     words.forEach((word, at) => assert.equal(store.intern(page(before + at, word)), before + at));
     // All of them are found again, and one word more is another page.

@@ -189,6 +189,20 @@ for (const [what, policy] of old)
     goesOn(begin(), [...POLICIES, policy], 1);
   });
 
+test('what the other direction has told apart is new where a direction has not', () => {
+  // Of egress alone: the first question of all, whose block and pods ingress has not met.
+  const peers = [block('203.0.113.0/24'), peerOf({ role: 'three' })];
+  const out: Policy = { ...into('out', 'one'), isolates: ['egress'], ingress: [], egress: [ruleOf({ peers })] };
+  const pods = { ...out, egress: [ruleOf({ peers: peers.slice(1) })] };
+  for (const first of [out, pods]) {
+    const policies = [first, into('a', 'two', { ports: [range(80)] })];
+    const from = createCompilation(SNAPSHOT, policies, DEFAULT_DIALECT);
+    const same = into('same', 'two', { peers: first.egress[0]!.peers });
+    assert.equal(from.next(SNAPSHOT, [...policies, same]), undefined);
+    assert.notEqual(from.next(SNAPSHOT, policies), undefined);
+  }
+});
+
 test('pods share a row unless an ingress rule names a port that they have under other numbers', () => {
   const rowsOf = (port: PortMatch): number => {
     const ports = [port];

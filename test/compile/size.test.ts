@@ -488,6 +488,14 @@ test('pods whose named ports are listed in another order are one unit; namespace
   const { words, start, end } = index.select(question);
   assert.deepEqual([...words.subarray(start, end)], [1, 4]);
   assert.deepEqual([...index.rankNamespaces()], [2, 0, 3, 4, 1, 5, 2, 2]);
+  // Columns follow: those that the selector takes lie ahead of the others.
+  const columns = new Columns(book, 'ingress', index, []);
+  const ofUnits = Array.from({ length: index.count }, (_, unit) => columns.column(unit, 0));
+  const { finalOf } = columns.finish()!;
+  assert.ok(
+    Math.max(finalOf[ofUnits[1]!]!, finalOf[ofUnits[4]!]!) <
+      Math.min(...[0, 2, 3, 5].map((unit) => finalOf[ofUnits[unit]!]!)),
+  );
   const stranger = { ...pods[0]!, namespace: 'n9' };
   assert.equal(index.place([stranger]), undefined);
   assert.deepEqual([...index.place([pods[9]!, { ...pods[1]!, hostNetwork: true }])!], [7, -1]);
