@@ -1,6 +1,6 @@
 /** `dropcast convert`: any trace that dropcast reads, written in one of its own formats. */
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
-import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { WritableFormat } from '../trace/write.ts';
 import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
@@ -75,7 +75,8 @@ async function convertInputs(
   if (to === undefined) throw new Refusal('name the format with --to ndjson|csv|binary');
   if (to === 'binary' && flags.output === '-' && io.stdout.isTTY)
     throw new Refusal('a binary trace would garble the terminal; name a file with -o');
-  if (inputs.some((input) => input !== '-' && resolve(io.cwd, input) === resolve(io.cwd, flags.output)))
+  const place = flags.output === '-' ? undefined : placeOf(resolve(io.cwd, flags.output), flags.output);
+  if (place !== undefined && inputs.some((input) => input !== '-' && realPathOf(resolve(io.cwd, input)) === place.path))
     throw new Refusal('the output is one of the inputs');
   const [{ createDictionary }, { createWriter }] = await Promise.all([
     import('../model/flow.ts'),
@@ -84,7 +85,7 @@ async function convertInputs(
   const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
   const dictionary = createDictionary();
   const writer = createWriter(to, dictionary);
-  const target = flags.output === '-' ? sinkTarget(io.stdout) : fileTarget(resolve(io.cwd, flags.output), flags.output);
+  const target = place === undefined ? sinkTarget(io.stdout) : fileTarget(place, flags.output);
   let rows = 0;
   const losses = { quotes: 0, sctp: 0, labels: 0, names: 0, policies: 0 };
   try {
@@ -183,26 +184,54 @@ function sinkTarget(sink: Sink): Target {
   };
 }
 
-function fileTarget(path: string, shown: string): Target {
-  const partial = `${path}.partial`;
-  let file: number;
+/** Where a file is written. */
+interface Place {
+  readonly path: string;
+  /** A device or a pipe is written as it is: put in its place, a file would take it away from everybody. */
+  readonly kind: 'file' | 'special';
+}
+
+function placeOf(path: string, shown: string): Place {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) throw new Refusal(`${shown}: is a folder`);
+  if (stat !== undefined && !stat.isFile()) return { path, kind: 'special' };
+  return { path: realPathOf(path), kind: 'file' };
+}
+
+/** The path behind links; a path that is not there is itself. */
+function realPathOf(path: string): string {
   try {
-    file = openSync(partial, 'w');
-  } catch (error) {
-    throw new Refusal(`${shown}: ${systemMessage(error)}`);
+    return realpathSync(path);
+  } catch {
+    return path;
   }
+}
+
+function fileTarget({ path, kind }: Place, shown: string): Target {
+  const written = kind === 'file' ? `${path}.partial` : path;
+  const attempt = <T>(act: () => T): T => {
+    try {
+      return act();
+    } catch (error) {
+      throw new Refusal(`${shown}: ${systemMessage(error)}`);
+    }
+  };
+  const file = attempt(() => openSync(written, 'w'));
   let state: 'open' | 'done' = 'open';
   return {
     write(bytes) {
-      for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
-      return Promise.resolve();
+      return attempt(() => {
+        for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
+        return Promise.resolve();
+      });
     },
     finish(fate) {
       if (state === 'done') return;
       state = 'done';
       closeSync(file);
-      if (fate === 'keep') renameSync(partial, path);
-      else rmSync(partial, { force: true });
+      if (kind === 'special') return;
+      if (fate === 'keep') attempt(() => renameSync(written, path));
+      else rmSync(written, { force: true });
     },
   };
 }

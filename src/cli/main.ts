@@ -5,7 +5,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode, FAIL_CONDITIONS, type FailCondition, Refusal } from './exit.ts';
 import { escapeControl } from '../report/escape.ts';
-import type { Io } from './terminal.ts';
+import type { Io, Sink } from './terminal.ts';
 
 declare global {
   // Defined by the bundler; absent when the source runs.
@@ -25,12 +25,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const program = createProgram(io, written, (given) => {
     code = given;
   });
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    code = await exitCodeOf(error, io);
-  }
-  await Promise.all(written);
+  for (const step of [() => program.parseAsync([...argv], { from: 'user' }), () => Promise.all(written)])
+    try {
+      await step();
+    } catch (error) {
+      code = await exitCodeOf(error, io);
+    }
   return code;
 }
 
@@ -49,14 +49,20 @@ async function exitCodeOf(error: unknown, io: Io): Promise<ExitCode> {
 }
 
 function createProgram(io: Io, written: Promise<unknown>[], end: (code: ExitCode) => void): Command {
+  const say = (sink: Sink, text: string): void => {
+    const writing = sink.write(text);
+    written.push(writing);
+    // It may fail before anybody waits for it.
+    writing.catch(() => {});
+  };
   const program = new Command('dropcast')
     .description('Forecast what Kubernetes network policies will drop, by replaying recorded traffic through them.')
     .version(globalThis.DROPCAST_VERSION ?? 'development', '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
     .configureHelp({ showGlobalOptions: false, helpWidth: 100 })
     .configureOutput({
-      writeOut: (text) => void written.push(io.stdout.write(text)),
-      writeErr: (text) => void written.push(io.stderr.write(text)),
+      writeOut: (text) => say(io.stdout, text),
+      writeErr: (text) => say(io.stderr, text),
       outputError: (text, write) =>
         write(
           text

@@ -1,10 +1,14 @@
 /** The world as commands see it: streams, environment and interrupts, passed in so that tests can run commands in process. */
 import type { ColorMode } from '../report/layout.ts';
+import { Refusal } from './exit.ts';
 
 /** Where text and bytes go. */
 export interface Sink {
   readonly isTTY: boolean;
-  /** Resolves when more may follow; `closed` once the other end is gone (EPIPE), and then nothing more is written. */
+  /**
+   * Resolves when more may follow; `closed` once the other end is gone (EPIPE), and then nothing more is written. Rejects with a `Refusal`
+   * where the bytes cannot be written for another reason, such as a full disk.
+   */
   write(chunk: string | Uint8Array): Promise<'open' | 'closed'>;
 }
 
@@ -29,8 +33,9 @@ export function colorOf(sink: Sink, env: Io['env']): ColorMode {
 /** The `Io` of this process. */
 export function processIo(): Io {
   return {
-    stdout: streamSink(process.stdout),
-    stderr: streamSink(process.stderr),
+    stdout: streamSink(process.stdout, 'stdout'),
+    // Nobody is left to be told that nothing can be told.
+    stderr: streamSink(process.stderr, undefined),
     get stdin() {
       return process.stdin;
     },
@@ -43,9 +48,17 @@ export function processIo(): Io {
   };
 }
 
-function streamSink(stream: NodeJS.WriteStream): Sink {
+/** A reader such as `head` may go away at any time; that is no error of ours. */
+const GONE: ReadonlySet<string | undefined> = new Set([
+  'EPIPE',
+  'ECONNRESET',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+]);
+
+/** `name` is what a failure is told under; without one failures are not told. */
+function streamSink(stream: NodeJS.WriteStream, name: string | undefined): Sink {
   let state: 'open' | 'closed' = 'open';
-  // A reader such as `head` may go away at any time; that is no error of ours.
   stream.on('error', () => {
     state = 'closed';
   });
@@ -53,8 +66,12 @@ function streamSink(stream: NodeJS.WriteStream): Sink {
     isTTY: stream.isTTY === true,
     write(chunk) {
       if (state === 'closed') return Promise.resolve(state);
-      return new Promise((resolve) => {
-        stream.write(chunk, () => resolve(state));
+      return new Promise((resolve, reject) => {
+        stream.write(chunk, (error) => {
+          if (error) state = 'closed';
+          if (!error || name === undefined || GONE.has((error as NodeJS.ErrnoException).code)) resolve(state);
+          else reject(new Refusal(`${name}: ${error.message}`));
+        });
       });
     },
   };

@@ -1,5 +1,15 @@
 /** Trace files from the command line as streams of bytes, with progress and interruption on the way. */
-import { closeSync, createReadStream, fstatSync, openSync, read, readSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  createReadStream,
+  fstatSync,
+  openSync,
+  read,
+  readSync,
+  statSync,
+} from 'node:fs';
 import { resolve } from 'node:path';
 import { createDictionary, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { formatCount, formatPercent } from '../report/quantity.ts';
@@ -60,6 +70,14 @@ export async function optionsOf(flags: TraceFlags, io: Io): Promise<TraceOptions
     ...windowOf(flags),
     ...(flags.alignClocks && { clocks: 'align' as const }),
   };
+}
+
+/** A path that can be read but once: stdin, a pipe, a socket, a terminal. */
+function readOnce(paths: readonly string[], io: Io): string | undefined {
+  const path = paths.find(
+    (one) => one === '-' || statSync(resolve(io.cwd, one), { throwIfNoEntry: false })?.isFile() === false,
+  );
+  return path === '-' ? 'stdin (-)' : path;
 }
 
 /** The sizes of files that can be read again and again; undefined where one is a pipe, a device, or says that it is empty. */
@@ -230,7 +248,8 @@ async function findOffsets(
   { clocks: _clocks, since: _since, until: _until, ...options }: TraceOptions,
   io: Io,
 ): Promise<ClockOffset[]> {
-  if (paths.includes('-')) throw new Refusal('stdin (-) can be read once: --align-clocks reads traces twice');
+  const once = readOnce(paths, io);
+  if (once !== undefined) throw new Refusal(`${once} can be read once: --align-clocks reads traces twice`);
   const { ClockOffsets } = await import('../trace/clock-offset.ts');
   const clocks = new ClockOffsets();
   const files = new Map(paths.map((path, file) => [path, file]));
@@ -260,9 +279,10 @@ async function readWindow(paths: readonly string[], options: TraceOptions, io: I
   const until = parse('--until', options.until);
   const extent = { firstUs: Infinity, lastUs: -Infinity };
   if ([since, until].some((bound) => bound !== undefined && bound.from !== 'time')) {
-    if (paths.includes('-'))
+    const once = readOnce(paths, io);
+    if (once !== undefined)
       throw new Refusal(
-        'stdin (-) can be read once: --since and --until take times there, not durations from the ends of the trace',
+        `${once} can be read once: --since and --until take times there, not durations from the ends of the trace`,
       );
     const { since: _since, until: _until, ...rest } = options;
     const { accounts } = await readTraces(
@@ -299,8 +319,10 @@ function checkPaths(paths: readonly string[], io: Io): void {
   for (const path of paths) {
     if (path === '-') continue;
     try {
-      if (statSync(resolve(io.cwd, path)).isDirectory()) problems.push(`${path}: is a folder; name the traces in it`);
-      else closeSync(openSync(resolve(io.cwd, path), 'r'));
+      const full = resolve(io.cwd, path);
+      if (statSync(full).isDirectory()) problems.push(`${path}: is a folder; name the traces in it`);
+      // Not opened to see: that would take a pipe's writer away.
+      else accessSync(full, constants.R_OK);
     } catch (error) {
       problems.push(`${path}: ${systemMessage(error)} [unreadable-file]`);
     }

@@ -432,7 +432,9 @@ describe('cli', () => {
     });
 
     it('refuses to overwrite its input, and asks for a format', async () => {
-      assert.equal((await bench.run(['convert', 'flows.csv', '-o', './flows.csv'])).code, 2);
+      symlinkSync('flows.csv', join(bench.folder, 'link.csv'));
+      for (const output of ['./flows.csv', 'link.csv', 'policies'])
+        assert.equal((await bench.run(['convert', 'flows.csv', '-o', output, '--to', 'csv'])).code, 2, output);
       assert.match((await bench.run(['convert', 'flows.csv', '-o', 'flows.xyz'])).stderr, /--to ndjson\|csv\|binary/);
       assert.equal(readFileSync(join(bench.folder, 'flows.csv'), 'utf8'), TRACE);
     });

@@ -1,7 +1,9 @@
 /** The program as a process of its own: what only real pipes and signals can show. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Bench, createBench } from './harness.ts';
@@ -62,5 +64,48 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
     assert.equal(code, 3);
     assert.match(stdout, /Replayed [1-9][\d,]* connections? of 1 trace/);
     assert.match(stdout, /result is incomplete\n$/);
+  });
+
+  const FULL = '/dev/full';
+  it(
+    'exits 2 and says so where its output cannot be written',
+    { skip: existsSync(FULL) ? false : `no ${FULL}` },
+    () => {
+      const full = openSync(FULL, 'w');
+      for (const argv of [['replay', '-f', 'cluster.yaml', '--fail-on', 'never', 'flows.csv'], ['--help']]) {
+        const { status, stderr } = spawnSync(process.execPath, ['--import', TSX, BIN, ...argv], {
+          cwd: bench.folder,
+          stdio: ['ignore', full, 'pipe'],
+          encoding: 'utf8',
+        });
+        assert.equal(status, 2);
+        assert.match(stderr, /^dropcast: stdout: ENOSPC/);
+      }
+      closeSync(full);
+    },
+  );
+
+  const hasPipes = process.platform !== 'win32' && spawnSync('mkfifo', ['--version']).status === 0;
+  it('reads a named pipe in one go, and writes into one', { skip: hasPipes ? false : 'no mkfifo' }, async () => {
+    for (const name of ['in', 'out']) assert.equal(spawnSync('mkfifo', [join(bench.folder, name)]).status, 0);
+    const running = start('convert', 'in', '--format', 'csv', '-o', 'out', '--to', 'csv');
+    running.stderr!.resume();
+    const shell = (command: string): ReturnType<typeof spawn> =>
+      spawn('/bin/sh', ['-c', command], { cwd: bench.folder, stdio: ['ignore', 'pipe', 'ignore'] });
+    const feeding = shell('cat flows.csv > in');
+    const taking = shell('cat out');
+    let taken = '';
+    taking.stdout!.on('data', (chunk: Buffer) => (taken += chunk.toString()));
+    const ended = [running, feeding, taking].map(async (child) => ((await once(child, 'close')) as [number])[0]);
+    assert.deepEqual(await Promise.all(ended), [0, 0, 0]);
+    assert.match(taken, /\n,?.*10\.1\.0\.1,,10\.1\.0\.2,80/);
+    assert.ok(statSync(join(bench.folder, 'out')).isFIFO(), 'what was there is there still');
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', TSX, BIN, 'replay', '-f', 'cluster.yaml', '--since', '5s', 'in'],
+      { cwd: bench.folder, encoding: 'utf8' },
+    );
+    assert.equal(status, 2);
+    assert.match(stderr, /^dropcast: in can be read once: --since and --until take times there/);
   });
 });
