@@ -235,6 +235,12 @@ test('the IPv6 root has bits for four slots an interval, and says of each slot w
     assert.equal(bits, Math.ceil(Math.log2(count + 1)) + 2);
     assert.equal(root6.length, 2 ** bits + 1);
     assert.equal(root6.at(-1), count - 1);
+    const differing = ((starts[1] ?? 0n) ^ starts.at(-1)!).toString(2);
+    assert.equal(
+      length,
+      count === 1 ? 0 : Math.min(63, differing === '0' ? 128 : 128 - differing.length),
+      'all that is shared',
+    );
     const prefix = ((starts[1] ?? 0n) >> BigInt(128 - length)) << BigInt(128 - length);
     assert.equal(
       (word(Header.Mask6Word0) << 32n) | word(Header.Mask6Word1),

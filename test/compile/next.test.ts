@@ -189,6 +189,17 @@ for (const [what, policy] of old)
     goesOn(begin(), [...POLICIES, policy], 1);
   });
 
+test('pods that are taken together for the first time are no news where nothing new is told apart', () => {
+  const either = (...values: readonly string[]): Peer =>
+    ({ ...peerOf({}), pods: [{ key: 'role', operator: 'In', values }] }) as Peer;
+  const from = begin();
+  const subject = { ...into('x', 'one', {}), subject: either('one', 'two') as Policy['subject'] };
+  goesOn(from, [...POLICIES, subject], 2);
+  // Ingress tells two from the others, and nobody else.
+  const peer = into('y', 'two', { peers: [either('one', 'three')] });
+  goesOn(from, [...POLICIES, subject, peer], 1);
+});
+
 test('what the other direction has told apart is new where a direction has not', () => {
   // Of egress alone: the first question of all, whose block and pods ingress has not met.
   const peers = [block('203.0.113.0/24'), peerOf({ role: 'three' })];

@@ -451,7 +451,7 @@ test('what is asked of peers is the columns that match, and those that may for w
 
 test('pods whose named ports are listed in another order are one unit; namespaces that a selector takes lie together', () => {
   const named = (...names: readonly string[]): readonly Pod['ports'][number][] =>
-    names.map((name) => ({ name, port: name.length * 10, protocol: 'TCP' }));
+    names.map((name) => ({ name, port: 100 - name.length * 10, protocol: 'TCP' }));
   const asked = ['a', 'bb', 'ccc'].map((name): PortMatch => ({ kind: 'named', protocol: 'TCP', name }));
   const taken = { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['n1', 'n4'] } as const;
   const peer = { kind: 'pods', namespaces: { kind: 'selected', selector: [taken] }, pods: [] } as Peer;
@@ -472,13 +472,13 @@ test('pods whose named ports are listed in another order are one unit; namespace
     [
       [],
       [
-        ['TCP/a', [10]],
-        ['TCP/bb', [20]],
-        ['TCP/ccc', [30]],
+        ['TCP/a', [90]],
+        ['TCP/bb', [80]],
+        ['TCP/ccc', [70]],
       ],
       [
-        ['TCP/a', [10]],
-        ['TCP/bb', [20]],
+        ['TCP/a', [90]],
+        ['TCP/bb', [80]],
       ],
     ],
     'what is asked for, each once',
@@ -521,16 +521,17 @@ test('namespaces that the most used selectors take come first, those of one name
     kind: 'selected',
     selector: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values }],
   });
-  const pods = Array.from({ length: 6 }, (_, at) => ({
+  const pods = Array.from({ length: 10 }, (_, at) => ({
     ...pod(`p${at}`, `10.0.0.${at + 1}`, {}),
     namespace: `n${at}`,
   }));
   const sets: readonly Policy['subject'][] = [
-    // One namespace, more often than all others; three, once; two, twice.
+    // One namespace, more often than all others; five, once; three, once; two, twice.
     ...['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((key) => ({
       namespaces: take('n5'),
       pods: [{ key, operator: 'DoesNotExist', values: [] } as const],
     })),
+    { namespaces: take('n0', 'n6', 'n7', 'n8', 'n9'), pods: [] },
     { namespaces: take('n2', 'n3', 'n4'), pods: [] },
     { namespaces: take('n1', 'n4'), pods: [] },
     { namespaces: take('n1', 'n4'), pods: [{ key: 'a', operator: 'DoesNotExist', values: [] }] },
@@ -538,6 +539,6 @@ test('namespaces that the most used selectors take come first, those of one name
   const book = bookOf(...sets.map((subject) => ({ ...admit({}), subject })));
   const index = indexUnits({ ...SNAPSHOT, pods }, book);
   for (const set of book.subjects) index.select(set);
-  // n4 is in both, n1 in the one of two that is used twice, n2 and n3 in the other.
-  assert.deepEqual([...index.rankNamespaces()], [4, 1, 2, 3, 0, 5]);
+  // The five are taken most, by namespaces and uses. n4 is in both of the others, n1 in the one that is used twice, n2 and n3 in the last.
+  assert.deepEqual([...index.rankNamespaces()], [0, 6, 7, 8, 5, 9, 1, 2, 3, 4]);
 });
