@@ -85,7 +85,8 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     maxMalformed: flags.maxMalformed,
     ...reading,
   });
-  const silence = silenceOf(found);
+  // Of what could not be read, the sentence says so.
+  const silence = reading.refusals.length === 0 ? silenceOf(found) : undefined;
   if (silence !== undefined) await io.stderr.write(`dropcast: ${silence}\n`);
   if (sentence !== undefined) await io.stderr.write(`dropcast: ${redact ? `exit code ${code}` : sentence}\n`);
   return code;

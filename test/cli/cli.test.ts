@@ -219,6 +219,8 @@ describe('cli', () => {
       assert.match(stderr, /noise\.bin: no known trace format/);
       assert.match(stdout, /2 connections/);
       assert.match(stdout, /incomplete\n$/);
+      const alone = await bench.run(['replay', ...WITH, 'noise.bin']);
+      assert.match(alone.stderr, /^dropcast: noise\.bin: no known trace format.*\n$/, 'one reason, and the right one');
     });
 
     it('maps the columns of a CSV file', async () => {
