@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 import { BUNDLE } from './bundle.mjs';
-import { buildCli } from './cli.mjs';
+import { buildCli, keepCompiled } from './cli.mjs';
 import { checkScans } from './scan.mjs';
 
 await checkScans();
@@ -22,6 +22,7 @@ await Promise.all([
   build({ ...BUNDLE, entryPoints: ['src/engine.ts'], outfile: 'dist/engine.js', platform: 'neutral', format: 'esm' }),
   buildCli('dist'),
 ]);
+keepCompiled('dist');
 writeNotices();
 emitTypes();
 

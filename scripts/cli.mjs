@@ -1,7 +1,9 @@
 // The command line as several bundles, so that `dropcast --version` and `--help` read only the first: cli.cjs parses argv, command.cjs
-// holds what the commands need, and exit.cjs what both must share, because one class is recognised across them. Libraries that most runs
-// never ask for have a file each. Names are kept whole, so that a stack says where it was.
+// loads command-code.cjs, which holds what the commands need, and exit.cjs is what both must share, because one class is recognised
+// across them. Libraries that most runs never ask for have a file each. Names are kept whole, so that a stack says where it was.
+import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { build } from 'esbuild';
 import { BUNDLE, THREAD } from './bundle.mjs';
 
@@ -25,7 +27,7 @@ const OWN_URL = {
   banner: { js: "const ownUrl = require('node:url').pathToFileURL(__filename).href;" },
 };
 
-/** Leaves the three files, and the threads' own, in `outdir`. */
+/** Leaves the files, and the threads' own, in `outdir`. */
 export async function buildCli(outdir) {
   const main = `${outdir}/cli.cjs`;
   await Promise.all([
@@ -46,9 +48,17 @@ export async function buildCli(outdir) {
         resolveDir: process.cwd(),
         loader: 'ts',
       },
-      outfile: `${outdir}/command.cjs`,
+      outfile: `${outdir}/command-code.cjs`,
       ...OWN_URL,
       plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs'), readLate(await namesOfLibraries())],
+    }),
+    build({
+      ...CLI,
+      stdin: {
+        contents: `module.exports = require('./src/cli/compiled.ts').requireCompiled(__dirname + '/command-code.cjs', require);`,
+        resolveDir: process.cwd(),
+      },
+      outfile: `${outdir}/command.cjs`,
     }),
     ...LAZY.map((name) =>
       build({
@@ -67,6 +77,24 @@ export async function buildCli(outdir) {
     }),
   ]);
   chmodSync(main, 0o755);
+}
+
+/** Runs a replay of the bundles in `outdir` and keeps what V8 has compiled for it; it need not be there. */
+export function keepCompiled(outdir) {
+  const replay = ['-f', 'traces/app1/cluster.yaml', '-f', 'traces/app1/policies', 'traces/app1/hubble.jsonl'];
+  const code = `
+    const vm = require('node:vm');
+    const { Script } = vm;
+    let made;
+    vm.Script = function (...values) { return (made = new Script(...values)); };
+    process.on('exit', () => require('node:fs').writeFileSync(process.env.KEPT, made.createCachedData()));
+    process.argv.splice(1, 0, process.env.CLI);
+    require(process.env.CLI);`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', code, 'replay', ...replay, '--fail-on', 'never'], {
+    encoding: 'utf8',
+    env: { ...process.env, CLI: resolve(outdir, 'cli.cjs'), KEPT: resolve(outdir, 'command-code.cjs.cache') },
+  });
+  if (status !== 0) throw new Error(`the replay that is run for its code ended with ${status}: ${stderr}`);
 }
 
 /** Imports that match, of files of src/cli (or of one of them), are left to another bundle. */

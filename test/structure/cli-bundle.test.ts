@@ -12,10 +12,11 @@ const script = new URL('../../scripts/cli.mjs', import.meta.url);
 
 describe('the bundles of the command line', () => {
   let folder: string;
+  let bundles: { buildCli(outdir: string): Promise<void>; keepCompiled(outdir: string): void };
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'dropcast-cli-'));
-    const { buildCli } = (await import(script.href)) as { buildCli: (outdir: string) => Promise<void> };
-    await buildCli(folder);
+    bundles = (await import(script.href)) as typeof bundles;
+    await bundles.buildCli(folder);
   });
   after(() => rmSync(folder, { recursive: true }));
 
@@ -39,6 +40,19 @@ describe('the bundles of the command line', () => {
     const imported = [...readFileSync(join(root, 'src/cli/main.ts'), 'utf8').matchAll(/import\('\.\/(\w+)\.ts'\)/g)];
     assert.deepEqual(imported.map(([, name]) => name).sort(), [...commands].sort());
     assert.ok(statSync(join(folder, 'cli.cjs')).size < 200_000, 'it has grown: what is in it is read on every start');
+  });
+
+  it('do the same with what V8 has compiled before, without it, and with something that is no such thing', () => {
+    const kept = join(folder, 'command-code.cjs.cache');
+    const check = (): unknown => run('check', '-f', join(root, 'traces/app1/policies'));
+    const without = check();
+    bundles.keepCompiled(folder);
+    assert.ok(statSync(kept).size > 100_000);
+    assert.deepEqual(check(), without);
+    writeFileSync(kept, readFileSync(kept).subarray(0, 5000));
+    assert.deepEqual(check(), without);
+    writeFileSync(kept, 'no code');
+    assert.deepEqual(check(), without);
   });
 
   it('read no library for manifests and traces that are plain, and each when it is asked for', () => {
