@@ -19,6 +19,7 @@ import {
   type HubbleSize,
   prepareHubble,
   prepareVpc,
+  replayAtOnce,
   replayProcess,
   startProcess,
   type VpcSize,
@@ -68,6 +69,9 @@ function threadRow(size: ReplaySize, scale: Scale): Row {
     ...command(name, data, replayProcess('trace.bin', count === 1 ? [] : ['--threads', String(count)]), scale),
     absent: () => cliReason(scale) ?? (count > 1 && !hasThreads() ? 'dropcast replay has no --threads' : undefined),
   });
+  // Two processes that have nothing in common but the machine: what it gives to two threads at most.
+  const both = (name: string, data: Data): Contender =>
+    command(name, data, replayAtOnce(2, replayProcess('trace.bin')), scale);
   const long = world(size.records);
   const short = world(2000);
   // What every process does once is taken off: it is measured on a trace that is next to nothing.
@@ -83,14 +87,23 @@ function threadRow(size: ReplaySize, scale: Scale): Row {
     contenders: [
       threads(1, 'one', long),
       threads(2, 'two', long),
+      both('two processes', long),
       threads(1, 'one, start', short),
       threads(2, 'two, start', short),
+      both('two processes, start', short),
     ],
     goals: [
       { text: 'x one thread', atLeast: 1.8, figure: (look) => divide(own(look, 'one'), own(look, 'two')) },
+      {
+        text: 'two processes at once, x one',
+        figure: (look) => {
+          const ratio = divide(own(look, 'one'), own(look, 'two processes'));
+          return ratio === undefined ? undefined : 2 * ratio;
+        },
+      },
       { text: 'million records/s, one', figure: (look) => divide(size.records / 1e6, own(look, 'one')) },
     ],
-    note: 'Whole processes on a binary trace, less the time of the same command on 2,000 records.',
+    note: 'Whole processes on a binary trace, less the time of the same command on 2,000 records. Two processes at once, each on all records, are what the machine gives to two threads at most.',
   };
 }
 

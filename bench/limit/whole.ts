@@ -99,6 +99,14 @@ export function replayProcess(trace: string, options: readonly string[] = []): (
   };
 }
 
+/** The same process so many times at once, done when the last one is. */
+export function replayAtOnce(processes: number, run: (folder: string) => Promise<JobResult>): typeof run {
+  return async (folder) => {
+    const results = await Promise.all(Array.from({ length: processes }, () => run(folder)));
+    return { ...results[0]!, seconds: [Math.max(...results.map(({ seconds }) => seconds[0]!))] };
+  };
+}
+
 /** Any command of this Node: how long it takes, and nothing else. */
 export function startProcess(argv: readonly string[], starts: number): (folder: string) => Promise<JobResult> {
   return async (folder) => {
