@@ -194,6 +194,7 @@ function openReplay(folder: string, { values }: JobOptions, kernel: 'plain' | 'w
         account,
         dictionary,
         batchCapacity: GROUP_ROWS,
+        batchUse: 'read',
       }))
         replay.add(batch as FlowBatch, account);
       finish = () => replay.finish([account]);

@@ -151,6 +151,7 @@ export async function readTraces(
       file: path,
       dictionary,
       account,
+      batchUse: 'read' as const,
       ...(access && { randomAccess: access }),
       ...(window && { window }),
       ...(offset && { clockOffsetUs: offset.offsetUs }),

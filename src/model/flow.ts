@@ -97,6 +97,11 @@ export interface FlowBatch {
   readonly capacity: number;
   /** Rows in use. */
   count: number;
+  /**
+   * Columns every element of which is one value, in use or not, as far as a reader keeps track of it; undefined: it does not, because
+   * the consumer may write into the batch. Who does take this up and writes all the same takes the column out.
+   */
+  readonly uniform: Map<string, number> | undefined;
   /** `RecordKind`. */
   readonly kind: Uint8Array;
   /** 4, 6 or 0 = no addresses in the record. */
@@ -253,11 +258,12 @@ export function createDictionary(): Dictionary {
 /** Rows of a batch unless the caller asks for another number. */
 export const DEFAULT_BATCH_CAPACITY = 16_384;
 
-/** An empty batch; every column has `capacity` elements. */
-export function createBatch(capacity: number = DEFAULT_BATCH_CAPACITY): FlowBatch {
+/** An empty batch; every column has `capacity` elements. `use`: `read` where nobody but its reader will write into it. */
+export function createBatch(capacity: number = DEFAULT_BATCH_CAPACITY, use: 'read' | 'write' = 'write'): FlowBatch {
   return {
     capacity,
     count: 0,
+    uniform: use === 'read' ? new Map<string, number>() : undefined,
     kind: new Uint8Array(capacity),
     family: new Uint8Array(capacity),
     protocol: new Uint8Array(capacity),

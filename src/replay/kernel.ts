@@ -124,6 +124,8 @@ export class Kernel {
   private state!: Int32Array;
   /** [`Column`] of the batch in hand. */
   private columns!: readonly Uint8Array[];
+  /** [`Column`] the value of all elements that are staged, where it is known; see `FlowBatch.uniform`. */
+  private readonly uniform: (number | undefined)[] = COLUMNS.map(() => undefined);
   private ticks!: Int32Array;
   /** [staged] places of the staged rows in the columns; `isWhole`: they are the numbers from 0. */
   private rows!: Int32Array;
@@ -303,10 +305,19 @@ export class Kernel {
   }
 
   private copy(batch: FlowBatch, from: number, count: number): void {
-    const { columns } = this;
+    const { columns, uniform } = this;
     for (let column = 0; column < COLUMNS.length; column++) {
-      const { buffer, byteOffset, BYTES_PER_ELEMENT: bytes } = batch[COLUMNS[column]!];
-      columns[column]!.set(new Uint8Array(buffer, byteOffset + from * bytes, count * bytes));
+      const own = batch[COLUMNS[column]!];
+      const staged = columns[column]!;
+      const value = batch.uniform?.get(COLUMNS[column]!);
+      if (value === undefined) {
+        const bytes = own.BYTES_PER_ELEMENT;
+        staged.set(new Uint8Array(own.buffer, own.byteOffset + from * bytes, count * bytes));
+      } else if (!Object.is(uniform[column], value)) {
+        const View = own.constructor as Float64ArrayConstructor;
+        new View(staged.buffer as ArrayBuffer, staged.byteOffset, STAGE).fill(value);
+      }
+      uniform[column] = value;
     }
   }
 

@@ -109,6 +109,9 @@ export const BINARY_COLUMNS: readonly BinaryColumn[] = [
 const COLUMNS_1 = 26;
 const QUOTE_SIZE = 22;
 
+/** Columns that hold numbers of the file's own. */
+const NUMBERED: readonly BinaryColumn[] = ['src', 'dst', 'preDst', 'srcEndpoint', 'dstEndpoint', 'policies'];
+
 /** The first value that a closed set does not have. */
 const BOUNDS = { kind: 5, orientation: 3, orientedBy: 5, recordedVerdict: 8 } as const;
 
@@ -447,9 +450,9 @@ class BinaryDecoder implements TraceDecoder {
       const column = batch[this.columns[index]!] as Column;
       const width = column.BYTES_PER_ELEMENT;
       const at = start + group.offsets[index]!;
-      if (group.isConstant[index]!) {
-        column.fill(readElement(view, at, column), from, from + count);
-      } else {
+      if (group.isConstant[index]!) fillColumn(batch, this.columns[index]!, readElement(view, at, column), from, count);
+      else {
+        batch.uniform?.delete(this.columns[index]!);
         const source = at + group.next * width;
         new Uint8Array(column.buffer, column.byteOffset + from * width, count * width).set(
           bytes.subarray(source, source + count * width),
@@ -551,8 +554,9 @@ class BinaryDecoder implements TraceDecoder {
   }
 
   private translateIds(from: number, count: number): void {
-    const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, policies } = this.context.batch;
+    const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, policies, uniform } = this.context.batch;
     const { addressIds, endpointIds, policyIds } = this;
+    for (const name of NUMBERED) uniform?.delete(name);
     for (let row = from; row < from + count; row++) {
       if (family[row] === 6) {
         src[row] = addressIds[src[row]!]!;
@@ -567,6 +571,7 @@ class BinaryDecoder implements TraceDecoder {
 
   private copyQuotes(view: DataView, start: number, from: number, count: number): void {
     const { batch } = this.context;
+    batch.uniform?.delete('quote');
     for (let row = from; row < from + count; row++) {
       const source = batch.quote[row]!;
       if (source < 0) continue;
@@ -588,7 +593,17 @@ class BinaryDecoder implements TraceDecoder {
   }
 }
 
-/** A number of connections, which sums of them stay exact with. */
+/** One value in `count` rows from `from` on; in the whole column, once, where it is known what the others hold. */
+function fillColumn(batch: FlowBatch, name: BinaryColumn, value: number, from: number, count: number): void {
+  const column = batch[name] as Column;
+  const { uniform } = batch;
+  if (Object.is(uniform?.get(name), value)) return;
+  const isWhole = uniform !== undefined && from === 0;
+  column.fill(value, from, isWhole ? batch.capacity : from + count);
+  if (isWhole) uniform.set(name, value);
+  else uniform?.delete(name);
+}
+
 /** Small functions of their own, because each column type wants a loop that the compiler knows it by. */
 function isBelow(column: Uint8Array | Uint32Array, from: number, to: number, bound: number): boolean {
   if (column instanceof Uint8Array) {
@@ -624,6 +639,7 @@ function areTimes(column: Float64Array, from: number, to: number): boolean {
   return true;
 }
 
+/** A number of connections, which sums of them stay exact with. */
 function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
 }

@@ -13,6 +13,7 @@ export class FileTranslations {
   /** Takes rows `[from, to)` of a batch: learns from those that state a translation, and rewrites the others where theirs is known. */
   apply(batch: FlowBatch, from: number, to: number): void {
     const { preDstPort } = batch;
+    batch.uniform?.clear();
     let start = from;
     for (let row = from; row < to; row++) {
       if (preDstPort[row]! < 0 || !isOpening(batch, row)) continue;

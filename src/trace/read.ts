@@ -67,6 +67,8 @@ export interface ReadOptions {
   readonly clockOffsetUs?: number;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
+  /** `read`: the consumer writes into no batch, so that what stands in it already need not be written again; see `FlowBatch.uniform`. */
+  readonly batchUse?: 'read';
 }
 
 type Times = Pick<ReadOptions, 'window' | 'clockOffsetUs'>;
@@ -156,7 +158,7 @@ async function* readInput(
   const { format, head, stream } = found;
   if (format.openFile !== undefined) {
     noteFormat(account, format, member);
-    const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+    const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY), options.batchUse);
     const isPlainFile = member === undefined && account.containers.length === 0;
     const file =
       isPlainFile && options.randomAccess !== undefined ? options.randomAccess : await collect(stream, account);
@@ -174,7 +176,7 @@ async function* readInput(
     return;
   }
   noteFormat(account, format, member);
-  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY));
+  const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY), options.batchUse);
   const context = { batch, dictionary, account, head, mapping, fields: options.fields };
   yield* pump(stream.read(), format.open(context), context, options);
 }
@@ -342,7 +344,10 @@ function* handOut(
   if (extent === 'all') count = held;
   if (count === 0) return;
   decoder.willHandOut?.(count);
-  if (clockOffsetUs !== 0) for (let row = 0; row < count; row++) batch.timeUs[row]! -= clockOffsetUs;
+  if (clockOffsetUs !== 0) {
+    batch.uniform?.delete('timeUs');
+    for (let row = 0; row < count; row++) batch.timeUs[row]! -= clockOffsetUs;
+  }
   const kept = window === undefined ? count : keepWindow(batch, count, window);
   if (kept < count) increment(account.skipped, 'outside-window', count - kept);
   batch.count = kept;
