@@ -11,6 +11,7 @@ import {
   statSync,
 } from 'node:fs';
 import { resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { createDictionary, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
@@ -124,6 +125,7 @@ export async function readTraces(
     { ClockOffsets, describeOffset },
     { FileSightings },
     { FileTranslations },
+    { isBinary },
   ] = await Promise.all([
     import('../trace/read.ts'),
     import('../trace/account.ts'),
@@ -131,6 +133,7 @@ export async function readTraces(
     import('../trace/clock-offset.ts'),
     import('../trace/file-sighting.ts'),
     import('../trace/file-translation.ts'),
+    import('../trace/binary.ts'),
   ]);
   const offsets = options.clocks === 'align' ? await findOffsets(paths, dictionary, options, io) : [];
   const window = await readWindow(paths, options, io);
@@ -144,7 +147,9 @@ export async function readTraces(
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
     const limit = options.sizes?.[file];
     const source =
-      path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal, limit);
+      path === '-'
+        ? interruptible(io.stdin, interrupt.signal)
+        : fileSource(path, io, interrupt.signal, limit, isBinary);
     const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path), limit);
     const reading = {
       ...options,
@@ -331,15 +336,20 @@ function checkPaths(paths: readonly string[], io: Io): void {
   if (problems.length > 0) throw new Refusal(problems.join('\n'));
 }
 
+/** Milliseconds of reads that nobody waits for, after which signals and timers get their turn. */
+const TURN_MS = 50;
+
 /**
- * A regular file in large reads, which are twice as fast as a stream, each under way on another thread while its reader works on the
- * one before; pipes and devices as a stream. Waiting for a read gives signals and timers their turn.
+ * A regular file in large reads, which are twice as fast as a stream; pipes and devices as a stream. Each read is under way on another
+ * thread while its reader works on the one before, and waiting for it gives signals and timers their turn. Where the work is little,
+ * as `isQuick` says of the beginning, bytes are read where they are used: fetching them from the other thread's cache takes longer.
  */
 async function* fileSource(
   path: string,
   io: Io,
   signal: AbortSignal,
   limit: number = Infinity,
+  isQuick: (head: Uint8Array) => boolean = () => false,
 ): AsyncGenerator<Uint8Array> {
   const full = resolve(io.cwd, path);
   const file = openSync(full, 'r');
@@ -347,22 +357,35 @@ async function* fileSource(
     yield* interruptible(createReadStream(full, { fd: file, highWaterMark: CHUNK_SIZE }), signal);
     return;
   }
-  // Readers are done with a chunk when they ask for the next one: the read after that goes where it was.
-  let [chunk, next] = [Buffer.allocUnsafe(CHUNK_SIZE), Buffer.allocUnsafe(CHUNK_SIZE)];
-  let left = limit;
-  let reading = readInto(file, chunk, left);
+  let reading: Promise<number> | undefined;
   try {
-    while (!signal.aborted) {
-      const size = await reading;
-      if (size === 0) return;
+    const first = Buffer.allocUnsafe(CHUNK_SIZE);
+    let left = limit;
+    let size = readSync(file, first, 0, Math.min(CHUNK_SIZE, left), null);
+    if (isQuick(first.subarray(0, size))) {
+      for (let turn = performance.now(); size > 0 && !signal.aborted;) {
+        left -= size;
+        yield first.subarray(0, size);
+        if (performance.now() - turn > TURN_MS) {
+          await setImmediate();
+          turn = performance.now();
+        }
+        size = readSync(file, first, 0, Math.min(CHUNK_SIZE, left), null);
+      }
+      return;
+    }
+    // Readers are done with a chunk when they ask for the next one: the read after that goes where it was.
+    let [chunk, next] = [first, Buffer.allocUnsafe(CHUNK_SIZE)];
+    while (size > 0 && !signal.aborted) {
       left -= size;
       reading = readInto(file, next, left);
       yield chunk.subarray(0, size);
       [chunk, next] = [next, chunk];
+      size = await reading;
     }
   } finally {
     // The file may only be closed when nobody reads it; how that read ends is nobody's matter any more.
-    await reading.catch(() => 0);
+    await reading?.catch(() => 0);
     closeSync(file);
   }
 }

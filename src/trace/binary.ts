@@ -16,7 +16,7 @@ import { TIME_MAX_US } from './time.ts';
 export const BINARY: TraceFormat = {
   name: 'binary',
   description: "dropcast's columnar trace",
-  recognise: ({ bytes }) => startsWith(bytes, ...MAGIC),
+  recognise: ({ bytes }) => isBinary(bytes),
   isText: false,
   limits: [],
   open: openBinary,
@@ -26,6 +26,11 @@ export const BINARY: TraceFormat = {
 const BINARY_VERSION = 2;
 /** Rows of a group, at most. */
 export const GROUP_ROWS = 65_536;
+
+/** Do these bytes begin like a columnar trace? */
+export function isBinary(bytes: Uint8Array): boolean {
+  return startsWith(bytes, ...MAGIC);
+}
 
 /** A writer of one file; it remembers which addresses and endpoints the file already has. */
 export interface BinaryWriter {
@@ -302,7 +307,7 @@ class BinaryDecoder implements TraceDecoder {
     if (!this.isHeaderRead) {
       if (end - at < HEADER_SIZE) return at;
       const version = view.getUint32(at + 8, true);
-      const isKnown = startsWith(bytes.subarray(at, end), ...MAGIC);
+      const isKnown = isBinary(bytes.subarray(at, end));
       if (version === 1) this.columns = BINARY_COLUMNS.slice(0, COLUMNS_1);
       const isUnknown =
         version < 1 || version > BINARY_VERSION || view.getUint32(at + 12, true) !== this.columns.length;
