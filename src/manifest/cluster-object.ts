@@ -32,6 +32,8 @@ export interface RawPod {
     readonly phase?: Maybe<string>;
     readonly podIP?: Maybe<string>;
     readonly podIPs?: Maybe<readonly Maybe<{ readonly ip?: Maybe<string> }>[]>;
+    readonly hostIP?: Maybe<string>;
+    readonly hostIPs?: Maybe<readonly Maybe<{ readonly ip?: Maybe<string> }>[]>;
   }>;
 }
 
@@ -174,6 +176,26 @@ export function readNode(node: RawNode): Node {
     addresses: readAddresses((node.status?.addresses ?? []).map((item) => item?.address)),
     podCidrs: [...blocks],
   };
+}
+
+/** RD-11: nodes that no Node object describes, with the addresses that pods on them state. */
+export function readUnlistedNodes(pods: readonly RawPod[], listed: readonly Node[]): Node[] {
+  const known = new Set(listed.map(({ name }) => name));
+  const stated = new Map<string, Set<string>>();
+  for (const { spec, status } of pods) {
+    const name = spec?.nodeName ?? '';
+    if (name === '' || known.has(name)) continue;
+    const addresses = stated.get(name) ?? new Set();
+    for (const text of [status?.hostIP, ...(status?.hostIPs ?? []).map((item) => item?.ip)])
+      if ((text ?? '') !== '') addresses.add(text!);
+    if (addresses.size > 0) stated.set(name, addresses);
+  }
+  return [...stated].map(([name, texts]) => ({
+    name,
+    labels: new Map(),
+    addresses: readAddresses([...texts]),
+    podCidrs: [],
+  }));
 }
 
 /** Type, addresses and ports of a Service. */

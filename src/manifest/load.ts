@@ -18,6 +18,7 @@ import {
   checkService,
   readEndpointSlice,
   readNode,
+  readUnlistedNodes,
   readPod,
   readService,
 } from './cluster-object.ts';
@@ -571,10 +572,16 @@ function buildSnapshot(load: Load, entries: readonly Entry[]): Snapshot {
       .filter(({ kind }) => WORKLOAD_KINDS.has(kind))
       .map((entry) => [objectKey(entry.kind, entry.namespace, entry.name), entry]),
   );
-  const nodes = ofKind('Node').map((entry) => readNode(entry.raw as RawNode));
+  const podEntries = ofKind('Pod');
+  const listed = ofKind('Node').map((entry) => readNode(entry.raw as RawNode));
+  const unlisted = readUnlistedNodes(
+    podEntries.map(({ raw }) => raw as RawPod),
+    listed,
+  );
+  const nodes = [...listed, ...unlisted];
   const pods: Pod[] = [];
   const owners = new Set<string>();
-  for (const entry of ofKind('Pod')) {
+  for (const entry of podEntries) {
     const pod = podOf(entry, owned);
     const { workload } = pod;
     owners.add(objectKey(workload.kind, workload.namespace, workload.name));

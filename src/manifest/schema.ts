@@ -169,6 +169,8 @@ export const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
           phase: named('v1.PodPhase'),
           podIP: text,
           podIPs: list(open('PodIP', { ip: text })),
+          hostIP: text,
+          hostIPs: list(open('HostIP', { ip: text })),
         }),
       }),
     },

@@ -2,7 +2,14 @@
  * Snapshots and watch events -> a timeline. Each pod has a history of versions; a state is everybody's version at a time. What does not
  * change what policies see (a probe that fails, an annotation) makes no state. Of two pods with one address, the later one holds it.
  */
-import { formatWorkload, type EndpointSlice, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
+import {
+  formatWorkload,
+  type EndpointSlice,
+  type Namespace,
+  type Node,
+  type Pod,
+  type Snapshot,
+} from '../model/cluster.ts';
 import { NAMESPACE_NAME_LABEL } from '../model/label.ts';
 import type { Timeline } from '../model/timeline.ts';
 import type { Loaded, WatchEvent } from './load.ts';
@@ -106,7 +113,7 @@ function mergeObjects(before: Objects, { snapshot, objects, hasPods }: SnapshotC
   const services = objects.has('Service') ? snapshot.services : before.services;
   return {
     namespaces: objects.has('Namespace') ? snapshot.namespaces : before.namespaces,
-    nodes: objects.has('Node') ? snapshot.nodes : before.nodes,
+    nodes: objects.has('Node') ? snapshot.nodes : withUnlisted(before.nodes, snapshot.nodes),
     services,
     endpointSlices: objects.has('EndpointSlice')
       ? snapshot.endpointSlices
@@ -114,6 +121,13 @@ function mergeObjects(before: Objects, { snapshot, objects, hasPods }: SnapshotC
         ? withoutStale({ ...before, services })
         : before.endpointSlices,
   };
+}
+
+/** Nodes that pods alone tell of (RD-11) join those that are known. */
+function withUnlisted(known: readonly Node[], told: readonly Node[]): readonly Node[] {
+  const names = new Set(known.map(({ name }) => name));
+  const fresh = told.filter(({ name }) => !names.has(name));
+  return fresh.length === 0 ? known : [...known, ...fresh];
 }
 
 /** EndpointSlices of other times name pods of other times: the backends of Services with a selector are then its pods. */

@@ -60,6 +60,26 @@ test('a snapshot holds until the next one, the first one also before its time', 
   );
 });
 
+test('nodes that only pods tell of join those that are known, and none is forgotten with its pods', () => {
+  const on = (node: string, hostIP: string): object => ({
+    ...podObject(`p-${node}`, {}),
+    spec: { nodeName: node, containers: [{ name: 'c' }] },
+    status: { phase: 'Running', hostIP },
+  });
+  const timeline = createTimeline(
+    load(on('n1', '192.168.0.1')).snapshot,
+    [
+      { timeUs: us('01:00:00'), loaded: load(on('n2', '192.168.0.2')) },
+      { timeUs: us('02:00:00'), loaded: load(on('n1', '192.168.0.1'), podObject('a', { ip: '10.0.0.1' })) },
+    ],
+    [],
+  );
+  const nodesAt = (time: string): string[] =>
+    timeline.snapshotAt(stateAt(timeline, us(time))).nodes.map(({ name, addresses }) => `${name} ${addresses.join()}`);
+  assert.deepEqual(nodesAt('01:30:00'), ['n1 192.168.0.1', 'n2 192.168.0.2']);
+  assert.deepEqual(nodesAt('02:30:00'), ['n1 192.168.0.1', 'n2 192.168.0.2']);
+});
+
 test('between two snapshots a pod is there since its start, and has its address from then on', () => {
   const timeline = createTimeline(
     NOTHING,
