@@ -210,6 +210,8 @@ export interface ReplayResult {
   readonly ruleUsage: RuleUsage;
   /** Pods that policies can govern, and how many of them some connection touched. */
   readonly pods: { readonly total: number; readonly touched: number };
+  /** Services of the input, in its first state. */
+  readonly services: number;
   /** False where a source lost records, or was malformed. */
   readonly isComplete: boolean;
 }

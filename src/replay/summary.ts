@@ -130,6 +130,7 @@ export function summarize(split: SummaryInput): ReplayResult {
     untouched: listUntouched(input),
     ruleUsage: countRules(split.groups, split.samples, options.program, split.judgesOf, split.ruleSets),
     pods: countPods(input),
+    services: options.program.source.snapshot.services.length,
     isComplete: accounts.every(
       (account) =>
         account.lost === 0 &&

@@ -354,6 +354,13 @@ function blindLines(page: Page): string[] {
   const { result, style, names } = page;
   const limits = new Set(result.accounts.flatMap((account) => account.limits));
   const lines = [...limits].flatMap((limit) => hang('  - ', names.sentence(limit)));
+  if (result.services === 0 && result.groups.some(isDeniedOutside))
+    lines.push(
+      ...hang(
+        '  - ',
+        'The input holds no Service: what goes to the address of one is judged as going outside. If the cluster has some, add them: kubectl get services,endpointslices -A -o json',
+      ),
+    );
   if (result.untouched.length > 0) {
     const pods = result.untouched.reduce((sum, { pods }) => sum + pods, 0);
     const shown = result.untouched
@@ -368,6 +375,11 @@ function blindLines(page: Page): string[] {
     );
   }
   return lines.length === 0 ? [] : [style.bold('What the trace cannot show'), ...lines];
+}
+
+/** Does a pod's own policy keep a connection from an outside address, as it may one to a Service that nobody named? */
+function isDeniedOutside({ source, destination, decision }: FlowGroup): boolean {
+  return source.kind === 'workload' && destination.kind === 'outside' && decision.verdict === Verdict.Deny;
 }
 
 /** The items of a section, the largest first, and the rest in one line. */

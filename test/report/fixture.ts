@@ -288,6 +288,7 @@ export function result(change: Partial<ReplayResult> = {}): ReplayResult {
       uncounted: tally(0),
     },
     pods: { total: 9, touched: 7 },
+    services: 2,
     isComplete: false,
     ...change,
   };

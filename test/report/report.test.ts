@@ -1,6 +1,7 @@
 /** What people read: the golden texts, and what must hold of them whatever the input. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { AddressText } from '../../src/model/address.ts';
 import { MissingFact, Reason, Verdict } from '../../src/model/verdict.ts';
 import { formatCheck } from '../../src/report/check.ts';
 import { formatDiagnostic } from '../../src/report/diagnostic.ts';
@@ -121,6 +122,16 @@ describe('report: replay in text', () => {
       groups: [],
     });
     assert.doesNotMatch(formatReplay(miss, TEXT), /never used|most used/);
+  });
+
+  it('says that Services are missing where a pod may have asked one', () => {
+    const { source } = result().groups.find((one) => one.source.kind === 'workload')!;
+    const decision = { verdict: Verdict.Deny, egress: Reason.NoRuleMatches, ingress: Reason.NotSubject, missing: 0 };
+    const groups = [group(source, { kind: 'outside', address: '10.96.0.1' as AddressText }, 80, decision, 1)];
+    const told = (part: object): boolean => formatReplay(result(part), TEXT).includes('The input holds no Service');
+    assert.ok(told({ groups, services: 0 }));
+    assert.ok(!told({ groups, services: 1 }));
+    assert.ok(!told({ groups: groups.map((one) => ({ ...one, destination: source })), services: 0 }));
   });
 
   it('says that nothing would be dropped', () => {
