@@ -19,7 +19,7 @@ import {
   TcpFlag,
 } from '../model/flow.ts';
 import type { Timeline } from '../model/timeline.ts';
-import { isPortProtocol, Protocol } from '../model/port.ts';
+import { hasPorts, isPortProtocol, Protocol } from '../model/port.ts';
 import { packDecision, Reason, Verdict } from '../model/verdict.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import { ICMP_ROLES, IcmpRole } from '../track/icmp.ts';
@@ -416,7 +416,7 @@ class Replaying implements Replay, PartReplay {
   private addRecord(batch: FlowBatch, row: number, account: Source): void {
     const { tracker } = this;
     if (isUntracked(batch, row)) return this.addUntracked(batch, row, account);
-    if (isPortProtocol(batch.protocol[row]!) && batch.srcPort[row]! < 0)
+    if (!hasIdentity(batch.protocol[row]!, batch.srcPort[row]!))
       return this.openAlone(batch, row, account, orientRecord(batch, row, this.program, this.dictionary));
     tracker.associate(batch, row, this.orienter);
     if (tracker.entry >= 0 && tracker.created === 0 && tracker.getData(tracker.entry) !== 0)
@@ -445,10 +445,10 @@ class Replaying implements Replay, PartReplay {
     const [fromPort, toPort] = isReply
       ? [batch.dstPort[row]!, batch.srcPort[row]!]
       : [batch.srcPort[row]!, batch.dstPort[row]!];
-    const hasIdentity = !isPortProtocol(batch.protocol[row]!) || fromPort >= 0;
+    const isTellable = hasIdentity(batch.protocol[row]!, fromPort);
     const icmp = isReply ? requestOf(batch.protocol[row]!, batch.icmp[row]!) : batch.icmp[row]!;
     const key = `${from},${to},${fromPort},${toPort},${batch.protocol[row]!},${icmp}`;
-    const known = hasIdentity ? this.nameless.get(key) : undefined;
+    const known = isTellable ? this.nameless.get(key) : undefined;
     if (known !== undefined) {
       const next = this.addToData(known, batch, row);
       if (next !== known) this.nameless.set(key, next);
@@ -457,7 +457,7 @@ class Replaying implements Replay, PartReplay {
     const group = this.openGroup(batch, row, account, guess, isReply);
     if (group < 0) return;
     const data = dataOf(group, this.testimony.count(group, 0, batch, row, this.order));
-    if (hasIdentity) this.nameless.set(key, data);
+    if (isTellable) this.nameless.set(key, data);
   }
 
   /** Every record on its own, in its own direction, as a stateless filter would see it. */
@@ -731,6 +731,11 @@ function dataOf(group: number, recorded: number): number {
 
 function groupOfData(data: number): number {
   return (data >>> Data.GroupShift) - 1;
+}
+
+/** Can a record's connection be told from others of its ends? By the initiator's port, where its protocol has ports or is not known. */
+function hasIdentity(protocol: number, initiatorPort: number): boolean {
+  return initiatorPort >= 0 || !(hasPorts(protocol) || protocol === Protocol.Unknown);
 }
 
 /** CT-47: connection tracking leaves neighbour discovery and multicast listeners alone, whoever counted them. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Orientation, RecordKind } from '../../src/model/flow.ts';
+import { Protocol } from '../../src/model/port.ts';
 import { Reason } from '../../src/model/verdict.ts';
 import {
   block,
@@ -180,6 +181,25 @@ test('a record without a source port is a connection of its own and leaves the o
   });
   assert.deepEqual(connections(result.totals), [1, 1, 0]);
   assert.deepEqual(records(result.totals), [2, 1, 0], 'the answer counts under the connection that it answers');
+});
+
+test('records that say neither protocol nor source port are connections of their own, those of ICMP are one', () => {
+  for (const [protocol, expected] of [
+    [Protocol.Unknown, 2],
+    [Protocol.UdpLite, 2],
+    [Protocol.Icmp, 1],
+  ] as const)
+    for (const ends of [
+      { src: '10.0.0.1', dst: '10.0.0.12' },
+      { from: named('web-1'), to: named('db-2') },
+    ]) {
+      const record = { kind: RecordKind.Connection, protocol, ...ends, stated: Orientation.Original };
+      const { totals } = replay([
+        { ...record, dstPort: protocol === Protocol.Icmp ? -1 : 80 },
+        { ...record, dstPort: protocol === Protocol.Icmp ? -1 : 81 },
+      ]);
+      assert.deepEqual(connections(totals), [expected, 0, 0], `${protocol}`);
+    }
 });
 
 // Records without addresses, and records that say more than the snapshot.
