@@ -29,11 +29,13 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
   const program = compile(snapshot, policies, dialect);
   const results: ExpectationResult[] = [];
   let unread = 0;
+  let emptyFiles = 0;
   for (const file of files) {
     const { rows, diagnostics } = readExpectations(await readText(file, io), file, flags.namespace);
     await printDiagnostics(diagnostics, io, redact);
     // A row is one, however much is wrong with it.
     unread += new Set(diagnostics.filter(({ severity }) => severity === 'error').map(({ line }) => line)).size;
+    if (rows.length === 0) emptyFiles++;
     for (const row of rows) {
       const { line, text, expect } = row;
       const judged = judgeRow(row);
@@ -59,8 +61,11 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
         ]
       : failed > 0
         ? [ExitCode.Finding, `${failed} of ${results.length} row${results.length === 1 ? '' : 's'} failed`]
-        : results.length === 0
-          ? [ExitCode.Refused, 'no rows: an empty test proves nothing']
+        : emptyFiles > 0
+          ? [
+              ExitCode.Refused,
+              `${emptyFiles === files.length ? '' : `${emptyFiles} of ${files.length} files: `}no rows: an empty test proves nothing`,
+            ]
           : [ExitCode.Fine, undefined];
   if (sentence !== undefined) await io.stderr.write(`dropcast: ${sentence}\n`);
   return code;

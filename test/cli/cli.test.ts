@@ -340,6 +340,8 @@ describe('cli', () => {
     it('an empty test is no pass', async () => {
       bench.write('empty.csv', 'src,dst,protocol,port,expect\n');
       assert.equal((await bench.run(['test', ...WITH, 'empty.csv'])).code, 2);
+      const { code, stderr } = await bench.run(['test', ...WITH, 'good.csv', 'empty.csv']);
+      assert.deepEqual([code, stderr], [2, 'dropcast: 1 of 2 files: no rows: an empty test proves nothing\n']);
     });
   });
 
