@@ -449,6 +449,22 @@ test('what is asked of peers is the columns that match, and those that may for w
   ]);
 });
 
+test('blocks that hold nobody match no column', () => {
+  const book = bookOf(admit({}, ruleOf({ peers: [block('10.0.0.0/8')] }), ruleOf({ peers: [block('192.0.2.0/24')] })));
+  const columns = new Columns(book, 'ingress', indexUnits(SNAPSHOT, book), []);
+  const [first] = classesOfSet(columns.blocks, 0);
+  const [second] = classesOfSet(columns.blocks, 1);
+  const asked = columns.column(0, second!);
+  const { sets, finalOf, ...finished } = columns.finish()!;
+  const matched = [0, 1].map((question) => {
+    const { words, start } = columns.finish()!.match(question);
+    const set = words[start + 1]!;
+    return [...sets.words.subarray(sets.starts[set]!, sets.starts[set + 1]!)];
+  });
+  assert.deepEqual([first, second, finished.count, finalOf[asked]], [1, 2, 1, 0]);
+  assert.deepEqual(matched, [[], [0, 1, 0]]);
+});
+
 test('pods whose named ports are listed in another order are one unit; namespaces that a selector takes lie together', () => {
   const named = (...names: readonly string[]): readonly Pod['ports'][number][] =>
     names.map((name) => ({ name, port: 100 - name.length * 10, protocol: 'TCP' }));
