@@ -51,24 +51,27 @@ export async function runTest(files: readonly string[], flags: TestFlags, io: Io
     }),
   );
   const { failed, errors } = countOutcomes(results, unread);
-  const [code, sentence] =
-    errors > 0
-      ? [
-          ExitCode.Refused,
-          errors === 1
-            ? '1 row could not be judged: it names nothing in the input, or cannot be read'
-            : `${errors} rows could not be judged: they name nothing in the input, or cannot be read`,
-        ]
-      : failed > 0
-        ? [ExitCode.Finding, `${failed} of ${results.length} row${results.length === 1 ? '' : 's'} failed`]
-        : emptyFiles > 0
-          ? [
-              ExitCode.Refused,
-              `${emptyFiles === files.length ? '' : `${emptyFiles} of ${files.length} files: `}no rows: an empty test proves nothing`,
-            ]
-          : [ExitCode.Fine, undefined];
+  const [code, sentence] = endOf();
   if (sentence !== undefined) await io.stderr.write(`dropcast: ${sentence}\n`);
   return code;
+
+  /** The exit code, and why it is not 0. */
+  function endOf(): readonly [ExitCode, string?] {
+    if (errors === 1)
+      return [ExitCode.Refused, '1 row could not be judged: it names nothing in the input, or cannot be read'];
+    if (errors > 0)
+      return [
+        ExitCode.Refused,
+        `${errors} rows could not be judged: they name nothing in the input, or cannot be read`,
+      ];
+    if (emptyFiles > 0) {
+      const which = emptyFiles === files.length ? '' : `${emptyFiles} of ${files.length} files: `;
+      return [ExitCode.Refused, `${which}no rows: an empty test proves nothing`];
+    }
+    if (failed > 0)
+      return [ExitCode.Finding, `${failed} of ${results.length} row${results.length === 1 ? '' : 's'} failed`];
+    return [ExitCode.Fine];
+  }
 
   /** The hot path decides, its slow twin explains; they must not differ. */
   function judgeRow(flow: Flow): Pick<ExpectationResult, 'explanation' | 'error'> {
