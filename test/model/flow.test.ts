@@ -60,6 +60,10 @@ describe('a batch', () => {
     assert.equal(batch.capacity, 3);
     assert.equal(DEFAULT_BATCH_CAPACITY, 16_384);
     assert.equal(createBatch().kind.length, 16_384);
+    // What a column holds throughout is remembered only where nobody else writes.
+    assert.equal(createBatch(3).uniform, undefined);
+    assert.equal(createBatch(3, 'write').uniform, undefined);
+    assert.deepEqual(createBatch(3, 'read').uniform, new Map());
     for (const column of Object.values(batch))
       if (ArrayBuffer.isView(column)) {
         assert.equal((column as Uint8Array).length, 3);

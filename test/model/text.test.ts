@@ -14,7 +14,15 @@ import { formatWorkload } from '../../src/model/cluster.ts';
 import { formatEndpoint, parseEndpoint } from '../../src/model/endpoint.ts';
 import type { EndpointRef } from '../../src/model/flow.ts';
 import { NAMESPACE_NAME_LABEL, formatRequirement, formatSelector } from '../../src/model/label.ts';
-import { PORT_PROTOCOLS, formatPortMatch, formatProtocol, parseProtocol } from '../../src/model/port.ts';
+import {
+  PORT_PROTOCOLS,
+  formatPortMatch,
+  formatProtocol,
+  hasPorts,
+  isPortProtocol,
+  parseProtocol,
+} from '../../src/model/port.ts';
+import { stateAt } from '../../src/model/timeline.ts';
 
 describe('addresses', () => {
   it('are read into words, whatever the words held before', () => {
@@ -133,7 +141,56 @@ describe('addresses', () => {
   });
 });
 
+it('dotted decimal is four numbers up to 255, without zeros ahead or anything else', () => {
+  const good = Array.from({ length: 256 }, (_, number) => String(number));
+  const bad = [
+    '',
+    '00',
+    '000',
+    '01',
+    '001',
+    '010',
+    '099',
+    '0255',
+    '256',
+    '260',
+    '299',
+    '300',
+    '999',
+    '1000',
+    '2550',
+    '-1',
+    '+1',
+    ' 1',
+    '1 ',
+    '1e1',
+    '0x1',
+    '1.',
+    '.1',
+    // Anything but a digit, at each place of numbers of each length.
+    ...['7', '42', '142', '199', '230', '255'].flatMap((number) =>
+      [...number].flatMap((_, at) =>
+        ['/', ':', 'a', ' '].map((other) => number.slice(0, at) + other + number.slice(at + 1)),
+      ),
+    ),
+  ];
+  for (const place of [0, 1, 2, 3]) {
+    const textOf = (part: string): string => ['9', '80', '107', '213'].with(place, part).join('.');
+    for (const part of good) assert.equal(canonicalAddress(textOf(part)), textOf(part));
+    for (const part of bad) assert.equal(canonicalAddress(textOf(part)), undefined, textOf(part));
+  }
+});
+
 describe('blocks', () => {
+  it('have a length of digits alone', () => {
+    for (const length of ['8', '08', '008', '32'])
+      assert.equal(parseCidr(`10.0.0.0/${length}`)?.length, Number(length));
+    for (const length of ['', '0008', '33', '/8', '8/', ':', '1:', ':1', '1/', '1a', 'a', '-8', '+8', ' 8', '8 ', '.8'])
+      assert.equal(parseCidr(`10.0.0.0/${length}`), undefined, length);
+    for (const text of ['', '/', '/8', '8', '10', '10.0.0.0', '::1', '::'])
+      assert.equal(parseCidr(text), undefined, text);
+  });
+
   it('are read with their host bits cleared, for every length at a boundary', () => {
     const cases: readonly (readonly [string, 4 | 6, readonly number[], number])[] = [
       ['255.255.255.255/0', 4, [0, 0, 0, 0], 0],
@@ -287,4 +344,23 @@ describe('endpoints', () => {
     ])
       assert.equal(parseEndpoint(text, 'home'), undefined, text);
   });
+});
+
+it('rules name ports of TCP, UDP and SCTP; those of UDP-Lite tell connections apart as well', () => {
+  const numbers = Array.from({ length: 256 }, (_, number) => number);
+  assert.deepEqual(numbers.filter(isPortProtocol), [6, 17, 132]);
+  assert.deepEqual(numbers.filter(hasPorts), [6, 17, 132, 136]);
+});
+
+it('a state of the cluster holds from its time on, the first one before that too', () => {
+  for (const fromUs of [[-Infinity], [5], [-Infinity, 5], [1, 2, 3], [0, 10, 20, 30, 40, 50, 60]])
+    for (let timeUs = -1; timeUs <= 61; timeUs++)
+      assert.equal(
+        stateAt({ fromUs }, timeUs),
+        Math.max(
+          0,
+          fromUs.findLastIndex((from) => from <= timeUs),
+        ),
+        `${timeUs} in ${fromUs.join()}`,
+      );
 });
