@@ -14,7 +14,8 @@ const STRIDE = 10;
 export class TranslationTable {
   /** How many translations were learnt. */
   count = 0;
-  private readonly entries = new Uint32Array(BUCKETS * WAYS * STRIDE);
+  /** Made with the first one: most inputs teach none. */
+  private entries = new Uint32Array(0);
   private age = 0;
 
   /**
@@ -33,7 +34,7 @@ export class TranslationTable {
     outDst: number,
     outDstPort: number,
   ): void {
-    this.count++;
+    if (this.count++ === 0) this.entries = new Uint32Array(BUCKETS * WAYS * STRIDE);
     const meta = 0x10000 | (family << 8) | protocol;
     const isDnat = dst !== outDst || dstPort !== outDstPort;
     const preDst = isDnat ? dst : 0;
@@ -48,7 +49,7 @@ export class TranslationTable {
 
   /** True where the directed tuple, as observed, is known already. */
   has(family: number, protocol: number, src: number, srcPort: number, dst: number, dstPort: number): boolean {
-    return this.find(0x10000 | (family << 8) | protocol, src, dst, pack(srcPort, dstPort)) >= 0;
+    return this.count > 0 && this.find(0x10000 | (family << 8) | protocol, src, dst, pack(srcPort, dstPort)) >= 0;
   }
 
   /** Rewrites rows `[from, to)`, and the packets that they quote, to what the policy point sees. */

@@ -20,7 +20,7 @@ export type LoggedRows = Pick<
 >;
 
 /** Rows of a log that nobody has asked about. */
-const LOG_ROWS = 1 << 17;
+const LOG_ROWS = 1 << 16;
 
 /** A ring of rows; `reader` makes who is told of them. */
 export class RowLog {
