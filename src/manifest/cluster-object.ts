@@ -125,31 +125,43 @@ export function readPod(
   pod: RawPod,
   own: { namespace: string; name: string; labels: Labels; workload: Workload; position: Position },
 ): Pod {
-  const node = pod.spec?.nodeName ?? '';
+  const { namespace, name, labels, workload, position } = own;
+  const { spec, status } = pod;
+  const node = spec?.nodeName ?? '';
   const startedUs = startOf(pod);
-  return {
-    ...own,
-    addresses: readAddresses([pod.status?.podIP, ...(pod.status?.podIPs ?? []).map((item) => item?.ip)]),
-    phase: ((pod.status?.phase ?? '') || 'Running') as PodPhase,
-    hostNetwork: pod.spec?.hostNetwork ?? false,
-    ...(node === '' ? {} : { node }),
-    ports: readContainerPorts(pod.spec),
+  // Pods are many: each is written out whole, as spreading into it costs ten times as much.
+  const made: { -readonly [Key in keyof Pod]: Pod[Key] } = {
+    namespace,
+    name,
+    labels,
+    addresses: readAddresses([status?.podIP, ...(status?.podIPs ?? []).map((item) => item?.ip)]),
+    phase: ((status?.phase ?? '') || 'Running') as PodPhase,
+    hostNetwork: spec?.hostNetwork ?? false,
+    ports: readContainerPorts(spec),
+    workload,
     count: 1,
     isStandIn: false,
-    ...(Number.isNaN(startedUs) ? {} : { startedUs }),
+    position,
   };
+  if (node !== '') made.node = node;
+  if (!Number.isNaN(startedUs)) made.startedUs = startedUs;
+  return made;
 }
 
 /** RD-09: ports of `spec.containers` alone: names of init containers do not resolve. */
 export function readContainerPorts(spec: Maybe<RawPodSpec>): ContainerPort[] {
-  return (spec?.containers ?? []).flatMap((container) =>
-    (container?.ports ?? []).map((port) => ({
-      ...((port?.name ?? '') === '' ? {} : { name: port!.name! }),
-      port: port?.containerPort ?? 0,
-      protocol: ((port?.protocol ?? '') || 'TCP') as PortProtocol,
-      ...((port?.hostPort ?? 0) === 0 ? {} : { hostPort: port!.hostPort! }),
-    })),
-  );
+  const ports: ContainerPort[] = [];
+  for (const container of spec?.containers ?? [])
+    for (const port of container?.ports ?? []) {
+      const made: { -readonly [Key in keyof ContainerPort]: ContainerPort[Key] } = {
+        port: port?.containerPort ?? 0,
+        protocol: ((port?.protocol ?? '') || 'TCP') as PortProtocol,
+      };
+      if ((port?.name ?? '') !== '') made.name = port!.name!;
+      if ((port?.hostPort ?? 0) !== 0) made.hostPort = port!.hostPort!;
+      ports.push(made);
+    }
+  return ports;
 }
 
 /** Pod blocks of a Node. */

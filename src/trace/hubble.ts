@@ -771,28 +771,37 @@ function makeEndpoint(
   }
   const workloadName = asText(workload?.['name']);
   const ns = namespace === '' ? namespaceOfLabel : namespace;
-  const hasLabels = labels.size > 0 || namespaceLabels.size > 0;
-  const base = {
-    ...(ns === '' ? {} : { namespace: ns }),
-    ...(workloadName === '' ? {} : { workload: workloadName, workloadKind: asText(workload?.['kind']) }),
-    ...(hasLabels ? { labels, namespaceLabels } : {}),
+  const made: { -readonly [Key in keyof EndpointFact]: EndpointFact[Key] } = {
+    kind: 'unknown',
     areLabelsComplete: false,
   };
-  if (pod !== '') return { ...base, kind: 'pod', name: pod };
-  if (workloadName !== '') return { ...base, kind: 'workload', name: workloadName };
-  if (reserved.has('host') || reserved.has('remote-node') || identity === 1 || identity === 6)
-    return { ...base, kind: 'node' };
-  if (serviceName !== '')
-    return {
-      ...base,
-      kind: 'service',
-      name: serviceName,
-      ...(serviceNamespace === '' ? {} : { namespace: serviceNamespace }),
-    };
-  const isWorld = ['world', 'world-ipv4', 'world-ipv6'].some((name) => reserved.has(name));
-  if (isWorld || isCidr || identity === 2 || identity === 9 || identity === 10) return { ...base, kind: 'world' };
-  return { ...base, kind: 'unknown' };
+  if (ns !== '') made.namespace = ns;
+  if (workloadName !== '') {
+    made.workload = workloadName;
+    made.workloadKind = asText(workload?.['kind']);
+  }
+  if (labels.size > 0 || namespaceLabels.size > 0) {
+    made.labels = labels;
+    made.namespaceLabels = namespaceLabels;
+  }
+  if (pod !== '') {
+    made.kind = 'pod';
+    made.name = pod;
+  } else if (workloadName !== '') {
+    made.kind = 'workload';
+    made.name = workloadName;
+  } else if (reserved.has('host') || reserved.has('remote-node') || identity === 1 || identity === 6)
+    made.kind = 'node';
+  else if (serviceName !== '') {
+    made.kind = 'service';
+    made.name = serviceName;
+    if (serviceNamespace !== '') made.namespace = serviceNamespace;
+  } else if (isCidr || WORLD_IDENTITIES.has(identity) || WORLDS.some((name) => reserved.has(name))) made.kind = 'world';
+  return made;
 }
+
+const WORLDS = ['world', 'world-ipv4', 'world-ipv6'];
+const WORLD_IDENTITIES: ReadonlySet<number> = new Set([2, 9, 10]);
 
 const NAMESPACE_LABEL_PREFIX = 'io.cilium.k8s.namespace.labels.';
 
