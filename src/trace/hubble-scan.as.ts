@@ -393,13 +393,14 @@ function readMembers(start: usize, level: i32): usize {
       p = q;
     }
     const role = load<u32>(member, ROLE);
-    if (role != Role.None) {
+    if (role == Role.None) p = skipValue(p, DEPTH);
+    else {
       // A key that comes twice, or in two spellings.
       const bit = <u64>1 << role;
       if ((seen & bit) != 0) return 0;
       seen |= bit;
+      p = readMember(p, role);
     }
-    p = readMember(p, role);
     if (p == 0) return 0;
   }
 }
@@ -541,12 +542,10 @@ function isComplete(level: i32, seen: u64): bool {
 /** The value of a member. */
 function readMember(p: usize, role: u32): usize {
   switch (role) {
-    case Role.None:
-      return skipValue(p, DEPTH);
     case Role.Flow:
       return readMembers(p, Level.Flow);
     case Role.RecordTime:
-      p = readText(p);
+      p = readSpan(p);
       recordTime = textStart;
       recordTimeSize = textSize;
       return p;
@@ -555,7 +554,7 @@ function readMember(p: usize, role: u32): usize {
     case Role.L4:
       return readMembers(p, Level.L4);
     case Role.Time:
-      p = readText(p);
+      p = readSpan(p);
       return p != 0 && readTime() ? p : 0;
     case Role.Type:
       p = readText(p);
@@ -639,7 +638,7 @@ function readMember(p: usize, role: u32): usize {
 
 /** An address into `out`: 4 and the number; or 6, place and length of a text for the caller. */
 function readAddress(start: usize, out: usize): usize {
-  const end = readText(start);
+  const end = readSpan(start);
   if (end == 0) return 0;
   let p = textStart;
   let value: u32 = 0;
@@ -893,17 +892,24 @@ function readKey(start: usize): usize {
   return load<u8>(p) == 0x3a ? skipSpace(p + 1) : 0;
 }
 
-/** A string without escapes. */
-function readText(start: usize): usize {
+/** A string without escapes, of which place and length matter. */
+function readSpan(start: usize): usize {
   const stop = findTextStop(start);
   if (stop == 0 || load<u8>(stop) != 0x22) return 0;
   textStart = start + 1;
-  const size = <u32>(stop - start - 1);
-  textSize = size;
+  textSize = <u32>(stop - start - 1);
+  return stop + 1;
+}
+
+/** A string without escapes, and its first bytes. */
+function readText(start: usize): usize {
+  const end = readSpan(start);
+  if (end == 0) return 0;
+  const size = textSize;
   text0 = size >= 8 ? load<u64>(textStart) : load<u64>(textStart) & ((<u64>1 << (size << 3)) - 1);
   text1 =
     size <= 8 ? 0 : size >= 16 ? load<u64>(textStart + 8) : load<u64>(textStart + 8) & ((<u64>1 << ((size - 8) << 3)) - 1);
-  return stop + 1;
+  return end;
 }
 
 /** A string of any content, for whoever needs to know its end alone. */
