@@ -77,6 +77,20 @@ test('damaged bytes: cut, replaced, doubled and left out, they read as JSON.pars
   fc.assert(check, { seed, numRuns: 300 });
 });
 
+test('who wrote a record is looked at once: others of an emitter that knows replies are rows at once', () => {
+  const record = (emitter: string): string =>
+    `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"is_reply":false,"emitter":{"name":"${emitter}"}}}\n`;
+  const bytes = Buffer.from(record('Hubble').repeat(3) + record('Retina').repeat(2));
+  read(bytes, scanner);
+  scanner.load(bytes, 0, bytes.length);
+  scanner.trust(-1, -1);
+  assert.equal(scanner.read(0, 1, 9), 0);
+  scanner.trust(scanner.result[Scan.Emitter]!, scanner.result[Scan.Extensions]!);
+  assert.equal(scanner.read(0, 1, 9), 3);
+  assert.equal(scanner.result[Scan.Outcome], Outcome.Record);
+  assertSame(bytes);
+});
+
 test('more endpoints than the tokenizer remembers: it forgets all, and nothing is mixed up', () => {
   const record = (index: number): string =>
     `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"UDP":{"source_port":${1 + (index % 60000)},"destination_port":53}},"source":{"namespace":"n","pod_name":"p${index % 16_500}"},"destination":{"namespace":"n","pod_name":"q${index % 7}"}}}`;
