@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Orientation, RecordKind, createBatch } from '../../src/model/flow.ts';
+import { Clock } from '../../src/track/clock.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../../src/track/state.ts';
 import { createTracker, type Tracker } from '../../src/track/tracker.ts';
 import { batchOf, reversed, type Row } from './row.ts';
@@ -143,6 +144,33 @@ describe('the connection table', () => {
       }
   });
 
+  it('CT-25: spares TCP and SCTP once both ends have agreed, a TCP connection picked up half-way included', () => {
+    const sctp = (chunk: number, tag: number, initTag = 0): Row => ({
+      ...udp(1, 0),
+      protocol: 132,
+      chunks: [chunk],
+      tag,
+      initTag,
+    });
+    const cases: readonly (readonly [name: string, packets: readonly Row[], spared: number])[] = [
+      [
+        'an association',
+        [sctp(1, 0, 0x11), reversed(sctp(2, 0x11, 0x22)), sctp(10, 0x22), reversed(sctp(11, 0x11))],
+        4,
+      ],
+      ['a handshake', [tcp(1, 0, 'S'), { ...reversed(tcp(1, 0, 'SA')) }, tcp(1, 0, 'A')], 3],
+      ['a connection half-way', [tcp(1, 0, 'PA'), reversed(tcp(1, 0, 'A')), tcp(1, 0, 'A')], 3],
+    ];
+    for (const [name, packets, spared] of cases)
+      packets.forEach((_, last) => {
+        const tracker = createTracker({ limit: 1 });
+        for (const row of packets.slice(0, last + 1)) assert.notEqual(track(tracker, row), TrackState.Invalid);
+        track(tracker, tcp(9, 0.1, 'S'));
+        const expected = last + 1 < spared ? [0, 1] : [1, 0];
+        assert.deepEqual([tracker.refused, tracker.evicted], expected, `${name}, ${last + 1} packets`);
+      });
+  });
+
   it('refuses impossible options', () => {
     assert.throws(() => createTracker({ limit: 0 }), RangeError);
     assert.throws(() => createTracker({ timeouts: { udp: -1 } }), RangeError);
@@ -178,6 +206,66 @@ describe('the clock', () => {
       const row = tcp(1, timeS, 'S');
       track(tracker, row);
       assert.equal(track(tracker, { ...reversed(row), flags: 'SA' }), TrackState.Established, `at ${timeS}`);
+    }
+  });
+});
+
+it('times that are no numbers leave the clock where it is', () => {
+  const clock = new Clock();
+  const ticks = [Infinity, NaN, 0, 10e6, Infinity, 10e6, -Infinity, NaN, 20e6].map((timeUs) => clock.advance(timeUs));
+  assert.deepEqual(ticks, [0, 0, 0, 1000, 1000, 1000, 1000, 1000, 2000]);
+  assert.equal(clock.setBack, 0);
+});
+
+describe('what ICMP says', () => {
+  const echo = (family: 4 | 6, type: number, id: number): Row => ({
+    protocol: family === 4 ? 1 : 58,
+    family,
+    src: 1,
+    dst: 2,
+    srcPort: id,
+    icmp: type << 8,
+    timeS: 0,
+  });
+
+  it('CT-40, CT-45: of queries is one connection from both sides, an identifier each, in records too', () => {
+    for (const [family, request, reply, foreign] of [
+      [4, 8, 0, 128],
+      [4, 13, 14, 129],
+      [6, 128, 129, 8],
+    ] as const)
+      for (const kind of [RecordKind.Packet, RecordKind.OneWay]) {
+        const tracker = createTracker({});
+        const see = (row: Row): readonly number[] => {
+          const own = batchOf({ ...row, kind }, batch);
+          if (kind === RecordKind.Packet) tracker.track(own, 0);
+          else tracker.associate(own, 0);
+          return [tracker.created, tracker.direction];
+        };
+        const back = (type: number, id: number): Row => ({ ...echo(family, type, id), src: 2, dst: 1 });
+        assert.deepEqual(see(echo(family, request, 7)), [1, ConnectionDirection.Original]);
+        assert.deepEqual(see(back(reply, 7)), [0, ConnectionDirection.Reply]);
+        assert.equal(see(echo(family, request, 8))[0], 1, 'another identifier');
+        assert.equal(see(echo(family, request, 7))[0], 0);
+        // A query of the other family is none here: as a record it stands for itself.
+        if (kind === RecordKind.OneWay) assert.equal(see(echo(family, foreign, 7))[0], 1);
+      }
+  });
+
+  it('CT-43: is RELATED to what it quotes: an echo reply too, and nothing without its ports', () => {
+    const tracker = createTracker({});
+    const error = (quote: Row): Row => ({ protocol: 1, src: 99, dst: quote.src, icmp: 3 << 8, timeS: 0, quote });
+    const answer: Row = { ...echo(4, 0, 7), src: 2, dst: 1 };
+    track(tracker, echo(4, 8, 7));
+    track(tracker, answer);
+    assert.equal(track(tracker, error(answer)), TrackState.Related);
+    assert.equal(track(tracker, error({ ...answer, srcPort: 8 })), TrackState.Invalid);
+    const last: Row = { ...udp(1, 0), srcPort: 65_535, dstPort: 65_535 };
+    for (const row of [last, { ...last, dstPort: 53 }, { ...last, srcPort: 53 }]) {
+      track(tracker, row);
+      assert.equal(track(tracker, error(row)), TrackState.Related);
+      for (const lack of [{ srcPort: -1 }, { dstPort: -1 }, { srcPort: -1, dstPort: -1 }])
+        assert.equal(track(tracker, error({ ...row, ...lack })), TrackState.Invalid, JSON.stringify(lack));
     }
   });
 });
