@@ -144,6 +144,30 @@ describe('the connection table', () => {
       }
   });
 
+  it('CT-21: takes no other connection along with one that is killed', () => {
+    const tracker = createTracker({});
+    const count = 3000;
+    for (let i = 0; i < count; i++) track(tracker, tcp(i, 0, 'S'));
+    for (let i = 0; i < count; i += 3) track(tracker, tcp(i, 1, 'R'));
+    assert.equal(tracker.count, count - Math.ceil(count / 3));
+    for (let i = 0; i < count; i++) {
+      const state = track(tracker, { ...reversed(tcp(i, 2, 'SA')) });
+      assert.deepEqual([state, tracker.created], i % 3 === 0 ? [TrackState.Invalid, 0] : [TrackState.Established, 0]);
+    }
+  });
+
+  it('is never smaller than it began', () => {
+    for (const initialCapacity of [0, 5000]) {
+      const tracker = createTracker({ initialCapacity });
+      const { bytes } = tracker;
+      // One lives at a time.
+      for (let i = 0; i < 6000; i++) {
+        track(tracker, udp(i, i * 100));
+        assert.ok(tracker.bytes === bytes, `${tracker.bytes} bytes after ${i}`);
+      }
+    }
+  });
+
   it('CT-25: spares TCP and SCTP once both ends have agreed, a TCP connection picked up half-way included', () => {
     const sctp = (chunk: number, tag: number, initTag = 0): Row => ({
       ...udp(1, 0),
@@ -175,6 +199,11 @@ describe('the connection table', () => {
     assert.throws(() => createTracker({ limit: 0 }), RangeError);
     assert.throws(() => createTracker({ timeouts: { udp: -1 } }), RangeError);
     assert.throws(() => createTracker({ timeouts: { udp: NaN } }), RangeError);
+    for (const name of ['udp', 'udpStream', 'generic'] as const) {
+      assert.throws(() => createTracker({ timeouts: { [name]: 1301 } }), RangeError);
+      assert.ok(createTracker({ timeouts: { [name]: 1300 } }));
+    }
+    assert.ok(createTracker({ timeouts: { tcpEstablished: 1301, icmp: 1301 } }));
   });
 });
 
@@ -215,6 +244,27 @@ it('times that are no numbers leave the clock where it is', () => {
   const ticks = [Infinity, NaN, 0, 10e6, Infinity, 10e6, -Infinity, NaN, 20e6].map((timeUs) => clock.advance(timeUs));
   assert.deepEqual(ticks, [0, 0, 0, 1000, 1000, 1000, 1000, 1000, 2000]);
   assert.equal(clock.setBack, 0);
+});
+
+it('many times at once give the ticks that they give one by one, up to where the clock is set back', () => {
+  const timesS = [5, 5.004, 5.01, 4, 7, 7, NaN, 6.99, 30, 100, 99, 20, 21, 21.5, 2e7, 2e7 + 1, 2e7, 4e7, 4e7 + 0.02];
+  const timesUs = Float64Array.from(timesS, (time) => time * 1e6);
+  const [one, all] = [new Clock(), new Clock()];
+  const expected = Array.from(timesUs, (time) => one.advance(time));
+  const ticks: number[] = [];
+  while (ticks.length < timesUs.length) {
+    const from = ticks.length;
+    const { setBack } = all;
+    all.advance(timesUs[from]!);
+    const found = new Int32Array(timesUs.length);
+    const count = all.advanceAll(timesUs, from, timesUs.length - from, found);
+    ticks.push(...found.subarray(0, count));
+    if (ticks.length < timesUs.length) assert.ok(all.setBack > setBack, 'it stops for nothing else');
+    assert.ok(count > 0);
+  }
+  assert.deepEqual(ticks, expected);
+  assert.deepEqual([all.tick, all.setBack], [one.tick, one.setBack]);
+  assert.ok(one.setBack > 0 && new Set(expected).size > 8);
 });
 
 describe('what ICMP says', () => {
