@@ -127,6 +127,7 @@ function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {
     related: { records: 0, bytes: 0 },
     unplaced: { records: 0, bytes: 0 },
     disagreements: 0,
+    disorder: 0,
     oriented: new Float64Array(5),
     early: 0,
   };
@@ -137,6 +138,8 @@ function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {
   for (const part of parts) {
     sum.rows += part.rows;
     sum.disagreements += part.disagreements;
+    // Each thread is given all rows.
+    sum.disorder = part.disorder;
     add(sum.related, part.related);
     add(sum.unplaced, part.unplaced);
     part.oriented.forEach((count, by) => (sum.oriented[by]! += count));

@@ -129,6 +129,8 @@ export interface ReplayCounters {
   readonly unplaced: { records: number; bytes: number };
   /** Connections of which an end is, by the record, another pod than the snapshot has there. */
   disagreements: number;
+  /** See `ReplayResult.disorder`. */
+  disorder: number;
   /** [OrientedBy] connections. */
   readonly oriented: Float64Array;
   /** Records older than the first state of the timeline. */
@@ -202,6 +204,7 @@ class Replaying implements Replay, PartReplay {
     related: { records: 0, bytes: 0 },
     unplaced: { records: 0, bytes: 0 },
     disagreements: 0,
+    disorder: 0,
     oriented: new Float64Array(5),
     early: 0,
   };
@@ -245,6 +248,7 @@ class Replaying implements Replay, PartReplay {
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
     const { kernel, clock, now, counters, buckets } = this;
     const order = this.seen - from;
+    const { turnsBack } = clock;
     const addRow = (row: number): void => {
       if (buckets !== undefined && !isOwn(buckets, batch, row)) return;
       counters.rows++;
@@ -270,6 +274,7 @@ class Replaying implements Replay, PartReplay {
         now.setBack = clock.setBack;
         addRow(row);
       }
+    if (clock.turnsBack > turnsBack && meetsOthers(batch, from, to)) counters.disorder += clock.turnsBack - turnsBack;
     this.seen += to - from;
   }
 
@@ -731,6 +736,12 @@ function dataOf(group: number, recorded: number): number {
 
 function groupOfData(data: number): number {
   return (data >>> Data.GroupShift) - 1;
+}
+
+/** Is there a row that tells of a part of a connection, so that others have to be found for it in time? */
+function meetsOthers({ kind }: FlowBatch, from: number, to: number): boolean {
+  const isPart = (one: RecordKind): boolean => one === RecordKind.Packet || one === RecordKind.OneWay;
+  return kind.subarray(from, to).some(isPart);
 }
 
 /** Can a record's connection be told from others of its ends? By the initiator's port, where its protocol has ports or is not known. */

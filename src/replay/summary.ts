@@ -121,6 +121,7 @@ export function summarize(split: SummaryInput): ReplayResult {
     groups: listGroups(input),
     ungrouped: overflow.verdicts(),
     disagreements: counters.disagreements,
+    disorder: counters.disorder,
     ...timelineOf(input),
     tracking: {
       refused: tracker.refused,

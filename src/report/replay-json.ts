@@ -48,6 +48,7 @@ function summaryJson(result: ReplayResult, names: Names): object {
     pending: result.pending,
     oriented: result.oriented,
     disagreements: result.disagreements,
+    disorder: result.disorder,
     timeline: result.timeline && {
       states: result.timeline.states,
       met: result.timeline.met,

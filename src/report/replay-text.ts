@@ -325,6 +325,11 @@ function apartLines(page: Page): string[] {
       'firewall',
       `${formatCounted(firewallAllow, 'connection')} accepted and ${formatCount(firewallDeny)} rejected by a cloud firewall, which is no NetworkPolicy: not compared with the forecast`,
     ]);
+  if (result.disorder > 0)
+    rows.push([
+      'order',
+      `the trace is not in the order of time: ${formatCounted(result.disorder, 'step')} back of more than a minute. Records that belong together may count as connections of their own: sort the trace`,
+    ]);
   if (result.disagreements > 0)
     rows.push([
       'disagree',

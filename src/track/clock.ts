@@ -27,6 +27,8 @@ export interface TickSource {
 export class Clock implements TickSource {
   tick = 0;
   setBack = 0;
+  /** How often the clock began anew because a record was more than `Tick.Back` older than the clock: input that is not in the order of time. */
+  turnsBack = 0;
   private epochUs = NaN;
   /** The times that fall into `tick`. */
   private fromUs = NaN;
@@ -69,8 +71,10 @@ export class Clock implements TickSource {
       this.epochUs += tick * Tick.Us;
       this.tick = 0;
     } else if (tick >= this.tick) this.tick = tick | 0;
-    else if (tick < this.tick - Tick.Back) this.epochUs = timeUs - this.tick * Tick.Us;
-    else return;
+    else if (tick < this.tick - Tick.Back) {
+      this.turnsBack++;
+      this.epochUs = timeUs - this.tick * Tick.Us;
+    } else return;
     this.fromUs = this.epochUs + this.tick * Tick.Us;
     this.toUs = this.fromUs + Tick.Us;
   }

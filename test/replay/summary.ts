@@ -3,7 +3,8 @@ import type { ReplayResult } from '../../src/replay/result.ts';
 
 /** Everything of a result but its explanations, which are made when they are asked for. */
 export function summaryOf(result: ReplayResult): Record<string, unknown> {
-  const { rows, totals, partial, invalid, related, unplaced, comparison, recorded, disagreements, pods } = result;
+  const { rows, totals, partial, invalid, related, unplaced, comparison, recorded, disagreements, disorder, pods } =
+    result;
   return {
     rows,
     totals,
@@ -13,6 +14,7 @@ export function summaryOf(result: ReplayResult): Record<string, unknown> {
     comparison,
     recorded,
     disagreements,
+    disorder,
     pods,
     invalid: [...invalid],
     oriented: Object.values(result.oriented),

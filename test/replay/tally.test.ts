@@ -350,6 +350,16 @@ test('a source that lost or could not read records makes the result incomplete',
   assert.equal(replay(session(WEB, DB), { account: { malformed: new Map([['truncated', 1]]) } }).isComplete, false);
 });
 
+test('a trace out of the order of time is told of, where its records are parts of connections', () => {
+  const times = [300, 0, 299, 100, 70];
+  const rows = (kind: RecordKind): TraceRecord[] =>
+    times.map((timeS, index) => packet(`10.0.0.1:${40_000 + index}`, DB, 'S', timeS, { kind }));
+  for (const kernel of ['plain', 'wasm'] as const) {
+    const disorder = (kind: RecordKind): number => replay(rows(kind), { kernel, batchRows: 2 }).disorder;
+    assert.deepEqual([RecordKind.Packet, RecordKind.OneWay, RecordKind.Connection].map(disorder), [2, 2, 0]);
+  }
+});
+
 test('initiators are counted by how they came to be known, once a connection', () => {
   const { oriented } = replay([
     ...session(WEB, DB),

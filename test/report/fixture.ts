@@ -278,6 +278,7 @@ export function result(change: Partial<ReplayResult> = {}): ReplayResult {
     ],
     ungrouped: { allow: tally(0), deny: tally(0), undecidable: tally(0) },
     disagreements: 2,
+    disorder: 0,
     tracking: { refused: 0, evicted: 0 },
     untouched: [{ workload: workload('ops', 'cron'), pods: 2 }],
     ruleUsage: {

@@ -134,6 +134,11 @@ describe('report: replay in text', () => {
     assert.ok(!told({ groups: groups.map((one) => ({ ...one, destination: source })), services: 0 }));
   });
 
+  it('says that a trace is not in the order of time', () => {
+    assert.doesNotMatch(formatReplay(result(), TEXT), /order of time/);
+    assert.match(formatReplay(result({ disorder: 3 }), TEXT), /not in the order of time: 3 steps back of more/);
+  });
+
   it('says that nothing would be dropped', () => {
     const none = { totals: { ...result().totals, deny: tally(0) }, groups: [] };
     assert.ok(formatReplay(result(none), TEXT).includes('Nothing would be dropped.'));
