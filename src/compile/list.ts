@@ -1,5 +1,8 @@
 /** Lists of words, each content kept once; the hash only finds candidates, equality is checked on the words. */
 
+const HASH_START = 0x811c9dc5;
+const HASH_FACTOR = 0x85ebca6b;
+
 /** Interns lists; they are numbered from 0 in order of arrival. */
 export class ListStore {
   private words: Int32Array = new Int32Array(0);
@@ -9,22 +12,40 @@ export class ListStore {
   private used = 0;
   count = 0;
 
-  /** The number of the list `source[0, length)`; it is new where `count` grew. */
+  /**
+   * The number of the list `source[0, length)`; it is new where `count` grew. In one piece: of smaller ones V8 puts a copy into each of their
+   * callers, and translates it there, a score of times.
+   */
   intern(source: Int32Array, length: number): number {
-    const hash = hashList(source, length);
-    const slot = this.probe(source, length, hash);
-    if (this.slots[slot + 1]! >= 0) return this.slots[slot + 1]!;
+    let hash = HASH_START ^ length;
+    for (let index = 0; index < length; index++) {
+      hash = Math.imul(hash ^ source[index]!, HASH_FACTOR);
+      hash ^= hash >>> 15;
+    }
+    const { slots, used } = this;
+    const mask = slots.length - 1;
+    let slot = (hash * 2) & mask;
+    for (let known = slots[slot + 1]!; known >= 0; known = slots[slot + 1]!) {
+      if (slots[slot] === hash) {
+        const { words, starts } = this;
+        const start = starts[known]!;
+        let equal = starts[known + 1]! - start === length ? 0 : -1;
+        while (equal >= 0 && equal < length) equal = words[start + equal] === source[equal] ? equal + 1 : -1;
+        if (equal === length) return known;
+      }
+      slot = (slot + 2) & mask;
+    }
     const id = this.count++;
-    const start = this.used;
-    this.used = start + length;
-    this.words = grow(this.words, this.used);
-    const { words } = this;
-    for (let index = 0; index < length; index++) words[start + index] = source[index]!;
-    this.starts = grow(this.starts, id + 2);
-    this.starts[id + 1] = this.used;
-    this.slots[slot] = hash;
-    this.slots[slot + 1] = id;
-    if (this.count * 4 > this.slots.length) this.rehash();
+    const end = used + length;
+    if (end > this.words.length) this.words = grow(this.words, end);
+    if (id + 2 > this.starts.length) this.starts = grow(this.starts, id + 2);
+    const { words, starts } = this;
+    for (let index = 0; index < length; index++) words[used + index] = source[index]!;
+    this.used = end;
+    starts[id + 1] = end;
+    slots[slot] = hash;
+    slots[slot + 1] = id;
+    if (this.count * 4 > slots.length) this.rehash();
     return id;
   }
 
@@ -118,9 +139,9 @@ export function growFilled(words: Int32Array, length: number, value: number): In
 }
 
 function hashList(words: Int32Array, length: number): number {
-  let hash = 0x811c9dc5 ^ length;
+  let hash = HASH_START ^ length;
   for (let index = 0; index < length; index++) {
-    hash = Math.imul(hash ^ words[index]!, 0x85ebca6b);
+    hash = Math.imul(hash ^ words[index]!, HASH_FACTOR);
     hash ^= hash >>> 15;
   }
   return hash;
