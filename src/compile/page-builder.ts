@@ -50,7 +50,6 @@ export class PageBuilder {
   private order: Float64Array = new Float64Array(0);
   /** Chains of (next, token, low bits, high bits), one for each page with a token; they end with -1. */
   private chains: Int32Array = new Int32Array(0);
-  private chainsUsed = 0;
   private readonly touched: Int32Array;
   private touchedCount = 0;
   private readonly first: Int32Array;
@@ -130,59 +129,51 @@ export class PageBuilder {
 
   /** Chains what was added to its pages; returns the base: what holds in all of them. */
   private lay(): number {
-    const { count, tokensAdded, setsAdded, isSet } = this;
-    this.generation++;
-    this.chainsUsed = 0;
-    this.touchedCount = 0;
-    let { list } = this;
+    const { count, tokensAdded, setsAdded, isSet, stamp, last, first, touched } = this;
+    const { words, starts } = this.sets;
+    const generation = ++this.generation;
+    let { list, chains } = this;
     list[0] = this.state;
     let shared = 1;
+    let used = 0;
+    let touchedCount = 0;
     for (let at = 0; at < count; at++) {
       const token = tokensAdded[at]!;
-      const set = setsAdded[at]!;
-      if (set !== EVERYWHERE) this.chain(token, set);
-      else if (!isSet) this.chain(token, this.all);
-      else if (shared === 1 || list[shared - 1] !== token) {
+      if (setsAdded[at] === EVERYWHERE && isSet) {
+        if (shared > 1 && list[shared - 1] === token) continue;
         list = this.list = grow(list, shared + 1);
         list[shared++] = token;
+        continue;
       }
-    }
-    return this.bases.intern(list, shared);
-  }
-
-  private chain(token: number, set: number): void {
-    const { generation, stamp, last, first, touched } = this;
-    const { words, starts } = this.sets;
-    const start = starts[set]!;
-    const end = starts[set + 1]!;
-    let { chainsUsed: used, touchedCount } = this;
-    this.chains = grow(this.chains, used + (end - start) * 2);
-    const { chains } = this;
-    for (let at = start; at < end; at += 3) {
-      const page = words[at]!;
-      if (stamp[page] === generation) {
-        const tail = last[page]!;
-        // The parts of one rule, and rules that say the same, are one record.
-        if (chains[tail + 1] === token) {
-          chains[tail + 2]! |= words[at + 1]!;
-          chains[tail + 3]! |= words[at + 2]!;
-          continue;
+      const set = setsAdded[at] === EVERYWHERE ? this.all : setsAdded[at]!;
+      const end = starts[set + 1]!;
+      chains = this.chains = grow(chains, used + (end - starts[set]!) * 2);
+      for (let part = starts[set]!; part < end; part += 3) {
+        const page = words[part]!;
+        if (stamp[page] === generation) {
+          const tail = last[page]!;
+          // The parts of one rule, and rules that say the same, are one record.
+          if (chains[tail + 1] === token) {
+            chains[tail + 2]! |= words[part + 1]!;
+            chains[tail + 3]! |= words[part + 2]!;
+            continue;
+          }
+          chains[tail] = used;
+        } else {
+          stamp[page] = generation;
+          touched[touchedCount++] = page;
+          first[page] = used;
         }
-        chains[tail] = used;
-      } else {
-        stamp[page] = generation;
-        touched[touchedCount++] = page;
-        first[page] = used;
+        last[page] = used;
+        chains[used] = -1;
+        chains[used + 1] = token;
+        chains[used + 2] = words[part + 1]!;
+        chains[used + 3] = words[part + 2]!;
+        used += 4;
       }
-      last[page] = used;
-      chains[used] = -1;
-      chains[used + 1] = token;
-      chains[used + 2] = words[at + 1]!;
-      chains[used + 3] = words[at + 2]!;
-      used += 4;
     }
-    this.chainsUsed = used;
     this.touchedCount = touchedCount;
+    return this.bases.intern(list, shared);
   }
 
   /** The page of a signature: base, then triples of token and bits. */

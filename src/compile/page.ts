@@ -17,22 +17,47 @@ export class PageStore {
   private hashes: Int32Array = new Int32Array(256);
   private count = 0;
 
-  /** The number of the page that holds `source[0, 64)`. */
+  /** The number of the page that holds `source[0, 64)`. In one piece, as `ListStore.intern`. */
   intern(source: Uint32Array): number {
-    const mask = this.slots.length - 1;
-    const hash = hashPage(source);
+    // FNV-1a over every fourth word, four times: multiplications of one hash wait for each other.
+    let one = 0x811c9dc5;
+    let two = 0;
+    let three = 0;
+    let four = 0;
+    let bits = 0;
+    for (let index = 0; index < Layout.PageSize; index += 4) {
+      const a = source[index]!;
+      const b = source[index + 1]!;
+      const c = source[index + 2]!;
+      const d = source[index + 3]!;
+      bits |= a | b | c | d;
+      one = Math.imul(one ^ a, 0x01000193);
+      two = Math.imul(two ^ b, 0x01000193);
+      three = Math.imul(three ^ c, 0x01000193);
+      four = Math.imul(four ^ d, 0x01000193);
+    }
+    let hash = one ^ Math.imul(two, 0x85ebca6b) ^ Math.imul(three, 0xc2b2ae35) ^ Math.imul(four, 0x27d4eb2f);
+    hash ^= hash >>> 15;
+    const { slots, hashes } = this;
+    const mask = slots.length - 1;
     let slot = hash & mask;
-    for (let page = this.slots[slot]!; page >= 0; page = this.slots[slot]!) {
-      if (this.hashes[page] === hash && this.holds(page, source)) return page;
+    for (let known = slots[slot]!; known >= 0; known = slots[slot]!) {
+      if (hashes[known] === hash) {
+        const words = this.chunks[known >>> CHUNK_BITS]!;
+        const start = (known % CHUNK_PAGES) * Layout.PageSize;
+        let index = 0;
+        while (index < Layout.PageSize && words[start + index] === source[index]) index++;
+        if (index === Layout.PageSize) return known;
+      }
       slot = (slot + 1) & mask;
     }
     const page = this.count++;
     const base = (page % CHUNK_PAGES) * Layout.PageSize;
-    const chunk = this.room(page >>> CHUNK_BITS, base, source);
+    const chunk = this.room(page >>> CHUNK_BITS, base, bits);
     for (let index = 0; index < Layout.PageSize; index++) chunk[base + index] = source[index]!;
-    this.hashes[page] = hash;
-    this.slots[slot] = page;
-    if (this.count * 2 > this.slots.length) this.rehash();
+    hashes[page] = hash;
+    slots[slot] = page;
+    if (this.count * 2 > slots.length) this.rehash();
     return page;
   }
 
@@ -54,9 +79,9 @@ export class PageStore {
     return target;
   }
 
-  /** A chunk with room for a page at `base`. */
-  private room(chunk: number, base: number, source: Uint32Array): Uint16Array | Uint32Array {
-    if (!this.isWide && isBeyond16(source)) {
+  /** A chunk with room for a page at `base`, whose words have these bits together. */
+  private room(chunk: number, base: number, bits: number): Uint16Array | Uint32Array {
+    if (!this.isWide && bits >>> 16 !== 0) {
       this.isWide = true;
       this.chunks = this.chunks.map((words) => Uint32Array.from(words));
     }
@@ -73,13 +98,6 @@ export class PageStore {
     return this.isWide ? new Uint32Array(pages * Layout.PageSize) : new Uint16Array(pages * Layout.PageSize);
   }
 
-  private holds(page: number, source: Uint32Array): boolean {
-    const words = this.chunks[page >>> CHUNK_BITS]!;
-    const base = (page % CHUNK_PAGES) * Layout.PageSize;
-    for (let index = 0; index < Layout.PageSize; index++) if (words[base + index] !== source[index]) return false;
-    return true;
-  }
-
   private rehash(): void {
     const slots = new Int32Array(this.slots.length * 2).fill(-1);
     const mask = slots.length - 1;
@@ -91,23 +109,4 @@ export class PageStore {
     this.slots = slots;
     this.hashes = grow(this.hashes, slots.length);
   }
-}
-
-function isBeyond16(words: Uint32Array): boolean {
-  let bits = 0;
-  for (let index = 0; index < Layout.PageSize; index++) bits |= words[index]!;
-  return bits >>> 16 !== 0;
-}
-
-/** FNV-1a over every fourth word, four times: multiplications of one hash wait for each other. */
-function hashPage(words: Uint32Array): number {
-  let [one, two, three, four] = [0x811c9dc5, 0, 0, 0];
-  for (let index = 0; index < Layout.PageSize; index += 4) {
-    one = Math.imul(one ^ words[index]!, 0x01000193);
-    two = Math.imul(two ^ words[index + 1]!, 0x01000193);
-    three = Math.imul(three ^ words[index + 2]!, 0x01000193);
-    four = Math.imul(four ^ words[index + 3]!, 0x01000193);
-  }
-  const hash = one ^ Math.imul(two, 0x85ebca6b) ^ Math.imul(three, 0xc2b2ae35) ^ Math.imul(four, 0x27d4eb2f);
-  return hash ^ (hash >>> 15);
 }
