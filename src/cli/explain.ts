@@ -26,6 +26,9 @@ export async function runExplain(args: readonly string[], flags: ExplainFlags, i
   if (args.length !== 3)
     throw new Refusal('explain takes SRC DST PROTO/PORT with -f, or a scenario file alone, which has its own cluster');
   const flow = readFlow(args as readonly [string, string, string], flags.namespace);
+  const service = args[2]!;
+  if (/^\d+$/.test(service))
+    await io.stderr.write(`dropcast: ${service} is taken for an IP protocol; a port is written TCP/${service}\n`);
   const { snapshot, policies, dialect, redact } = await readCluster(flags, io);
   const [{ compile }, { explain }, { formatExplanation }] = await Promise.all([
     import('../compile/compile.ts'),

@@ -12,6 +12,9 @@ export function unknownNameText({ message, end }: UnknownName, known: Snapshot |
 
 function suggest(end: EndpointRef, { pods, services }: Snapshot): string | undefined {
   if (end.kind === 'address') return undefined;
+  // A Service is written the other way round.
+  const service = services.find(({ namespace, name }) => namespace === end.namespace && name === end.name);
+  if (service !== undefined) return `${service.name}.${service.namespace}`;
   const isService = end.kind === 'service';
   // Workloads first: their pods are called alike.
   const known = isService ? services : [...pods.map(({ workload }) => workload), ...pods];

@@ -43,6 +43,8 @@ describe('cli', () => {
   before(() => {
     bench = createBench({
       'cluster.yaml': CLUSTER,
+      'entry.yaml':
+        'apiVersion: v1\nkind: Service\nmetadata: {name: entry, namespace: shop}\nspec: {ports: [{port: 80}]}\n',
       'policies/back.yaml': policy('web'),
       'policies/notes.txt': 'no manifest',
       'mended.yaml': policy('frontend'),
@@ -255,6 +257,12 @@ describe('cli', () => {
         assert.match((await bench.run(['explain', ...WITH, 'shop/front', 'shop/back', service])).stdout, /ICMP/);
     });
 
+    it('tells who writes a number alone what it is taken for', async () => {
+      const { code, stderr } = await bench.run(['explain', ...WITH, 'shop/front', 'shop/back', '80']);
+      assert.equal(code, 0);
+      assert.equal(stderr, 'dropcast: 80 is taken for an IP protocol; a port is written TCP/80\n');
+    });
+
     it('refuses unknown names, wrong services and wrong counts of arguments', async () => {
       for (const [args, message] of [
         [['shop/frnt', 'shop/back', 'TCP/80'], /shop\/frnt/],
@@ -274,8 +282,10 @@ describe('cli', () => {
         ['front', 'shop/back', 'shop/front'],
         ['shp/front', 'shop/back', 'shop/front'],
         ['shop/Pod/frnot', 'shop/back', 'shop/front'],
+        ['shop/front', 'shop/entry', 'entry.shop'],
+        ['shop/front', 'shop/Service/entry', 'entry.shop'],
       ] as const) {
-        const { stderr } = await bench.run(['explain', ...WITH, src, dst, 'TCP/80']);
+        const { stderr } = await bench.run(['explain', ...WITH, '-f', 'entry.yaml', src, dst, 'TCP/80']);
         assert.match(stderr, new RegExp(`did you mean "${near}"\\?`), src);
       }
       for (const args of [
