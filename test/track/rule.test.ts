@@ -24,7 +24,29 @@ const OPEN: readonly (readonly [Row, string])[] = [
   [sctp('server', [11], 0x11), 'established'],
 ];
 
+/** A TCP packet of the client, or of the server. */
+function tcp(side: 'client' | 'server', flags: string, timeS = 0): Row {
+  const row: Row = { protocol: 6, src: 1, dst: 2, srcPort: 6000, dstPort: 80, flags, timeS };
+  return side === 'client' ? row : reversed(row);
+}
+
 const RULES: readonly (readonly [name: string, packets: readonly (readonly [Row, string])[]])[] = [
+  [
+    'CT-20: one ACK answers the SYN that was ignored; the next one ends the connection, which is known for a while',
+    [
+      [tcp('client', 'S'), 'new'],
+      [tcp('server', 'SA'), 'established'],
+      [tcp('client', 'A'), 'established'],
+      [tcp('client', 'FA'), 'established'],
+      [tcp('server', 'FA'), 'established'],
+      [tcp('client', 'S', 1), 'established'],
+      [tcp('server', 'A', 1), 'established'],
+      [tcp('server', 'A', 2), 'established'],
+      // In LAST_ACK it would be gone.
+      [tcp('client', 'A', 60), 'established'],
+      [tcp('server', 'FA', 60), 'established'],
+    ],
+  ],
   [
     'CT-47: neighbour discovery is new each time, and its answer belongs to nothing',
     [135, 136, 135, 143].map((type): [Row, string] => [
@@ -54,6 +76,15 @@ const RULES: readonly (readonly [name: string, packets: readonly (readonly [Row,
       [sctp('client', [0], 0x22), 'established'],
       [sctp('client', [0], 0x11), 'invalid'],
       [sctp('client', [1], 0x22, 0x11), 'invalid'],
+    ],
+  ],
+  [
+    'CT-52: where both sides sent an INIT, the INIT ACK must not say another tag than that',
+    [
+      [sctp('client', [1], 0, 0x11), 'new'],
+      [sctp('server', [1], 0, 0x22), 'established'],
+      [sctp('client', [2], 0x22, 0x33), 'invalid'],
+      [sctp('client', [2], 0x22, 0x11), 'established'],
     ],
   ],
   [

@@ -156,6 +156,19 @@ describe('the connection table', () => {
     }
   });
 
+  it('finds each of its connections again, in whatever slot it lies', () => {
+    const tracker = createTracker({});
+    const count = 2000;
+    for (const protocol of [17, 47]) {
+      for (let i = 0; i < count; i++) track(tracker, { ...udp(i, 0), protocol });
+      for (let i = 0; i < count; i++) {
+        assert.equal(track(tracker, { ...reversed(udp(i, 0)), protocol }), TrackState.Established);
+        assert.equal(tracker.created, 0);
+      }
+    }
+    assert.equal(tracker.count, 2 * count);
+  });
+
   it('is never smaller than it began', () => {
     for (const initialCapacity of [0, 5000]) {
       const tracker = createTracker({ initialCapacity });
@@ -243,7 +256,7 @@ it('times that are no numbers leave the clock where it is', () => {
   const clock = new Clock();
   const ticks = [Infinity, NaN, 0, 10e6, Infinity, 10e6, -Infinity, NaN, 20e6].map((timeUs) => clock.advance(timeUs));
   assert.deepEqual(ticks, [0, 0, 0, 1000, 1000, 1000, 1000, 1000, 2000]);
-  assert.equal(clock.setBack, 0);
+  assert.deepEqual([clock.setBack, clock.turnsBack], [0, 0]);
 });
 
 it('many times at once give the ticks that they give one by one, up to where the clock is set back', () => {
@@ -265,6 +278,21 @@ it('many times at once give the ticks that they give one by one, up to where the
   assert.deepEqual(ticks, expected);
   assert.deepEqual([all.tick, all.setBack], [one.tick, one.setBack]);
   assert.ok(one.setBack > 0 && new Set(expected).size > 8);
+});
+
+it('CT-06: the clock stands still over small steps back, and begins anew where it stands after greater ones', () => {
+  const clock = new Clock();
+  const timesS = [0, 70, 10, 9.99, -70, -60, -60.001, 100, 40, 39.989, 39.99, 100, 40.01, 39.98, 41];
+  const ticks = timesS.map((timeS) => clock.advance(timeS * 1e6));
+  let [epochS, tick, turnsBack] = [0, 0, 0];
+  const expected = timesS.map((timeS) => {
+    // Hundredths, whatever floating point makes of the seconds.
+    const own = Math.floor((timeS * 1e6 - epochS * 1e6) / 10_000);
+    if (own < tick - 6000) [epochS, turnsBack] = [timeS - tick / 100, turnsBack + 1];
+    return (tick = Math.max(tick, own));
+  });
+  assert.deepEqual([...ticks, clock.turnsBack], [...expected, turnsBack]);
+  assert.ok(turnsBack >= 2);
 });
 
 describe('what ICMP says', () => {
@@ -310,6 +338,10 @@ describe('what ICMP says', () => {
     track(tracker, answer);
     assert.equal(track(tracker, error(answer)), TrackState.Related);
     assert.equal(track(tracker, error({ ...answer, srcPort: 8 })), TrackState.Invalid);
+    track(tracker, echo(6, 128, 7));
+    const error6: Row = { ...error(echo(6, 128, 7)), protocol: 58, family: 6, icmp: 1 << 8 };
+    assert.equal(track(tracker, error6), TrackState.Related);
+    assert.equal(track(tracker, { ...error6, quote: { ...echo(6, 128, 7), protocol: 1 } }), TrackState.Invalid);
     const last: Row = { ...udp(1, 0), srcPort: 65_535, dstPort: 65_535 };
     for (const row of [last, { ...last, dstPort: 53 }, { ...last, srcPort: 53 }]) {
       track(tracker, row);
