@@ -189,11 +189,9 @@ export async function readTraces(
   }
   const accounts = inputs.map(({ key }) => key.account);
   const corrected = new Set(offsets.map(({ file }) => file));
-  for (const offset of offsets)
-    accounts[offset.file]!.limits.push(describeOffset(offset, paths[offset.reference]!, 'corrected'));
+  for (const offset of offsets) accounts[offset.file]!.limits.push(describeOffset(offset, paths, 'corrected'));
   for (const offset of clocks?.estimate() ?? [])
-    if (!corrected.has(offset.file))
-      accounts[offset.file]!.limits.push(describeOffset(offset, paths[offset.reference]!, 'as it is'));
+    if (!corrected.has(offset.file)) accounts[offset.file]!.limits.push(describeOffset(offset, paths, 'as it is'));
   for (const { file, diagnostics } of accounts)
     for (const { severity, message, hint } of diagnostics)
       if (severity === 'error') refusals.push(`${file}: ${message}${hint === undefined ? '' : ` (${hint})`}`);

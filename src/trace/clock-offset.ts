@@ -123,10 +123,10 @@ export class ClockOffsets {
   }
 }
 
-/** What an account says of an offset. */
+/** What an account says of an offset; `names` are the files, by number. */
 export function describeOffset(
-  { offsetUs, spreadUs, connections }: ClockOffset,
-  reference: string,
+  { file, reference, offsetUs, spreadUs, connections }: ClockOffset,
+  names: readonly string[],
   isCorrected: 'corrected' | 'as it is',
 ): string {
   const ms = (us: number): string => `${(us / 1000).toFixed(Math.abs(us) < 100_000 ? 1 : 0)} ms`;
@@ -136,7 +136,7 @@ export function describeOffset(
     isCorrected === 'corrected'
       ? 'its times are corrected by that'
       : 'both ends of a connection may be taken in the wrong order: --align-clocks corrects it';
-  return `The clock of this file is ${ms(Math.abs(offsetUs))} ${direction} that of ${reference} (${evidence}): ${consequence}.`;
+  return `The clock of ${names[file]} is ${ms(Math.abs(offsetUs))} ${direction} that of ${names[reference]} (${evidence}): ${consequence}.`;
 }
 
 function isOpening(batch: FlowBatch, row: number): boolean {

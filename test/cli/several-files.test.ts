@@ -111,7 +111,7 @@ test('clocks that differ are told of, and corrected on request: then the packets
   );
   assert.match(
     found.accounts[1]!.limits.join(),
-    /clock of this file is 1250 ms ahead of that of a\.ndjson .*openings of 20 connections.*--align-clocks/,
+    /clock of ahead\.ndjson is 1250 ms ahead of that of a\.ndjson .*openings of 20 connections.*--align-clocks/,
   );
   const aligned = await replay('--align-clocks', 'a.ndjson', 'ahead.ndjson');
   assert.match(aligned.accounts[1]!.limits.join(), /its times are corrected by that/);
