@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Orientation, RecordKind, createBatch } from '../../src/model/flow.ts';
 import { Clock } from '../../src/track/clock.ts';
+import { TableState } from '../../src/track/entry.ts';
 import { ConnectionDirection, InvalidCause, TrackState } from '../../src/track/state.ts';
-import { createTracker, type Tracker } from '../../src/track/tracker.ts';
+import { createTracker, TableTracker, type Tracker } from '../../src/track/tracker.ts';
 import { batchOf, reversed, type Row } from './row.ts';
 
 const ENTRY_BYTES = 24;
@@ -169,6 +170,30 @@ describe('the connection table', () => {
     assert.equal(tracker.count, 2 * count);
   });
 
+  it('keeps for each connection when it ends, through growth', () => {
+    const count = 2000;
+    for (const [waitS, created] of [
+      [29.98, 0],
+      [30.02, 1],
+    ] as const) {
+      const tracker = createTracker({});
+      for (let i = 0; i < count; i++) track(tracker, udp(i, i / 100));
+      for (let i = 0; i < count; i++) {
+        track(tracker, udp(i, i / 100 + waitS));
+        assert.equal(tracker.created, created, `connection ${i} after ${waitS} s`);
+      }
+    }
+  });
+
+  it('is as small again as a few need, when many have gone', () => {
+    const tracker = createTracker({});
+    const { bytes } = tracker;
+    for (let i = 0; i < 3000; i++) track(tracker, udp(i, 0));
+    assert.ok(tracker.bytes > 4 * bytes);
+    for (let i = 0; i < 10_000; i++) track(tracker, udp(i, 100 + i * 100));
+    assert.equal(tracker.bytes, bytes);
+  });
+
   it('is never smaller than it began', () => {
     for (const initialCapacity of [0, 5000]) {
       const tracker = createTracker({ initialCapacity });
@@ -182,19 +207,8 @@ describe('the connection table', () => {
   });
 
   it('CT-25: spares TCP and SCTP once both ends have agreed, a TCP connection picked up half-way included', () => {
-    const sctp = (chunk: number, tag: number, initTag = 0): Row => ({
-      ...udp(1, 0),
-      protocol: 132,
-      chunks: [chunk],
-      tag,
-      initTag,
-    });
     const cases: readonly (readonly [name: string, packets: readonly Row[], spared: number])[] = [
-      [
-        'an association',
-        [sctp(1, 0, 0x11), reversed(sctp(2, 0x11, 0x22)), sctp(10, 0x22), reversed(sctp(11, 0x11))],
-        4,
-      ],
+      ['an association', association(), 4],
       ['a handshake', [tcp(1, 0, 'S'), { ...reversed(tcp(1, 0, 'SA')) }, tcp(1, 0, 'A')], 3],
       ['a connection half-way', [tcp(1, 0, 'PA'), reversed(tcp(1, 0, 'A')), tcp(1, 0, 'A')], 3],
     ];
@@ -206,6 +220,26 @@ describe('the connection table', () => {
         const expected = last + 1 < spared ? [0, 1] : [1, 0];
         assert.deepEqual([tracker.refused, tracker.evicted], expected, `${name}, ${last + 1} packets`);
       });
+  });
+
+  it('CT-08: gives an association up that is shutting down', () => {
+    const tracker = createTracker({ limit: 1 });
+    for (const row of [...association(), sctp(7, 0x22)]) assert.notEqual(track(tracker, row), TrackState.Invalid);
+    track(tracker, tcp(9, 0.1, 'S'));
+    assert.deepEqual([tracker.refused, tracker.evicted], [0, 1]);
+  });
+
+  it('hands its counters over, and takes them back', () => {
+    const tracker = new TableTracker({});
+    for (let i = 0; i < 9; i++) track(tracker, udp(i, i * 10));
+    const state = new Int32Array(3 + TableState.Size).fill(77);
+    tracker.writeState(state, 3);
+    assert.deepEqual([...state], [77, 77, 77, 1023, 9, 716, tracker.count, tracker.peak, tracker.expired]);
+    state.set([1023, 20, 716, 11, 12, 13], 3);
+    tracker.readState(state, 3);
+    assert.deepEqual([tracker.count, tracker.peak, tracker.expired], [11, 12, 13]);
+    tracker.writeState(state, 0);
+    assert.deepEqual([...state.subarray(0, TableState.Size)], [1023, 20, 716, 11, 12, 13]);
   });
 
   it('refuses impossible options', () => {
@@ -491,4 +525,13 @@ function udp(index: number, timeS: number): Row {
 
 function tcp(index: number, timeS: number, flags: string): Row {
   return { ...udp(index, timeS), protocol: 6, dstPort: 80, flags };
+}
+
+function sctp(chunk: number, tag: number, initTag = 0): Row {
+  return { ...udp(1, 0), protocol: 132, chunks: [chunk], tag, initTag };
+}
+
+/** The packets that open an association. */
+function association(): readonly Row[] {
+  return [sctp(1, 0, 0x11), reversed(sctp(2, 0x11, 0x22)), sctp(10, 0x22), reversed(sctp(11, 0x11))];
 }
