@@ -259,7 +259,6 @@ export class TableTracker implements Tracker {
     const protocol = batch.protocol[row]!;
     const icmp = batch.icmp[row]!;
     if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) {
-      if (icmp < 0) return;
       const role = ICMP_ROLES[(batch.family[row] === 6 ? 256 : 0) + (icmp >>> 8)]!;
       if (role !== IcmpRole.Query && role !== IcmpRole.Reply) return;
     }
@@ -407,8 +406,8 @@ export class TableTracker implements Tracker {
 
   /** CT-43: related to a connection if the quoted packet belongs to one and the error goes back to its sender. */
   private trackError(batch: FlowBatch, row: number): TrackState {
+    // Where there is none, it is of no family.
     const quote = batch.quote[row]!;
-    if (quote < 0) return this.refuse(InvalidCause.IcmpUnknownQuote);
     const { quotes } = batch;
     if (
       quotes.family[quote] !== batch.family[row] ||
