@@ -111,7 +111,6 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
       egress: createBuilder('egress', finished.egress),
       ingress: createBuilder('ingress', finished.ingress),
     };
-    const services = listServices(world, dialect, endpoints.ofAddress);
     const rows = {
       egress: assignRows(numbersOfOwn, 'egress'),
       ingress: assignRows(numbersOfOwn, 'ingress'),
@@ -128,6 +127,8 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
       egressColumns: finished.egress.finalOf,
       ingressColumns: finished.ingress.finalOf,
     });
+    // Last: what is made for each Service is gone before the collector comes.
+    const services = listServices(world, dialect, endpoints.ofAddress);
     const serviceTable = buildServiceTable(services, ({ pod, address }, family) =>
       pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
     );
