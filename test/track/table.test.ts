@@ -276,6 +276,30 @@ describe('the clock', () => {
     assert.equal(tracker.created, 1, 'and went on from there');
   });
 
+  it('takes every connection along when it is set back, each with what is left to it', () => {
+    const tracker = createTracker({});
+    // 2^30 hundredths of a second after the first record.
+    const highestS = 2 ** 30 / 100;
+    track(tracker, udp(99, 0));
+    for (let i = 0; i < 50; i++)
+      for (const row of [
+        tcp(i, highestS - 100, 'S'),
+        reversed(tcp(i, highestS - 100, 'SA')),
+        tcp(i, highestS - 100, 'A'),
+      ])
+        track(tracker, row);
+    for (let i = 50; i < 90; i++) track(tracker, udp(i, highestS - 15));
+    track(tracker, udp(98, highestS + 1));
+    for (let i = 0; i < 50; i++) {
+      assert.equal(track(tracker, reversed(tcp(i, highestS + 10, 'A'))), TrackState.Established);
+      assert.equal(tracker.created, 0);
+    }
+    for (let i = 50; i < 90; i++) {
+      track(tracker, udp(i, highestS + (i < 70 ? 14.9 : 15.1)));
+      assert.equal(tracker.created, i < 70 ? 0 : 1);
+    }
+  });
+
   it('survives years, absurd times and none', () => {
     const tracker = createTracker({});
     for (const timeS of [0, 1e7, 2e7, 3e7, 1e12, 1e300, -1e300, NaN, Infinity, 5]) {
@@ -316,7 +340,7 @@ it('many times at once give the ticks that they give one by one, up to where the
 
 it('CT-06: the clock stands still over small steps back, and begins anew where it stands after greater ones', () => {
   const clock = new Clock();
-  const timesS = [0, 70, 10, 9.99, -70, -60, -60.001, 100, 40, 39.989, 39.99, 100, 40.01, 39.98, 41];
+  const timesS = [0, 70, -70, -60, 70, 10, 9.99, -70, -60, -60.001, 100, 40, 39.989, 39.99, 100, 40.01, 39.98, 41];
   const ticks = timesS.map((timeS) => clock.advance(timeS * 1e6));
   let [epochS, tick, turnsBack] = [0, 0, 0];
   const expected = timesS.map((timeS) => {
@@ -406,6 +430,15 @@ describe('records that are no packets', () => {
     tracker.associate(batchOf({ ...row, timeS: 1 }), 0, orienter);
     tracker.associate(batchOf({ ...reversed(udp(1, 2)), kind: RecordKind.OneWay }), 0, orienter);
     assert.deepEqual([tracker.direction, tracker.created, asked], [ConnectionDirection.Original, 0, 1]);
+  });
+
+  it('CT-30: do not age a connection of UDP', () => {
+    const tracker = createTracker({ limit: 1 });
+    tracker.associate(batchOf({ ...udp(1, 0), kind: RecordKind.OneWay }), 0);
+    track(tracker, reversed(udp(1, 0.1)));
+    track(tracker, udp(1, 0.2));
+    track(tracker, tcp(9, 0.3, 'S'));
+    assert.deepEqual([tracker.refused, tracker.evicted], [0, 1], 'answered, and young');
   });
 
   it('CT-71: outlive the silence between intervals', () => {
