@@ -65,6 +65,11 @@ export function explainFacts(program: Program, source: Facts, destination: Facts
   return explainEnds(program, source, destination, flow, 'direct');
 }
 
+/** Explains a flow whose record says that it was translated to this destination, which is not asked for a Service again. */
+export function explainTranslated(program: Program, source: Facts, destination: Facts, flow: FlowPort): Explanation {
+  return explainEnds(program, source, destination, flow, 'translated');
+}
+
 /** Explains a flow to a Service that is called by name; `family` is the source's, where it is known. */
 export function explainService(
   program: Program,

@@ -54,7 +54,7 @@ export function keyRules(
   ruleSets: RuleSets,
 ): void {
   const { source, destination, protocol, port } = question;
-  if (ends === 'by-class' && source.kind === 'address' && destination.kind === 'address') {
+  if (ends === 'by-class' && source.kind === 'address' && destination.kind === 'address' && !question.isHairpin) {
     const to = endpointOf(program, dictionary, destination.family, destination.word);
     const kind = program.endpoints[to * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
     if (kind < EndpointKind.Node || (kind === EndpointKind.Node && findService(program, to, protocol, port) < 0)) {

@@ -4,7 +4,7 @@
  */
 import type { Program } from '../compile/program.ts';
 import { agree, decide, undecidable } from '../decide/decide.ts';
-import { combineExplanations, explainFacts, explainService } from '../decide/explain.ts';
+import { combineExplanations, explainFacts, explainService, explainTranslated } from '../decide/explain.ts';
 import { type RuleHit, rulesOf, rulesOfExplanation } from '../decide/hit.ts';
 import { decideService } from '../decide/judge.ts';
 import { familyOf } from '../model/address.ts';
@@ -21,6 +21,8 @@ export interface Question {
   /** -1 none or unknown. */
   readonly port: number;
   readonly icmp: number;
+  /** A pod that asked a Service and met itself (DI-05), as the record shows: both places are its address. */
+  readonly isHairpin?: true;
 }
 
 /** Judges connections in one Program. */
@@ -49,7 +51,8 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
   const judgeNamed = (question: Question): Judgement => {
     if (last?.question === question) return last.judgement;
     const { source, destination, protocol, port, icmp } = question;
-    const key = `${placeKey(source)}>${placeKey(destination)}>${protocol},${port},${icmp}`;
+    const path = question.isHairpin ? '>>' : '>';
+    const key = `${placeKey(source)}${path}${placeKey(destination)}>${protocol},${port},${icmp}`;
     let judgement = memo.get(key);
     if (judgement === undefined) {
       judgement = judgeSlowly(question);
@@ -63,7 +66,7 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
   return {
     judge(question) {
       const { source, destination, protocol, port, icmp } = question;
-      if (source.kind === 'address' && destination.kind === 'address') {
+      if (source.kind === 'address' && destination.kind === 'address' && !question.isHairpin) {
         const from = endpointOf(program, dictionary, source.family, source.word);
         const to = endpointOf(program, dictionary, destination.family, destination.word);
         return decide(program, from, to, protocol, port, icmp);
@@ -72,7 +75,8 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
     },
     rulesOf(question) {
       const { source, destination, protocol, port, icmp } = question;
-      if (source.kind !== 'address' || destination.kind !== 'address') return judgeNamed(question).rules;
+      if (source.kind !== 'address' || destination.kind !== 'address' || question.isHairpin)
+        return judgeNamed(question).rules;
       const from = endpointOf(program, dictionary, source.family, source.word);
       const to = endpointOf(program, dictionary, destination.family, destination.word);
       return rulesOf(program, from, to, protocol, port, icmp);
@@ -114,7 +118,7 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
       : decisions.reduce((first, next) => agree(first, next, MissingFact.SomePods));
   }
 
-  function explainAll({ source, destination, protocol, port, icmp }: Question): Explanation[] {
+  function explainAll({ source, destination, protocol, port, icmp, isHairpin }: Question): Explanation[] {
     if (isVague(source) || destination.kind === 'nobody') return [];
     const flow = { protocol, port, icmp };
     const sources = placer.facts(program, source);
@@ -125,7 +129,8 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
       );
     }
     const destinations = placer.facts(program, destination);
-    return sources.flatMap((from) => destinations.map((to) => explainFacts(program, from, to, flow)));
+    const explainOne = isHairpin ? explainTranslated : explainFacts;
+    return sources.flatMap((from) => destinations.map((to) => explainOne(program, from, to, flow)));
   }
 }
 

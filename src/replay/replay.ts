@@ -672,12 +672,19 @@ class Replaying implements Replay, PartReplay {
         port: isPortProtocol(protocol) ? batch.srcPort[row]! : -1,
         icmp: requestOf(protocol, icmp),
       };
+    const isHairpin =
+      batch.preDstPort[row]! >= 0 &&
+      here.kind === 'address' &&
+      there.kind === 'address' &&
+      here.word === there.word &&
+      kindOf(this.program, endpointOf(this.program, this.dictionary, family, here.word)) === EndpointKind.Pod;
     return {
       source: here,
       destination: there,
       protocol,
       port: isPortProtocol(protocol) ? batch.dstPort[row]! : -1,
       icmp,
+      ...(isHairpin && { isHairpin }),
     };
   }
 

@@ -24,7 +24,7 @@ test(`hits are the sums of what explain shows for each record (seed ${seed})`, (
     const { snapshot, policies, dialect } = stream.world;
     const program = compile(oneWorkload(snapshot), policies, dialect);
     const { batch, dictionary } = batchStream(stream);
-    withoutNames(batch);
+    addressesAlone(batch);
     const { ruleUsage, groups } = replay(batch, { program, dictionary, mode: 'stateless', groupLimit });
     const expected = new Map<Rule, Tally>();
     for (let row = 0; row < batch.count; row++) {
@@ -60,7 +60,7 @@ test(`pods of one workload are counted as if each were a workload of its own (se
       const { snapshot, policies, dialect } = stream.world;
       const [apart, together] = [eachWorkload(snapshot), oneWorkload(snapshot)].map((world) => {
         const { batch, dictionary } = batchStream(crowded(stream));
-        withoutNames(batch);
+        addressesAlone(batch);
         return replay(batch, { program: compile(world, policies, dialect), dictionary, mode, kernel });
       });
       assert.deepEqual(tallies(together!.ruleUsage), tallies(apart!.ruleUsage));
@@ -91,10 +91,11 @@ function crowded({ world, drafts }: Stream): Stream {
   };
 }
 
-/** Names of records are judged by other means, which `threads = one thread` and `wasm = plain` hold together. */
-function withoutNames(batch: FlowBatch): void {
+/** Names and translations of records are judged by other means, which `threads = one thread` and `wasm = plain` hold together. */
+function addressesAlone(batch: FlowBatch): void {
   batch.srcEndpoint.fill(0);
   batch.dstEndpoint.fill(0);
+  batch.preDstPort.fill(-1);
 }
 
 /** All pods as pods of one workload, though their labels differ. */

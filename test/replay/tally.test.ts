@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Cidr } from '../../src/model/cidr.ts';
 import { Orientation, RecordedVerdict, RecordKind } from '../../src/model/flow.ts';
-import { Reason } from '../../src/model/verdict.ts';
+import { Reason, Verdict } from '../../src/model/verdict.ts';
 import type { ReplayResult } from '../../src/replay/result.ts';
 import {
   block,
@@ -330,6 +330,28 @@ test('a connection to a ClusterIP stands under the workload behind it, on its po
 test('a translation that the record shows is named, and the translated end is judged', () => {
   const { groups } = replay([packet(WEB, DB, 'S', 0, { before: '10.96.0.5:5000' })], { policies: WEB_TO_DB });
   assert.deepEqual([groups[0]!.port, groups[0]!.via, groups[0]!.decision.verdict], [5432, 'db.shop', 2]);
+});
+
+test('a pod that met itself behind a Service is judged (DI-05), one that called its own address is not', () => {
+  for (const kernel of ['plain', 'wasm'] as const)
+    for (const [kind, before, verdict] of [
+      [RecordKind.Connection, '10.96.0.5:5000', Verdict.Deny],
+      [RecordKind.Packet, '10.96.0.5:5000', Verdict.Deny],
+      [RecordKind.Packet, undefined, Verdict.Allow],
+    ] as const) {
+      const record = packet('10.0.0.11:40000', DB, 'S', 0, {
+        kind,
+        stated: Orientation.Original,
+        ...(before && { before }),
+      });
+      const { groups, ruleUsage } = replay([record], { policies: DENY_DB, kernel });
+      assert.deepEqual([groups[0]!.decision.verdict, groups[0]!.decision.explanation?.verdict], [verdict, verdict]);
+      assert.equal(groups[0]!.via, before && 'db.shop');
+      assert.ok(ruleUsage.rules.every(({ tally }) => tally.connections === 0));
+      const admitted = replay([record], { policies: [policyOf({ to: { app: 'db' }, rules: [{}] })], kernel });
+      assert.equal(admitted.groups[0]!.decision.verdict, Verdict.Allow);
+      assert.equal(admitted.ruleUsage.rules[0]!.tally.connections, before === undefined ? 0 : 1);
+    }
 });
 
 test('workloads that nothing touched are listed with their pods', () => {
