@@ -393,7 +393,7 @@ function readMembers(start: usize, level: i32): usize {
       p = q;
     }
     const role = load<u32>(member, ROLE);
-    if (role == Role.None) p = skipValue(p, DEPTH);
+    if (role == Role.None) p = load<u8>(p) == 0x22 ? skipText(p) : skipValue(p, DEPTH);
     else {
       // A key that comes twice, or in two spellings.
       const bit = <u64>1 << role;
@@ -540,6 +540,8 @@ function isComplete(level: i32, seen: u64): bool {
 }
 
 /** The value of a member. */
+// @ts-ignore: decorator
+@inline
 function readMember(p: usize, role: u32): usize {
   switch (role) {
     case Role.Flow:
@@ -893,6 +895,8 @@ function readKey(start: usize): usize {
 }
 
 /** A string without escapes, of which place and length matter. */
+// @ts-ignore: decorator
+@inline
 function readSpan(start: usize): usize {
   const stop = findTextStop(start);
   if (stop == 0 || load<u8>(stop) != 0x22) return 0;
@@ -913,9 +917,18 @@ function readText(start: usize): usize {
 }
 
 /** A string of any content, for whoever needs to know its end alone. */
+// @ts-ignore: decorator
+@inline
 function skipText(start: usize): usize {
-  let p = findTextStop(start);
-  while (p != 0 && load<u8>(p) == 0x5c) {
+  const stop = findTextStop(start);
+  if (stop == 0) return 0;
+  return load<u8>(stop) == 0x22 ? stop + 1 : skipEscapes(stop);
+}
+
+/** The rest of a string from where its first stop is. */
+function skipEscapes(stop: usize): usize {
+  let p = stop;
+  while (load<u8>(p) == 0x5c) {
     const byte = load<u8>(p + 1);
     if (byte == 0x75) {
       if (!isHex(p + 2) || !isHex(p + 3) || !isHex(p + 4) || !isHex(p + 5)) return 0;
@@ -925,7 +938,7 @@ function skipText(start: usize): usize {
       return 0;
     p = findStop(p + 2);
   }
-  return p != 0 && load<u8>(p) == 0x22 ? p + 1 : 0;
+  return load<u8>(p) == 0x22 ? p + 1 : 0;
 }
 
 function isHex(p: usize): bool {
