@@ -93,12 +93,16 @@ function threadRow(size: ReplaySize, scale: Scale): Row {
       both('two processes, start', short),
     ],
     goals: [
-      { text: 'x one thread', atLeast: 1.8, figure: (look) => divide(own(look, 'one'), own(look, 'two')) },
       {
-        text: 'two processes at once, x one',
-        figure: (look) => {
-          const ratio = divide(own(look, 'one'), own(look, 'two processes'));
-          return ratio === undefined ? undefined : 2 * ratio;
+        text: 'x one thread',
+        atLeast: 1.8,
+        figure: (look) => divide(own(look, 'one'), own(look, 'two')),
+        ceiling: {
+          who: 'two processes at once',
+          figure: (look) => {
+            const ratio = divide(own(look, 'one'), own(look, 'two processes'));
+            return ratio === undefined ? undefined : 2 * ratio;
+          },
         },
       },
       { text: 'million records/s, one', figure: (look) => divide(size.records / 1e6, own(look, 'one')) },

@@ -123,7 +123,7 @@ function environmentsOf(rows: readonly StoredRow[]): string {
 function beyond({ ceiling, atLeast }: StoredOutcome): string {
   if (ceiling === undefined) return '';
   const isBeyond = atLeast !== undefined && ceiling.median < atLeast;
-  return `; ${ceiling.who} itself reaches ${formatFigure(ceiling.median)}${isBeyond ? ', short of the goal too' : ''}`;
+  return `; ${ceiling.who}: ${formatFigure(ceiling.median)}${isBeyond ? ', short of the goal too' : ''}`;
 }
 
 /** Figure, goal, median, spread and state. */
