@@ -185,6 +185,16 @@ describe('the connection table', () => {
     }
   });
 
+  it('tells the connections of two hosts apart by their ports', () => {
+    const tracker = createTracker({});
+    const row = (i: number): Row => ({ ...udp(1, 0), srcPort: 1024 + (i % 60), dstPort: 53 + Math.floor(i / 60) });
+    for (let i = 0; i < 3000; i++) {
+      assert.equal(track(tracker, row(i)), TrackState.New);
+      assert.equal(tracker.created, 1, `connection ${i}`);
+    }
+    assert.equal(tracker.count, 3000);
+  });
+
   it('is as small again as a few need, when many have gone', () => {
     const tracker = createTracker({});
     const { bytes } = tracker;
