@@ -22,7 +22,7 @@ await Promise.all([
   build({ ...BUNDLE, entryPoints: ['src/engine.ts'], outfile: 'dist/engine.js', platform: 'neutral', format: 'esm' }),
   buildCli('dist'),
 ]);
-keepCompiled('dist');
+await keepCompiled('dist');
 writeNotices();
 emitTypes();
 

@@ -2,7 +2,7 @@
 // loads command-code.cjs, which holds what the commands need, and exit.cjs is what both must share, because one class is recognised
 // across them. Libraries that most runs never ask for have a file each. Names are kept whole, so that a stack says where it was.
 import { spawnSync } from 'node:child_process';
-import { chmodSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { build } from 'esbuild';
 import { BUNDLE, THREAD } from './bundle.mjs';
@@ -55,7 +55,7 @@ export async function buildCli(outdir) {
     build({
       ...CLI,
       stdin: {
-        contents: `module.exports = require('./src/cli/compiled.ts').requireCompiled(__dirname + '/command-code.cjs', require);`,
+        contents: `module.exports = require('./src/cli/compiled.ts').requireCompiled(__dirname, 'command-code.cjs', require);`,
         resolveDir: process.cwd(),
       },
       outfile: `${outdir}/command.cjs`,
@@ -80,7 +80,9 @@ export async function buildCli(outdir) {
 }
 
 /** Runs a replay of the bundles in `outdir` and keeps what V8 has compiled for it; it need not be there. */
-export function keepCompiled(outdir) {
+export async function keepCompiled(outdir) {
+  const file = resolve(outdir, 'command-code.cjs');
+  const kept = `${file}.cache`;
   const replay = ['-f', 'traces/app1/cluster.yaml', '-f', 'traces/app1/policies', 'traces/app1/hubble.jsonl'];
   const code = `
     const vm = require('node:vm');
@@ -92,9 +94,23 @@ export function keepCompiled(outdir) {
     require(process.env.CLI);`;
   const { status, stderr } = spawnSync(process.execPath, ['-e', code, 'replay', ...replay, '--fail-on', 'never'], {
     encoding: 'utf8',
-    env: { ...process.env, CLI: resolve(outdir, 'cli.cjs'), KEPT: resolve(outdir, 'command-code.cjs.cache') },
+    env: { ...process.env, CLI: resolve(outdir, 'cli.cjs'), KEPT: kept },
   });
   if (status !== 0) throw new Error(`the replay that is run for its code ended with ${status}: ${stderr}`);
+  const { sealCompiled } = await importSource('src/cli/compiled.ts');
+  writeFileSync(kept, sealCompiled(readFileSync(file), readFileSync(kept)));
+}
+
+/** The exports of a file in TypeScript. */
+async function importSource(path) {
+  const { outputFiles } = await build({
+    entryPoints: [path],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+  });
+  return import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
 }
 
 /** Imports that match, of files of src/cli (or of one of them), are left to another bundle. */

@@ -1,28 +1,52 @@
 /**
- * Code and what V8 has made of it before: the build runs a replay once and keeps the outcome (scripts/cli.mjs). V8 takes it back where its
- * version and flags are the same, so that nothing is parsed again that a replay calls, and compiles anew where they are not: nothing
- * depends on it but the time of a start.
+ * Code and what V8 has made of it before: the build runs a replay once and keeps the outcome (scripts/cli.mjs), so that nothing is parsed
+ * again that a replay calls. V8 itself asks only for its version, its flags and the length of the code, and breaks down over the rest;
+ * so a digest stands before what is kept. Where it does not fit, the code is compiled anew: nothing depends on it but the time of a start.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { join } from 'node:path';
 import { Script } from 'node:vm';
 
-/** The exports of a CommonJS file in ASCII, for a neighbour with its `require`; what V8 made of it lies beside it in `.cache`, if anywhere. */
-export function requireCompiled(file: string, require: NodeJS.Require): unknown {
-  const head = '(function (exports, require, module, __filename, __dirname) {';
-  const code = `${head}${readFileSync(file, 'latin1')}\n})`;
-  const cachedData = readCache(`${file}.cache`);
-  const script = new Script(code, { filename: file, ...(cachedData && { cachedData }) });
+const DIGEST_SIZE = 32;
+
+/**
+ * The exports of a CommonJS file in ASCII, for a neighbour in the same folder with its `require`; what V8 made of it lies beside it in
+ * `.cache`, if anywhere. V8 keeps the name with that, so the folder, which is of the build, is left out of it.
+ */
+export function requireCompiled(folder: string, name: string, require: NodeJS.Require): unknown {
+  const file = join(folder, name);
+  const bytes = readFileSync(file);
+  const code = `(function (exports, require, module, __filename, __dirname) {${bytes.toString('latin1')}\n})`;
+  const cachedData = readCache(`${file}.cache`, bytes);
+  const script = new Script(code, { filename: name, ...(cachedData && { cachedData }) });
   const module = { exports: {} };
   const run = script.runInThisContext() as (...values: unknown[]) => void;
-  run.call(module.exports, module.exports, require, module, file, dirname(file));
+  run.call(module.exports, module.exports, require, module, file, folder);
   return module.exports;
 }
 
-function readCache(file: string): Buffer | undefined {
+/** A `.cache` of what V8 made of a file of these bytes. */
+export function sealCompiled(code: Uint8Array, compiled: Uint8Array): Buffer {
+  return Buffer.concat([digestOf(code, compiled), compiled]);
+}
+
+function readCache(file: string, code: Uint8Array): Buffer | undefined {
   try {
-    return readFileSync(file);
+    const kept = readFileSync(file);
+    const compiled = kept.subarray(DIGEST_SIZE);
+    return digestOf(code, compiled).equals(kept.subarray(0, DIGEST_SIZE)) ? compiled : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Code of one Node is no other's, nor that of one processor. */
+function digestOf(code: Uint8Array, compiled: Uint8Array): Buffer {
+  const { version, platform, arch } = process;
+  return createHash('sha256')
+    .update(`${version} ${platform} ${arch} ${code.length} `)
+    .update(code)
+    .update(compiled)
+    .digest();
 }

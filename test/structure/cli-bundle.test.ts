@@ -12,7 +12,7 @@ const script = new URL('../../scripts/cli.mjs', import.meta.url);
 
 describe('the bundles of the command line', () => {
   let folder: string;
-  let bundles: { buildCli(outdir: string): Promise<void>; keepCompiled(outdir: string): void };
+  let bundles: { buildCli(outdir: string): Promise<void>; keepCompiled(outdir: string): Promise<void> };
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'dropcast-cli-'));
     bundles = (await import(script.href)) as typeof bundles;
@@ -42,17 +42,35 @@ describe('the bundles of the command line', () => {
     assert.ok(statSync(join(folder, 'cli.cjs')).size < 200_000, 'it has grown: what is in it is read on every start');
   });
 
-  it('do the same with what V8 has compiled before, without it, and with something that is no such thing', () => {
-    const kept = join(folder, 'command-code.cjs.cache');
+  it('do the same with what V8 has compiled before, without it, and with something that is no such thing', async () => {
+    const file = join(folder, 'command-code.cjs');
+    const kept = `${file}.cache`;
     const check = (): unknown => run('check', '-f', join(root, 'traces/app1/policies'));
     const without = check();
-    bundles.keepCompiled(folder);
-    assert.ok(statSync(kept).size > 100_000);
+    await bundles.keepCompiled(folder);
+    const compiled = readFileSync(kept);
+    assert.ok(compiled.length > 100_000);
+    assert.equal(compiled.includes(folder), false, 'who runs it is told of folders that only the build had');
     assert.deepEqual(check(), without);
-    writeFileSync(kept, readFileSync(kept).subarray(0, 5000));
+    writeFileSync(kept, compiled.subarray(0, 5000));
     assert.deepEqual(check(), without);
+    for (const at of [0, 60, 5000, compiled.length - 100]) {
+      const damaged = Buffer.from(compiled);
+      damaged.fill(0x5a, at, at + 8);
+      writeFileSync(kept, damaged);
+      assert.deepEqual(check(), without, `with other bytes at ${at}`);
+    }
     writeFileSync(kept, 'no code');
     assert.deepEqual(check(), without);
+    // As many characters of other code: V8 would not know it from the code that it has compiled.
+    const code = readFileSync(file, 'latin1');
+    writeFileSync(kept, compiled);
+    writeFileSync(file, code.replaceAll(' never used', ' NEVER USED'));
+    const replay = ['-f', 'cluster.yaml', '-f', 'policies', 'hubble.jsonl'].map((part) =>
+      part === '-f' ? part : join(root, 'traces/app1', part),
+    );
+    assert.match(run('replay', ...replay, '--fail-on', 'never').stdout, / NEVER USED/);
+    writeFileSync(file, code);
   });
 
   it('read no library for manifests and traces that are plain, and each when it is asked for', () => {
