@@ -677,6 +677,8 @@ class Replaying implements Replay, PartReplay {
       here.kind === 'address' &&
       there.kind === 'address' &&
       here.word === there.word &&
+      // Who asked for its own address needed no translation to meet itself.
+      batch.preDst[row] !== here.word &&
       kindOf(this.program, endpointOf(this.program, this.dictionary, family, here.word)) === EndpointKind.Pod;
     return {
       source: here,

@@ -354,6 +354,14 @@ test('a pod that met itself behind a Service is judged (DI-05), one that called 
     }
 });
 
+test('a pod that called its own address met itself without a Service, whatever was done to the port', () => {
+  for (const before of [DB, '10.0.0.11:80']) {
+    const record = packet('10.0.0.11:40000', DB, 'S', 0, { stated: Orientation.Original, before });
+    const { groups } = replay([record], { policies: DENY_DB });
+    assert.deepEqual(groups.map(({ decision }) => [decision.verdict, decision.ingress]), [[Verdict.Allow, Reason.SamePod]]); // prettier-ignore
+  }
+});
+
 test('workloads that nothing touched are listed with their pods', () => {
   const { untouched } = replay(session(WEB, DB));
   assert.deepEqual(
