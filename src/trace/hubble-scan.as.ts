@@ -5,12 +5,12 @@
  * key, a number that is no plain integer, a spelling that is rare) is for JSON.parse. Objects that repeat from record to record
  * (endpoints, services, emitters) are known again by their bytes and become handles; what they mean is the caller's matter.
  *
- * Writers print members in one order: behind each member the one that followed it last is tried first, as bytes, and its key is read
+ * Writers print members in one order: behind each member the two that followed it last are tried first, as bytes, and its key is read
  * only where they differ.
  *
- * Memory (`Place`): the result, the lanes, members by key, a table from the first bytes of an object to the one seen there last, a hash
- * table of all objects with their places and lengths, their bytes, and the window of input. Behind the window lie zeros: every loop
- * stops at a control byte.
+ * Memory (`Place`): the result, the lanes, members by key, sets of TCP flags, a table from the first bytes of an object to the two
+ * read there last, a hash table of all objects with their places and lengths, their bytes, and the window of input. Behind the window
+ * lie zeros: every loop stops at a control byte.
  */
 import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
@@ -36,16 +36,26 @@ const ENTRY_LIMIT: i32 = 16000;
 /** Handles that one record asks for at most. */
 const ENTRY_RESERVE: i32 = 8;
 
-/** Of a member: the bytes between the value before it and its own, how many they are, its role, and the member that followed it last. */
+/**
+ * Of a member: the bytes between the value before it and its own, how many they are, its role, the two members that followed it last,
+ * and the hash of its key, 0 where there is none.
+ */
 const MEMBER_SIZE: usize = 64;
 const SIZE: u32 = 32;
 const ROLE: usize = 36;
 const NEXT: usize = 40;
+const OTHER: usize = 44;
+const HASH: usize = 48;
 /** Members are found by their keys; the first ones of objects, which have no comma, lie behind the others. */
 const MEMBER_COUNT: usize = 128;
+/** Places that a member may have: two of a record that took each other's would be read anew each time. */
+const MEMBER_TRIES: i32 = 8;
 const FIRST_MEMBERS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT;
 /** What stands before a first member, by level. */
 const HEADS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT * 2;
+/** Whole objects of TCP flags, found by their first bytes: as members, with what they say in place of a role. */
+const FLAG_SETS: usize = HEADS + MEMBER_SIZE * 16;
+const FLAG_SET_COUNT: usize = 32;
 
 /** Objects whose members are read. */
 const enum Level {
@@ -375,8 +385,8 @@ function readMembers(start: usize, level: i32): usize {
   let member: usize = HEADS + <usize>level * MEMBER_SIZE;
   let seen: u64 = 0;
   while (true) {
-    const guess = <usize>load<u32>(member, NEXT);
-    if (isAt(p, guess)) {
+    let guess = <usize>load<u32>(member, NEXT);
+    if (isAt(p, guess) || (load<u8>(p) != 0x7d && isAt(p, (guess = <usize>load<u32>(member, OTHER))))) {
       p += load<u32>(guess, SIZE);
       member = guess;
     } else {
@@ -422,17 +432,31 @@ function isAt(p: usize, member: usize): bool {
 
 /** The member whose key was read last, in the bytes from `start` to its value; it has followed `before`. */
 function learn(before: usize, level: i32, start: usize, end: usize): usize {
-  const hash = mix(text0 ^ mix(text1 + <u64>textSize + (<u64>level << 32)));
+  const hash = <u32>mix(text0 ^ mix(text1 + <u64>textSize + (<u64>level << 32))) | 1;
   const members: usize = before < HEADS ? MEMBERS : FIRST_MEMBERS;
-  const member = members + (<usize>hash & (MEMBER_COUNT - 1)) * MEMBER_SIZE;
+  let member: usize = 0;
+  for (let tries = 0; tries < MEMBER_TRIES; tries++) {
+    member = members + (<usize>((hash >> 1) + tries) & (MEMBER_COUNT - 1)) * MEMBER_SIZE;
+    const known = load<u32>(member, HASH);
+    if (known == hash || known == 0) break;
+  }
+  store<u32>(member, hash, HASH);
+  keep(member, start, end, roleOf(level));
+  store<u32>(before, load<u32>(before, NEXT), OTHER);
+  store<u32>(before, <u32>member, NEXT);
+  return member;
+}
+
+/** The bytes from `start` to `end` as a member, and what they mean. */
+// @ts-ignore: decorator
+@inline
+function keep(member: usize, start: usize, end: usize, meaning: u32): void {
   const size = <u32>(end - start);
   // A member without bytes is never found where it is tried.
   store<u32>(member, size <= SIZE ? size : 0, SIZE);
-  store<u32>(member, roleOf(level), ROLE);
+  store<u32>(member, meaning, ROLE);
   v128.store(member, v128.load(start));
   v128.store(member, v128.load(start, 16), 16);
-  store<u32>(before, <u32>member, NEXT);
-  return member;
 }
 
 /** The role of the key that was read last. */
@@ -618,8 +642,7 @@ function readMember(p: usize, role: u32): usize {
     case Role.DstPort:
       return readPort(p, word(Scan.DstPort));
     case Role.TcpFlags: {
-      tcpFlags = 0;
-      p = readMembers(p, Level.Flags);
+      p = readFlags(p);
       // Other protocols have none, whatever is written.
       if (load<i32>(word(Scan.Protocol)) == Protocol.Tcp) store<i32>(word(Scan.TcpFlags), tcpFlags);
       return p;
@@ -680,6 +703,20 @@ function readTransport(p: usize, protocol: i32, level: i32): usize {
   store<i32>(word(Scan.Protocol), protocol);
   if (level == Level.Icmp) store<i32>(word(Scan.Icmp), 0);
   return readMembers(p, level);
+}
+
+/** The flags of TCP: few sets of them occur, and each is written one way. */
+function readFlags(start: usize): usize {
+  const hash = mix(load<u64>(start) ^ mix(load<u64>(start + 8)));
+  const set = FLAG_SETS + (<usize>hash & (FLAG_SET_COUNT - 1)) * MEMBER_SIZE;
+  if (isAt(start, set)) {
+    tcpFlags = load<u32>(set, ROLE);
+    return start + load<u32>(set, SIZE);
+  }
+  tcpFlags = 0;
+  const end = readMembers(start, Level.Flags);
+  if (end != 0) keep(set, start, end, tcpFlags);
+  return end;
 }
 
 /** Port 0 stands for an absent one. */
@@ -787,18 +824,15 @@ function pair(p: usize): i32 {
 /** An object as a handle. */
 function readObject(start: usize, out: usize): usize {
   if (load<u8>(start) != 0x7b) return 0;
-  // What was seen behind the same 32 bytes last is likely to come again; bytes that are equal need not be looked at twice.
+  // What was seen behind the same 32 bytes is likely to come again; bytes that are equal need not be looked at twice. A place has
+  // room for two, as of many endpoints some share one and take turns.
   const first = mix(load<u64>(start) ^ mix(load<u64>(start + 8) + mix(load<u64>(start + 16) + load<u64>(start + 24))));
-  const prefix = PREFIXES + ((<usize>first & (PREFIX_SLOTS - 1)) << 2);
-  const guess = load<i32>(prefix) - 1;
-  if (guess >= 0) {
-    const size = objectSize(guess);
-    if (isEqual(start, objectOffset(guess), size)) {
-      store<i32>(out, guess);
-      return start + size;
-    }
-  }
-  const end = skipValue(start, DEPTH);
+  const prefix = PREFIXES + ((<usize>first & (PREFIX_SLOTS - 2)) << 2);
+  let end = readKnown(start, out, prefix);
+  if (end != 0) return end;
+  end = readKnown(start, out, prefix + 4);
+  if (end != 0) return end;
+  end = skipValue(start, DEPTH);
   if (end == 0) return 0;
   const size = <u32>(end - start);
   let hash: u64 = size;
@@ -830,9 +864,22 @@ function readObject(start: usize, out: usize): usize {
     arenaEnd += size;
     store<i32>(SLOTS + ((<usize>slot) << 2), handle + 1);
   }
+  store<i32>(prefix + 4, load<i32>(prefix));
   store<i32>(prefix, handle + 1);
   store<i32>(out, handle);
   return end;
+}
+
+/** The object that the table of prefixes has at a place, if it is the one at `start`. */
+// @ts-ignore: decorator
+@inline
+function readKnown(start: usize, out: usize, prefix: usize): usize {
+  const guess = load<i32>(prefix) - 1;
+  if (guess < 0) return 0;
+  const size = objectSize(guess);
+  if (!isEqual(start, objectOffset(guess), size)) return 0;
+  store<i32>(out, guess);
+  return start + size;
 }
 
 function mix(value: u64): u64 {
@@ -868,22 +915,19 @@ function readBoolean(p: usize, out: usize): usize {
   return p + 5;
 }
 
-/** A whole number of at most nine digits into `count`. */
+/** A whole number of at most seven digits into `count`. */
 function readCount(start: usize): usize {
-  let p = start;
-  let value: u32 = 0;
-  while (true) {
-    const digit: u32 = <u32>load<u8>(p) - 48;
-    if (digit > 9) break;
-    value = value * 10 + digit;
-    p++;
-  }
-  const size = p - start;
-  if (size == 0 || size > 9 || (size > 1 && load<u8>(start) == 48)) return 0;
-  const byte = load<u8>(p);
+  const bytes = load<u64>(start) ^ 0x3030303030303030;
+  const size = <usize>ctz(((bytes + 0x0606060606060606) | bytes) & 0xf0f0f0f0f0f0f0f0) >> 3;
+  if (size == 0 || size > 7 || (size > 1 && load<u8>(start) == 48)) return 0;
+  const end = start + size;
+  const byte = load<u8>(end);
   if (byte == 0x2e || (byte | 0x20) == 0x65) return 0;
-  count = <i32>value;
-  return p;
+  // The digits last, zeros before them: two, four and eight digits are put together at once.
+  const digits = bytes << ((8 - <u64>size) << 3);
+  const pairs = digits * 10 + (digits >> 8);
+  count = <i32>(((pairs & 0xff000000ff) * 0xf424000000064 + ((pairs >> 16) & 0xff000000ff) * 0x271000000001) >> 32);
+  return end;
 }
 
 /** A key with its colon; the place of its value. */

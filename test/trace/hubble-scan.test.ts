@@ -97,6 +97,23 @@ test('more endpoints than the tokenizer remembers: it forgets all, and nothing i
   assertSame(Array.from({ length: 17_500 }, (_, index) => record(index)).join('\n'));
 });
 
+test('what is known again is the same to its end: flags and numbers that begin alike, in turns', () => {
+  const names = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR'];
+  const record = (flags: string, port: number): string =>
+    `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"source_port":${port},"destination_port":80,"flags":${flags}}}}}`;
+  const sets = Array.from({ length: 512 }, (_, set) => {
+    const shown = names.filter((_, bit) => (set & (1 << bit)) !== 0).map((name) => `"${name}":true`);
+    return `{${shown.join(set < 256 ? ',' : ', ')}}`;
+  });
+  const odd = ['{"PSH":true,"ACK":false}', '{"PSH":true,"ACK":1}', '{"PSH":true,"ACK":true,"ACK":true}', '{"PSH":true'];
+  const ports = [0, 7, 65, 535, 6553, 65_535, 65_536, 999_999, 9_999_999, 10_000_000, 123_456_789, 4_294_967_297];
+  const turns = [...sets, ...odd, ...sets].flatMap((flags, turn) => [
+    record(flags, ports[turn % 6]!),
+    record('{}', turn),
+  ]);
+  assertSame([...turns, ...ports.map((port) => record('{"SYN":true}', port))].join('\n'));
+});
+
 test('a window is of any size and its bytes are those of the caller', () => {
   const [first, last] = [lines[0]!, lines[1]!];
   const long = JSON.stringify({
