@@ -410,6 +410,11 @@ describe('what ICMP says', () => {
     const error6: Row = { ...error(echo(6, 128, 7)), protocol: 58, family: 6, icmp: 1 << 8 };
     assert.equal(track(tracker, error6), TrackState.Related);
     assert.equal(track(tracker, { ...error6, quote: { ...echo(6, 128, 7), protocol: 1 } }), TrackState.Invalid);
+    // What the other family says of its own packet is no answer, whatever the numbers.
+    const own6: Row = { ...udp(1, 0), family: 6 };
+    track(tracker, own6);
+    assert.equal(track(tracker, { ...error(own6), quote: own6 }), TrackState.Invalid);
+    assert.equal(track(tracker, { ...error6, dst: own6.src, quote: own6 }), TrackState.Related);
     const last: Row = { ...udp(1, 0), srcPort: 65_535, dstPort: 65_535 };
     for (const row of [last, { ...last, dstPort: 53 }, { ...last, srcPort: 53 }]) {
       track(tracker, row);
