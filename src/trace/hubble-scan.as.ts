@@ -38,7 +38,7 @@ const ENTRY_RESERVE: i32 = 8;
 
 /**
  * Of a member: the bytes between the value before it and its own, how many they are, its role, the two members that followed it last,
- * and the hash of its key, 0 where there is none.
+ * the hash of its key, 0 where there is none, and its level: one of another may have taken the place of a member that followed.
  */
 const MEMBER_SIZE: usize = 64;
 const SIZE: u32 = 32;
@@ -46,6 +46,7 @@ const ROLE: usize = 36;
 const NEXT: usize = 40;
 const OTHER: usize = 44;
 const HASH: usize = 48;
+const LEVEL: usize = 52;
 /** Members are found by their keys; the first ones of objects, which have no comma, lie behind the others. */
 const MEMBER_COUNT: usize = 128;
 /** Places that a member may have: two of a record that took each other's would be read anew each time. */
@@ -386,7 +387,7 @@ function readMembers(start: usize, level: i32): usize {
   let seen: u64 = 0;
   while (true) {
     let guess = <usize>load<u32>(member, NEXT);
-    if (isAt(p, guess) || (load<u8>(p) != 0x7d && isAt(p, (guess = <usize>load<u32>(member, OTHER))))) {
+    if (isNext(p, guess, level) || (load<u8>(p) != 0x7d && isNext(p, (guess = <usize>load<u32>(member, OTHER)), level))) {
       p += load<u32>(guess, SIZE);
       member = guess;
     } else {
@@ -415,6 +416,13 @@ function readMembers(start: usize, level: i32): usize {
   }
 }
 
+/** True where a member of an object of this level begins at `p`. */
+// @ts-ignore: decorator
+@inline
+function isNext(p: usize, member: usize, level: i32): bool {
+  return load<i32>(member, LEVEL) == level && isAt(p, member);
+}
+
 /** True where the bytes at `p` are those of a member. */
 // @ts-ignore: decorator
 @inline
@@ -441,6 +449,7 @@ function learn(before: usize, level: i32, start: usize, end: usize): usize {
     if (known == hash || known == 0) break;
   }
   store<u32>(member, hash, HASH);
+  store<i32>(member, level, LEVEL);
   keep(member, start, end, roleOf(level));
   store<u32>(before, load<u32>(before, NEXT), OTHER);
   store<u32>(before, <u32>member, NEXT);

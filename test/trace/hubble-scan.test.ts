@@ -91,6 +91,17 @@ test('who wrote a record is looked at once: others of an emitter that knows repl
   assertSame(bytes);
 });
 
+test('keys of one object are not taken for those of another, whatever came before', () => {
+  const records = Array.from({ length: 1000 }, (_, key) =>
+    // What follows "p" here takes the place of what follows a port there, where the tokenizer remembers the two in one place.
+    [`"k${key}":1`, '"source_port":999'].map(
+      (member) =>
+        `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"destination_port":80,"source_port":40000}},"p":1,${member}}}`,
+    ),
+  );
+  assertSame(records.flat().join('\n'));
+});
+
 test('more endpoints than the tokenizer remembers: it forgets all, and nothing is mixed up', () => {
   const record = (index: number): string =>
     `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"UDP":{"source_port":${1 + (index % 60000)},"destination_port":53}},"source":{"namespace":"n","pod_name":"p${index % 16_500}"},"destination":{"namespace":"n","pod_name":"q${index % 7}"}}}`;
