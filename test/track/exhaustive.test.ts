@@ -16,6 +16,8 @@ import { batchOf, type Row } from './row.ts';
 
 const STATES = ['NEW', 'ESTABLISHED', 'RELATED', 'INVALID'];
 const START_S = 1_700_000_000;
+/** More states than any protocol has here; a tracker that makes ever new ones is wrong, and must not be followed without an end. */
+const MOST_STATES = runs(1) > 1 ? 50_000 : 2_000;
 const batch = createBatch(1);
 
 /** What can come: a packet, one that policy denies where it is NEW (`dropsNew`), a record, or the taking over of a connection. */
@@ -120,6 +122,7 @@ function explore(moves: readonly Move[], options: TrackerOptions): Exploration {
   for (let at = 0; at < queue.length; at++) {
     const path = queue[at]!;
     found.states++;
+    assert.ok(found.states < MOST_STATES, `ever new states: ${describe(path)}`);
     for (const next of moves) {
       // A tracker costs more than a path: many paths share one, each between two ends of its own.
       if (++found.moves % 1000 === 0 || !isTimeless) fast = new TableTracker(options);

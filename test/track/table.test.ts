@@ -157,6 +157,17 @@ describe('the connection table', () => {
     }
   });
 
+  it('takes no other connection along either where the first slot of the table is empty', () => {
+    for (let from = 0; from < 20_000; from += 1000) {
+      const tracker = createTracker({});
+      const rows = Array.from({ length: 500 }, (_, i) => tcp(from + i, 0, 'S'));
+      for (const row of rows) track(tracker, row);
+      for (const row of rows.filter((_, i) => i % 3 === 0)) track(tracker, { ...row, flags: 'R' });
+      for (const row of rows.filter((_, i) => i % 3 !== 0))
+        assert.equal(track(tracker, { ...reversed(row), flags: 'SA' }), TrackState.Established, `from ${from}`);
+    }
+  });
+
   it('finds each of its connections again, in whatever slot it lies', () => {
     const tracker = createTracker({});
     const count = 2000;
