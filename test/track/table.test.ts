@@ -321,6 +321,19 @@ describe('the clock', () => {
     }
   });
 
+  it('CT-30: is set back without making a young connection of UDP old', () => {
+    const tracker = createTracker({});
+    const highestS = 2 ** 30 / 100;
+    track(tracker, udp(99, 0));
+    const row = (timeS: number): Row => udp(1, highestS + timeS);
+    track(tracker, row(-0.1));
+    assert.equal(track(tracker, reversed(row(-0.05))), TrackState.Established);
+    // The clock is set back here, where the connection is 0.6 s old: no stream, for which two minutes would be waited.
+    assert.equal(track(tracker, row(0.5)), TrackState.Established);
+    track(tracker, row(31));
+    assert.equal(tracker.created, 1);
+  });
+
   it('survives years, absurd times and none', () => {
     const tracker = createTracker({});
     for (const timeS of [0, 1e7, 2e7, 3e7, 1e12, 1e300, -1e300, NaN, Infinity, 5]) {
