@@ -30,6 +30,7 @@ const OWN_URL = {
 /** Leaves the files, and the threads' own, in `outdir`. */
 export async function buildCli(outdir) {
   const main = `${outdir}/cli.cjs`;
+  const late = readLate(await namesOfLibraries());
   await Promise.all([
     build({
       ...CLI,
@@ -50,7 +51,7 @@ export async function buildCli(outdir) {
       },
       outfile: `${outdir}/command-code.cjs`,
       ...OWN_URL,
-      plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs'), readLate(await namesOfLibraries())],
+      plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs'), late],
     }),
     build({
       ...CLI,
@@ -73,7 +74,7 @@ export async function buildCli(outdir) {
       ...OWN_URL,
       entryPoints: ['src/cli/thread.ts'],
       outfile: `${outdir}/${THREAD}`,
-      plugins: [readLate(await namesOfLibraries())],
+      plugins: [late],
     }),
   ]);
   chmodSync(main, 0o755);

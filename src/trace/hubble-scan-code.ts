@@ -1,6 +1,6 @@
 /**
  * The WASM tokenizer of Hubble records, 9875 bytes. Made by `npm run build:kernel` from src/trace/hubble-scan.as.ts; not for editing.
- * Source: 695dc49566916a2cf064fd0897a90d9573ec64cf94b71fc9b5af497919ef8683
+ * Source: c37bb8f036e2a97c2a80cf66149c947886705a0f3d554b0095e4a906a01d79b4
  */
 export const HUBBLE_SCAN_CODE: string = [
   'AGFzbQEAAAABLAhgAX8Bf2ACf38Bf2AAAX9gA39/fwF/YAAAYAF/AXxgA398fwF/YAJ/fAF/AxYVAQEDAQAAAAMCAQEEAgACAgUGBwAABQQBAK',

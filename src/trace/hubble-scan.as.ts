@@ -14,7 +14,7 @@
  */
 import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
-import { Event, Lane, LaneSize, Outcome, Place, Scan, ScanVerdict } from './hubble-scan.ts';
+import { Event, HandleLimit, Lane, LaneSize, Outcome, Place, Scan, ScanVerdict } from './hubble-scan.ts';
 
 const RESULT: usize = Place.Result;
 const TIME: usize = Place.Time;
@@ -32,7 +32,7 @@ const PREFIX_SLOTS: u32 = 4096;
 const SLOT_COUNT: u32 = 32768;
 /** Of an object: offset, length, hash. */
 const ENTRY_SIZE: usize = 12;
-const ENTRY_LIMIT: i32 = 16000;
+const ENTRY_LIMIT: i32 = HandleLimit.End;
 /** Handles that one record asks for at most. */
 const ENTRY_RESERVE: i32 = 8;
 

@@ -118,8 +118,11 @@ export const enum LaneSize {
   Bytes = 8192,
 }
 
-/** Handles are below. */
-export const HANDLES = 16_000;
+/** Objects that the scanner remembers; it forgets them all when there are more. */
+export const enum HandleLimit {
+  /** Handles are below. */
+  End = 16_000,
+}
 
 /** Rows of a read at most. */
 const ROWS = LaneSize.Bytes / 8;

@@ -19,7 +19,7 @@ import {
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { Event, HANDLES, type HubbleScanner, Outcome, Scan, ScanVerdict, shareHubbleScanner } from './hubble-scan.ts';
+import { Event, HandleLimit, type HubbleScanner, Outcome, Scan, ScanVerdict, shareHubbleScanner } from './hubble-scan.ts';
 import { type Json, asObject, asText } from './json-member.ts';
 import {
   createByteLineDecoder,
@@ -194,7 +194,7 @@ class HandleTable {
   private readonly scanner: HubbleScanner;
   private generation = -1;
   /** [handle + 1] ids of the dictionary plus 1; 0 not asked yet. */
-  private readonly endpoints = new Uint32Array(HANDLES + 1);
+  private readonly endpoints = new Uint32Array(HandleLimit.End + 1);
   private readonly backed = new Map<number, number>();
   private readonly retina = new Map<number, boolean>();
 
