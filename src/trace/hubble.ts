@@ -19,7 +19,15 @@ import {
 import { addMalformed, addUnknownValue, increment, type TraceAccount } from './account.ts';
 import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import type { Head } from './head.ts';
-import { Event, HandleLimit, type HubbleScanner, Outcome, Scan, ScanVerdict, shareHubbleScanner } from './hubble-scan.ts';
+import {
+  Event,
+  HandleLimit,
+  type HubbleScanner,
+  Outcome,
+  Scan,
+  ScanVerdict,
+  shareHubbleScanner,
+} from './hubble-scan.ts';
 import { type Json, asObject, asText } from './json-member.ts';
 import {
   createByteLineDecoder,
