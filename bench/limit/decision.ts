@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { compile } from '../../src/compile/compile.ts';
 import { type Program, programFrom, type ProgramSource } from '../../src/compile/program.ts';
 import { decideBatch } from '../../src/decide/decide.ts';
+import { policyObjects, snapshotObjects } from '../../src/fuzz/manifest.ts';
 import { generateCluster } from '../../src/generate/cluster.ts';
 import { generatePolicies } from '../../src/generate/policy.ts';
 import type { Snapshot } from '../../src/model/cluster.ts';
@@ -40,6 +41,13 @@ export function prepareDecision(folder: string, size: DecisionSize): void {
   writeColumn(folder, 'dst.u32', flows.dst);
   writeColumn(folder, 'protocol.u8', flows.protocol);
   writeColumn(folder, 'port.i32', flows.dstPort);
+}
+
+/** Leaves objects.jsonl: the world as Kubernetes objects, for evaluators that read nothing else. */
+export function writeObjects(folder: string, size: DecisionSize): void {
+  const { snapshot, policies } = makeWorld(size);
+  const objects = [...snapshotObjects(snapshot), ...policyObjects(policies)];
+  writeFileSync(join(folder, 'objects.jsonl'), objects.map((object) => `${JSON.stringify(object)}\n`).join(''));
 }
 
 /** The engine in plain TypeScript. */

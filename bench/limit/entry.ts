@@ -109,6 +109,30 @@ export function command(
   };
 }
 
+/** An evaluator in Go, by its folder in bench/peers: built where there is Go. Tests build nothing, and take one that is built. */
+export function evaluator(name: string, data: Data, passes: number, sample: number, scale: Scale): Contender {
+  const folder = fileURLToPath(new URL(`../peers/${name}`, import.meta.url));
+  const binary = join(folder, 'peer');
+  return {
+    name,
+    data,
+    passes,
+    sample,
+    values: {},
+    clock: 'processor',
+    start: { kind: 'go', binary },
+    absent: () => {
+      if (scale === 'test') return existsSync(binary) ? undefined : 'not built';
+      const { status, error, stderr } = spawnSync('go', ['build', '-o', 'peer', '.'], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+      if (error !== undefined) return 'there is no Go (go)';
+      return status === 0 ? undefined : `go build: ${stderr.trim().split('\n')[0]}`;
+    },
+  };
+}
+
 /** A contender that needs the packages of bench/peers. */
 export function needsPeers(contender: Contender, scale: Scale): Contender {
   return { ...contender, absent: () => peersReason(scale) };

@@ -23,6 +23,7 @@ export interface Contender {
   readonly start:
     | { readonly kind: 'job'; readonly job: string }
     | { readonly kind: 'c'; readonly source: string; readonly options: readonly string[] }
+    | { readonly kind: 'go'; readonly binary: string }
     | { readonly kind: 'command'; readonly run: (folder: string) => Promise<JobResult> };
   /** Does not take part where this gives a reason. */
   readonly absent?: () => string | undefined;

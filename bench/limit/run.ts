@@ -165,24 +165,26 @@ async function runContender(contender: Contender, options: RunOptions): Promise<
   if (start.kind === 'job' && options.processes === 'shared')
     return runJob(await JOBS[start.job]!(folder, { passes, sample, values }), passes, contender.clock);
   const [command, ...rest] =
-    start.kind === 'c'
-      ? [
-          compileReference(start.source, options),
-          folder,
-          String(passes),
-          ...start.options.map((option) => (option === 'SAMPLE' ? String(sample) : option)),
-        ]
-      : [
-          process.execPath,
-          '--max-old-space-size=8192',
-          await bundleContender(options),
-          start.job,
-          folder,
-          String(passes),
-          String(sample),
-          JSON.stringify(values),
-          contender.clock,
-        ];
+    start.kind === 'go'
+      ? [start.binary, '-row', folder, String(passes), String(sample)]
+      : start.kind === 'c'
+        ? [
+            compileReference(start.source, options),
+            folder,
+            String(passes),
+            ...start.options.map((option) => (option === 'SAMPLE' ? String(sample) : option)),
+          ]
+        : [
+            process.execPath,
+            '--max-old-space-size=8192',
+            await bundleContender(options),
+            start.job,
+            folder,
+            String(passes),
+            String(sample),
+            JSON.stringify(values),
+            contender.clock,
+          ];
   return JSON.parse(await capture(command!, rest)) as JobResult;
 }
 

@@ -1,8 +1,20 @@
 /** The rows: every ratio that the project has set itself, the data it is taken on, and who takes part. */
 import { prepareAddresses4, prepareAddresses6 } from './address.ts';
 import { prepareConnections, spanUs } from './connection.ts';
-import { prepareDecision } from './decision.ts';
-import { bulkOf, DATA_VERSION, divide, loop, rateOf, ratio, ratioBelow, reference, type Scale, size } from './entry.ts';
+import { prepareDecision, writeObjects } from './decision.ts';
+import {
+  bulkOf,
+  DATA_VERSION,
+  divide,
+  evaluator,
+  loop,
+  rateOf,
+  ratio,
+  ratioBelow,
+  reference,
+  type Scale,
+  size,
+} from './entry.ts';
 import { makeProcessRows, type Pick } from './process-table.ts';
 import { prepareReplay } from './replay.ts';
 import type { Data, Row } from './row.ts';
@@ -37,6 +49,7 @@ export function makeRows(scale: Scale): Row[] {
       pick(10, 10, 4),
       pick(1 << 20, 1 << 18, 4096),
       pick(4096, 1024, 256),
+      scale,
     ),
     connectionRow(
       'connections-1e4',
@@ -83,8 +96,8 @@ function addressRow4(
       loop('plain', data, 'plain ipv4', 40, sample),
       loop('wasm', data, 'wasm ipv4', 40, sample),
       loop('BlockList', data, 'BlockList ipv4', 4, sample),
-      loop('ipaddr.js', data, 'ipaddr.js ipv4', 4, Math.min(sample, 1024)),
-      loop('ip-num', data, 'ip-num ipv4', 4, Math.min(sample, 256)),
+      loop('ipaddr.js', data, 'ipaddr.js ipv4', 4, sample),
+      loop('ip-num', data, 'ip-num ipv4', 4, sample),
     ],
     goals: [
       ratio('bulk', 'C', 0.45),
@@ -136,10 +149,13 @@ function addressRow6(prefixes: number, addresses: number, sample: number): Row {
   };
 }
 
-function decisionRow(pods: number, policies: number, few: number, flows: number, sample: number): Row {
+function decisionRow(pods: number, policies: number, few: number, flows: number, sample: number, scale: Scale): Row {
   const world = (count: number): Data => ({
-    key: `decision-${pods}-${count}-${flows}-v${DATA_VERSION}`,
-    prepare: (folder) => prepareDecision(folder, { pods, policies: count, flows }),
+    key: `decision-objects-${pods}-${count}-${flows}-v${DATA_VERSION}`,
+    prepare: (folder) => {
+      prepareDecision(folder, { pods, policies: count, flows });
+      writeObjects(folder, { pods, policies: count, flows });
+    },
   });
   const data = world(policies);
   return {
@@ -152,7 +168,9 @@ function decisionRow(pods: number, policies: number, few: number, flows: number,
       loop('wasm', data, 'wasm decision', 20, sample),
       loop(`plain, ${few} policies`, world(few), 'plain decision', 20, sample),
       loop('naive', data, 'naive decision', 4, sample, { pods, policies }),
-      loop('oracle', data, 'oracle decision', 2, Math.min(64, sample), { pods, policies }),
+      loop('oracle', data, 'oracle decision', 2, sample, { pods, policies }),
+      evaluator('cyclonus', data, 4, sample, scale),
+      evaluator('kube-network-policies', data, 4, sample, scale),
     ],
     goals: [
       ratio('bulk', 'C', 0.7),
@@ -164,8 +182,10 @@ function decisionRow(pods: number, policies: number, few: number, flows: number,
         figure: (look) => divide(rateOf(look, `plain, ${few} policies`), rateOf(look, 'plain')),
       },
       ratio('bulk', 'oracle'),
+      ratio('bulk', 'cyclonus'),
+      ratio('bulk', 'kube-network-policies'),
     ],
-    note: 'C reads the very buffer that the engine compiled; like WASM it takes blocks of flows one step after another, C loop and plain take one flow after another.',
+    note: 'C reads the very buffer that the engine compiled; like WASM it takes blocks of flows one step after another, C loop and plain take one flow after another. Cyclonus has the matcher that policy-assistant took over; its processor time, and that of kube-network-policies, includes the garbage collection of Go.',
   };
 }
 
