@@ -11,7 +11,7 @@ export const OUTPUT = 'src/replay/kernel-code.ts';
 export function compileKernel() {
   return compileAssembly(
     ENTRY,
-    ['--importMemory', '--memoryBase', '0'],
+    ['--enable', 'simd', '--importMemory', '--memoryBase', '0'],
     'KERNEL_CODE',
     (size) => `/** The WASM kernel, ${size} bytes. Made by \`npm run build:kernel\` from ${ENTRY}; not for editing. */`,
   );

@@ -9,8 +9,9 @@ import { Tables } from '../decide/table-layout.ts';
 import { decide, findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
 import { createBatch, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { Clock } from '../track/clock.ts';
-import { Timer } from '../track/entry.ts';
+import { Staged, Step, Timer } from '../track/entry.ts';
 import type { TrackerOptions } from '../track/state.ts';
+import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import { TableTracker, type Tracker } from '../track/tracker.ts';
 import { Heap } from './heap.ts';
@@ -219,11 +220,13 @@ const enum TrackRegion {
   Timers = 1,
   Indices = 2,
   Transitions = 3,
-  Ticks = 4,
-  States = 5,
+  Steps = 4,
+  Staged = 5,
+  Ticks = 6,
+  States = 7,
   /** `TRACK_COLUMNS` from here on. */
-  Columns = 6,
-  Table = 13,
+  Columns = 8,
+  Table = 15,
 }
 
 /** Growth of the table moves the memory, so that the columns are views anew after each call that tracked. */
@@ -245,7 +248,9 @@ class WasmTracking implements BulkTracker {
   private version = -1;
 
   constructor(api: WasmApi, options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number) {
-    const sizes = [State.Count * 4, Timer.Count * 4, TCP_INDEX.length, TCP_TABLE.length, capacity * 4, capacity];
+    const steps = Step.Count * Step.Stride;
+    const fixed = [Timer.Count * 4, TCP_INDEX.length, TCP_TABLE.length, steps * 4, Staged.Most * Staged.Bytes];
+    const sizes = [State.Count * 4, ...fixed, capacity * 4, capacity];
     this.heap = new Heap(api.Memory, [...sizes, ...TRACK_COLUMNS.map(([, , bytes]) => bytes * capacity)]);
     const { heap } = this;
     this.capacity = capacity;
@@ -262,6 +267,7 @@ class WasmTracking implements BulkTracker {
     heap.bytes(TrackRegion.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(TrackRegion.Transitions, TCP_TABLE.length).set(TCP_TABLE);
     heap.words(TrackRegion.Timers, Timer.Count).set(this.tracker.timeouts);
+    heap.words(TrackRegion.Steps, steps).set(createSteps(this.tracker.timeouts));
     this.batch = createBatch(capacity);
     this.states = new Uint8Array(0);
     this.view();
@@ -315,6 +321,8 @@ class WasmTracking implements BulkTracker {
     state[State.TimerPtr] = heap.offsetOf(TrackRegion.Timers);
     state[State.IndexPtr] = heap.offsetOf(TrackRegion.Indices);
     state[State.TcpPtr] = heap.offsetOf(TrackRegion.Transitions);
+    state[State.StepPtr] = heap.offsetOf(TrackRegion.Steps);
+    state[State.StagedPtr] = heap.offsetOf(TrackRegion.Staged);
   }
 }
 

@@ -9,6 +9,9 @@ import type { WasmMemory } from './webassembly.ts';
 /** Bytes of a WebAssembly page. */
 const PAGE = 65_536;
 
+/** Bytes behind the last region that a kernel may read, and makes nothing of. */
+const SLACK = 128;
+
 /** The memory; offsets are bytes. */
 export class Heap {
   readonly memory: WasmMemory;
@@ -54,7 +57,7 @@ export class Heap {
 
   /** The last region with room for so many words. What it held is lost. */
   takeLast(length: number): Int32Array<ArrayBuffer> {
-    const missing = this.end + length * 4 - this.memory.buffer.byteLength;
+    const missing = this.end + length * 4 + SLACK - this.memory.buffer.byteLength;
     if (missing > 0) {
       this.memory.grow(Math.ceil(missing / PAGE));
       this.version++;

@@ -86,7 +86,11 @@ export const enum State {
   PoolRoom = 57,
   /** [groups that the kernel made, in their order] the place of the row in the columns << 1 | its receiver is the initiator. */
   NewGroupPtr = 58,
-  Count = 59,
+  /** `Step` of TCP. */
+  StepPtr = 59,
+  /** [`Staged.Most`] `Staged`. */
+  StagedPtr = 60,
+  Count = 61,
 }
 
 /** An end that a record names, in words: at which address its name says nothing that the snapshot does not know. */

@@ -17,27 +17,29 @@ import {
   findVector,
 } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
-import { Meta, TableState, Word } from '../track/entry.ts';
+import { Meta, Staged, Step, Word } from '../track/entry.ts';
 import {
-  advance,
   associate,
   beginOf,
   beginOfRecord,
   bury,
   directionOf,
-  findAgain,
-  findForTcp,
+  find,
   hasEnded,
   insert,
-  isSwapped,
-  keyMetaOf,
+  isEntryOf,
+  isExtraordinary,
+  reopens,
+  stepOf,
+  stepTcp,
+  stepUdp,
   TCP,
   timerOf,
-  touch,
   UDP,
 } from '../track/table.as.ts';
 import { TcpIndex } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
+import { stageBlock } from './block.as.ts';
 import { Data, GroupKey, GroupSum } from './group.ts';
 import { Column, Memo, MemoKey, Name, Scratch, State } from './kernel-layout.ts';
 
@@ -49,9 +51,6 @@ export function run(state: i32, from: i32, to: i32): i32 {
   const verdicts = load<i32>(state, Column.RecordedVerdict * 4);
   const policies = load<i32>(state, Column.Policies * 4);
   const flags = load<i32>(state, Column.Flags * 4);
-  const tcpFlags = load<i32>(state, Column.TcpFlags * 4);
-  const sources = load<i32>(state, Column.Src * 4);
-  const destinations = load<i32>(state, Column.Dst * 4);
   const sourcePorts = load<i32>(state, Column.SrcPort * 4);
   const destinationPorts = load<i32>(state, Column.DstPort * 4);
   const times = load<i32>(state, Column.TimeUs * 4);
@@ -60,20 +59,21 @@ export function run(state: i32, from: i32, to: i32): i32 {
   const ticks = load<i32>(state, Column.Tick * 4);
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
-  const tableState = state + State.Table * 4;
-  const mask = load<i32>(tableState, TableState.Mask * 4);
-  const timers = load<i32>(state, State.TimerPtr * 4);
   const indices = load<i32>(state, State.IndexPtr * 4);
-  const transitions = load<i32>(state, State.TcpPtr * 4);
+  const steps = load<i32>(state, State.StepPtr * 4);
   const sums = load<i32>(state, State.GroupSumPtr * 4);
   const rows = load<i32>(state, State.RowPtr * 4);
-  let ahead = mask < SMALL_TABLE ? to : from;
-  for (let staged = from; staged < to; staged++) {
-    if (staged == ahead) {
-      ahead = min(to, staged + AHEAD);
-      touchRows(state, rows, staged, ahead);
+  const block = load<i32>(state, State.StagedPtr * 4);
+  let taken = from;
+  let blockEnd = from;
+  let staged = block;
+  for (; taken < to; taken++, staged += Staged.Bytes) {
+    if (taken == blockEnd) {
+      blockEnd = min<i32>(to, taken + Staged.Most);
+      stageBlock(state, rows, taken, blockEnd);
+      staged = block;
     }
-    const row = load<i32>(rows + staged * 4);
+    const row = load<i32>(rows + taken * 4);
     const kind: i32 = load<u8>(kinds + row);
     const family: i32 = load<u8>(families + row);
     const protocol: i32 = load<u8>(protocols + row);
@@ -87,76 +87,27 @@ export function run(state: i32, from: i32, to: i32): i32 {
       (sourcePort | port) < 0 ||
       (protocol != TCP && protocol != UDP)
     )
-      return staged;
-    const bits: i32 = protocol == TCP ? load<u16>(tcpFlags + row * 2) : TcpFlag.Absent;
+      return taken;
     const tick = load<i32>(ticks + row * 4);
-    const src = load<i32>(sources + row * 4);
-    const dst = load<i32>(destinations + row * 4);
-    const swapped = isSwapped(src, dst, sourcePort, port);
-    const keyMeta = keyMetaOf(protocol, family);
-    let at: i32;
-    let data: i32;
-    if (kind == RecordKind.Packet) {
-      let index: i32 = TcpIndex.Bad;
-      if (protocol == TCP) {
-        if (bits == TcpFlag.Absent) return staged;
-        index = load<u8>(indices + (bits & 63));
+    let at = load<i32>(staged, Staged.At);
+    if (!isEntryOf(at, staged, tick)) at = find(table, end, tick, staged);
+    let data: i32 = 0;
+    let isTaken = false;
+    if (at > 0 && kind == RecordKind.Packet) {
+      data = load<i32>(at, Word.Data * 4);
+      const meta = load<i32>(at, Word.Meta * 4);
+      const step = stepOf(steps, indices, meta, load<i32>(staged, Staged.Code));
+      const bits = load<i32>(step, Step.Bits * 4);
+      isTaken = data != 0 && !isExtraordinary(bits, meta);
+      if (isTaken) {
+        store<i32>(at, stepTcp(meta, bits), Word.Meta * 4);
+        store<i32>(at, tick + load<i32>(step, Step.Ticks * 4), Word.Expiry * 4);
       }
-      at = findForTcp(
-        table,
-        end,
-        mask,
-        tick,
-        src,
-        dst,
-        sourcePort,
-        port,
-        swapped,
-        keyMeta,
-        index,
-        transitions,
-        tableState,
-      );
-      if (at > 0) {
-        data = load<i32>(at, Word.Data * 4);
-        if (data == 0) return staged;
-        const meta = load<i32>(at, Word.Meta * 4);
-        if (!advance(at, meta, directionOf(meta, swapped), protocol, index, tick, transitions, timers)) return staged;
-      } else {
-        if (protocol == TCP && index != TcpIndex.Syn) return staged;
-        at = ~at;
-        const begin = beginOf(protocol, tick);
-        const timeout = load<i32>(timers + timerOf(protocol) * 4);
-        data = open(state, row, kind, bits, src, dst, sourcePort, port, protocol, family);
-        if (data == 0) return staged;
-        if (!insert(tableState, at, tick, src, dst, sourcePort, port, swapped, 0, keyMeta, begin, timeout, data))
-          return staged;
-        countOpening(state, data);
-      }
-    } else {
-      at = findAgain(table, end, mask, tick, src, dst, sourcePort, port, swapped, keyMeta);
-      if (at > 0 && bits != TcpFlag.Absent && (bits & (TcpFlag.Syn | TcpFlag.Ack)) == TcpFlag.Syn) {
-        if (hasEnded(load<i32>(at, Word.Meta * 4))) {
-          bury(table, end, at, tableState);
-          at = findAgain(table, end, mask, tick, src, dst, sourcePort, port, swapped, keyMeta);
-        }
-      }
-      if (at > 0) {
-        data = load<i32>(at, Word.Data * 4);
-        if (data == 0) return staged;
-      } else {
-        at = ~at;
-        data = open(state, row, kind, bits, src, dst, sourcePort, port, protocol, family);
-        if (data == 0) return staged;
-        const begin = beginOfRecord(protocol, tick);
-        if (!insert(tableState, at, tick, src, dst, sourcePort, port, swapped, reply, keyMeta, begin, 1, data))
-          return staged;
-        countOpening(state, data);
-      }
-      const direction = directionOf(load<i32>(at, Word.Meta * 4), swapped);
-      const answered =
-        kind == RecordKind.Connection && load<f64>(load<i32>(state, Column.ReplyPackets * 4) + row * 8) > 0;
-      associate(at, direction, protocol, bits, answered, tick, timers);
+    }
+    if (!isTaken) {
+      at = takeRare(state, row, kind, protocol, family, staged, at, tick);
+      if (at == 0) return taken;
+      data = load<i32>(at, Word.Data * 4);
     }
     const verdict: i32 = load<u8>(verdicts + row);
     if (verdict != RecordedVerdict.None) store<i32>(at, countRecorded(sums, data, verdict), Word.Data * 4);
@@ -173,37 +124,46 @@ export function run(state: i32, from: i32, to: i32): i32 {
   return to;
 }
 
-/** Rows whose entries are fetched before the first of them is taken: their loads overlap, those of rows taken one by one do not. */
-const AHEAD: i32 = 64;
-/** Capacity - 1 of a table that stays in the cache by itself. */
-const SMALL_TABLE: i32 = 0x7fff;
-/** What was fetched last: a load whose value nobody has is none. */
-let fetched: i32 = 0;
-
-/** Fetches the entries of rows, or of those whose places stand in `rows`. */
-function touchRows(state: i32, rows: i32, from: i32, to: i32): void {
-  const families = load<i32>(state, Column.Family * 4);
-  const protocols = load<i32>(state, Column.Protocol * 4);
-  const sources = load<i32>(state, Column.Src * 4);
-  const destinations = load<i32>(state, Column.Dst * 4);
-  const sourcePorts = load<i32>(state, Column.SrcPort * 4);
-  const destinationPorts = load<i32>(state, Column.DstPort * 4);
-  const table = load<i32>(state, State.TablePtr * 4);
-  const mask = load<i32>(state + State.Table * 4, TableState.Mask * 4);
-  let sum = 0;
-  for (let at = from; at < to; at++) {
-    const row = rows == 0 ? at : load<i32>(rows + at * 4);
-    sum |= touch(
-      table,
-      mask,
-      load<i32>(sources + row * 4),
-      load<i32>(destinations + row * 4),
-      load<i32>(sourcePorts + row * 4),
-      load<i32>(destinationPorts + row * 4),
-      keyMetaOf(load<u8>(protocols + row), load<u8>(families + row)),
-    );
+/**
+ * Takes a row that opens a connection, is no TCP or no packet: the address of its entry, or 0 where it is the reference's. `at` is what
+ * `find` has found.
+ */
+function takeRare(state: i32, row: i32, kind: i32, protocol: i32, family: i32, staged: i32, at: i32, tick: i32): i32 {
+  if (at > 0 && load<i32>(at, Word.Data * 4) == 0) return 0;
+  const bits: i32 =
+    protocol == TCP ? load<u16>(load<i32>(state, Column.TcpFlags * 4) + row * 2) : TcpFlag.Absent;
+  const timers = load<i32>(state, State.TimerPtr * 4);
+  const code = load<i32>(staged, Staged.Code);
+  const isPacket = kind == RecordKind.Packet;
+  if (isPacket) {
+    if (protocol == TCP) {
+      if (load<u8>(load<i32>(state, State.IndexPtr * 4) + (code >>> Staged.CodeShift)) != TcpIndex.Syn) return 0;
+      at = makeRoom(state, staged, at, tick);
+      if (at > 0) return 0;
+    } else if (at > 0) {
+      const meta = load<i32>(at, Word.Meta * 4);
+      stepUdp(at, meta, directionOf(meta, code & 1), tick, timers);
+      return at;
+    }
+  } else if (at > 0 && bits != TcpFlag.Absent && (bits & (TcpFlag.Syn | TcpFlag.Ack)) == TcpFlag.Syn) {
+    if (hasEnded(load<i32>(at, Word.Meta * 4))) at = buryAndFind(state, staged, at, tick);
   }
-  fetched = sum;
+  if (at < 0) {
+    const data = open(state, row, kind, bits, protocol, family);
+    if (data == 0) return 0;
+    at = ~at;
+    const begin = isPacket ? beginOf(protocol, tick) : beginOfRecord(protocol, tick);
+    const timeout = isPacket ? load<i32>(timers + timerOf(protocol) * 4) : 1;
+    if (!insert(state + State.Table * 4, at, tick, staged, isPacket ? 0 : reply, begin, timeout, data)) return 0;
+    countOpening(state, data);
+  }
+  if (!isPacket) {
+    const direction = directionOf(load<i32>(at, Word.Meta * 4), code & 1);
+    const answered =
+      kind == RecordKind.Connection && load<f64>(load<i32>(state, Column.ReplyPackets * 4) + row * 8) > 0;
+    associate(at, direction, protocol, bits, answered, tick, timers);
+  }
+  return at;
 }
 
 /**
@@ -328,13 +288,13 @@ function open(
   row: i32,
   kind: i32,
   bits: i32,
-  src: i32,
-  dst: i32,
-  sourcePort: i32,
-  port: i32,
   protocol: i32,
   family: i32,
 ): i32 {
+  const src = load<i32>(load<i32>(state, Column.Src * 4) + row * 4);
+  const dst = load<i32>(load<i32>(state, Column.Dst * 4) + row * 4);
+  const sourcePort = load<i32>(load<i32>(state, Column.SrcPort * 4) + row * 4);
+  let port = load<i32>(load<i32>(state, Column.DstPort * 4) + row * 4);
   if (!isPlain(state, row, src, dst, family)) return 0;
   orient(state, row, kind, bits, protocol);
   const isPacketMode = load<i32>(state, State.IsPacketMode * 4) != 0;
@@ -579,84 +539,92 @@ function mix(hash: i32, word: i32): i32 {
 }
 
 /**
- * Tracks rows `from` up to `to` and writes the `TrackState` of each to `Column.Tick` + their number; returns the row that it
+ * Tracks rows `from` up to `to` and writes the `TrackState` of each to `State.RowPtr` + their number; returns the row that it
  * leaves to the reference, or `to`. Of the columns it reads what a packet has.
  */
 export function track(state: i32, from: i32, to: i32): i32 {
-  if (load<i32>(state + State.Table * 4, TableState.Mask * 4) < SMALL_TABLE) return trackRows(state, from, to);
-  for (let row = from; row < to; row += AHEAD) {
-    const ahead = min(to, row + AHEAD);
-    touchRows(state, 0, row, ahead);
-    const left = trackRows(state, row, ahead);
-    if (left < ahead) return left;
+  for (let row = from; row < to; row += Staged.Most) {
+    const end = min<i32>(to, row + Staged.Most);
+    stageBlock(state, 0, row, end);
+    const left = trackBlock(state, row, end);
+    if (left < end) return left;
   }
   return to;
 }
 
-function trackRows(state: i32, from: i32, to: i32): i32 {
-  const families = load<i32>(state, Column.Family * 4);
-  const protocols = load<i32>(state, Column.Protocol * 4);
-  const tcpFlags = load<i32>(state, Column.TcpFlags * 4);
-  const sources = load<i32>(state, Column.Src * 4);
-  const destinations = load<i32>(state, Column.Dst * 4);
-  const sourcePorts = load<i32>(state, Column.SrcPort * 4);
-  const destinationPorts = load<i32>(state, Column.DstPort * 4);
+function trackBlock(state: i32, from: i32, to: i32): i32 {
   const ticks = load<i32>(state, Column.Tick * 4);
   const out = load<i32>(state, State.RowPtr * 4);
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
-  const tableState = state + State.Table * 4;
-  const mask = load<i32>(tableState, TableState.Mask * 4);
-  const timers = load<i32>(state, State.TimerPtr * 4);
   const indices = load<i32>(state, State.IndexPtr * 4);
-  const transitions = load<i32>(state, State.TcpPtr * 4);
-  for (let row = from; row < to; row++) {
-    const family: i32 = load<u8>(families + row);
-    const protocol: i32 = load<u8>(protocols + row);
-    const sourcePort = load<i32>(sourcePorts + row * 4);
-    const port = load<i32>(destinationPorts + row * 4);
-    if (family == 0 || (sourcePort | port) < 0) return row;
-    let index: i32 = TcpIndex.Bad;
-    if (protocol == TCP) {
-      const bits: i32 = load<u16>(tcpFlags + row * 2);
-      if (bits == TcpFlag.Absent) return row;
-      index = load<u8>(indices + (bits & 63));
-    } else if (protocol != UDP) return row;
+  const steps = load<i32>(state, State.StepPtr * 4);
+  let staged = load<i32>(state, State.StagedPtr * 4);
+  for (let row = from; row < to; row++, staged += Staged.Bytes) {
     const tick = load<i32>(ticks + row * 4);
-    const src = load<i32>(sources + row * 4);
-    const dst = load<i32>(destinations + row * 4);
-    const swapped = isSwapped(src, dst, sourcePort, port);
-    const keyMeta = keyMetaOf(protocol, family);
-    const at = findForTcp(
-      table,
-      end,
-      mask,
-      tick,
-      src,
-      dst,
-      sourcePort,
-      port,
-      swapped,
-      keyMeta,
-      index,
-      transitions,
-      tableState,
-    );
-    if (at < 0) {
-      if (protocol == TCP && index != TcpIndex.Syn) return row;
-      const timeout = load<i32>(timers + timerOf(protocol) * 4);
-      const begin = beginOf(protocol, tick);
-      if (!insert(tableState, ~at, tick, src, dst, sourcePort, port, swapped, 0, keyMeta, begin, timeout, 0))
-        return row;
-      store<u8>(out + row, TrackState.New);
-      continue;
+    let at = load<i32>(staged, Staged.At);
+    if (!isEntryOf(at, staged, tick)) at = find(table, end, tick, staged);
+    if (at > 0) {
+      const meta = load<i32>(at, Word.Meta * 4);
+      const step = stepOf(steps, indices, meta, load<i32>(staged, Staged.Code));
+      const bits = load<i32>(step, Step.Bits * 4);
+      if (!isExtraordinary(bits, meta)) {
+        const next = stepTcp(meta, bits);
+        store<i32>(at, next, Word.Meta * 4);
+        store<i32>(at, tick + load<i32>(step, Step.Ticks * 4), Word.Expiry * 4);
+        store<u8>(out + row, stateOf(next));
+        continue;
+      }
     }
-    const meta = load<i32>(at, Word.Meta * 4);
-    const direction = directionOf(meta, swapped);
-    if (!advance(at, meta, direction, protocol, index, tick, transitions, timers)) return row;
-    store<u8>(out + row, direction != 0 || (meta & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New);
+    const found = trackRare(state, row, staged, at, tick);
+    if (found < 0) return row;
+    store<u8>(out + row, found);
   }
   return to;
+}
+
+/** `TrackState` of a packet by the meta word that it leaves: a reply has been seen, this one or an earlier one. */
+// @ts-ignore: decorator
+@inline
+function stateOf(meta: i32): i32 {
+  return (meta & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New;
+}
+
+/** Tracks a packet that opens a connection, or is no TCP; -1 where it is the reference's. `at` is what `find` has found. */
+function trackRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
+  const protocol: i32 = load<u8>(load<i32>(state, Column.Protocol * 4) + row);
+  const ports =
+    load<i32>(load<i32>(state, Column.SrcPort * 4) + row * 4) | load<i32>(load<i32>(state, Column.DstPort * 4) + row * 4);
+  if (load<u8>(load<i32>(state, Column.Family * 4) + row) == 0 || ports < 0) return -1;
+  const timers = load<i32>(state, State.TimerPtr * 4);
+  const code = load<i32>(staged, Staged.Code);
+  if (protocol == TCP) {
+    if (load<u8>(load<i32>(state, State.IndexPtr * 4) + (code >>> Staged.CodeShift)) != TcpIndex.Syn) return -1;
+    at = makeRoom(state, staged, at, tick);
+    if (at > 0) return -1;
+  } else if (protocol != UDP) return -1;
+  else if (at > 0) {
+    const meta = load<i32>(at, Word.Meta * 4);
+    return stateOf(stepUdp(at, meta, directionOf(meta, code & 1), tick, timers));
+  }
+  const timeout = load<i32>(timers + timerOf(protocol) * 4);
+  return insert(state + State.Table * 4, ~at, tick, staged, 0, beginOf(protocol, tick), timeout, 0) ? TrackState.New : -1;
+}
+
+/** Where a SYN ends the entry at `at`, if any, the place of the next connection of the same ends, as `find` gives it; else `at`. */
+function makeRoom(state: i32, staged: i32, at: i32, tick: i32): i32 {
+  if (at < 0) return at;
+  const meta = load<i32>(at, Word.Meta * 4);
+  const direction = directionOf(meta, load<i32>(staged, Staged.Code) & 1);
+  return reopens(load<i32>(state, State.TcpPtr * 4), meta, direction) ? buryAndFind(state, staged, at, tick) : at;
+}
+
+/** Deletes an entry and looks for its key again: the reference does the same first, so that it may take the row from here. */
+function buryAndFind(state: i32, staged: i32, at: i32, tick: i32): i32 {
+  const table = load<i32>(state, State.TablePtr * 4);
+  const end = load<i32>(state, State.TableEnd * 4);
+  bury(table, end, at, state + State.Table * 4);
+  return find(table, end, tick, staged);
 }
 
 /** The endpoint of each IPv4 address of `addresses[0, count)`. */

@@ -9,8 +9,9 @@ import { Tables } from '../decide/table-layout.ts';
 import { type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
 import type { Clock } from '../track/clock.ts';
-import { Timer } from '../track/entry.ts';
+import { Staged, Step, Timer } from '../track/entry.ts';
 import type { TableStorage } from '../track/state.ts';
+import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import type { TableTracker } from '../track/tracker.ts';
 import { GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.ts';
@@ -70,6 +71,8 @@ const enum Region {
   Timers,
   Indices,
   Transitions,
+  Steps,
+  Staged,
   Oriented,
   Columns,
   Rows,
@@ -148,6 +151,8 @@ export class Kernel {
       [Region.Timers]: Timer.Count * 4,
       [Region.Indices]: TCP_INDEX.length,
       [Region.Transitions]: TCP_TABLE.length,
+      [Region.Steps]: Step.Count * Step.Stride * 4,
+      [Region.Staged]: Staged.Most * Staged.Bytes,
       [Region.Oriented]: 5 * 8,
       [Region.Columns]: STAGE * columnOffset(Column.Count),
       [Region.Rows]: STAGE * 4,
@@ -199,6 +204,7 @@ export class Kernel {
     this.tracker = tracker;
     this.groups = groups;
     this.heap.words(Region.Timers, Timer.Count).set(tracker.timeouts);
+    this.heap.words(Region.Steps, Step.Count * Step.Stride).set(createSteps(tracker.timeouts));
   }
 
   /** Where the connection table lies. */
@@ -380,6 +386,8 @@ export class Kernel {
       [State.TablePtr, Region.Last],
       [State.TimerPtr, Region.Timers],
       [State.TcpPtr, Region.Transitions],
+      [State.StepPtr, Region.Steps],
+      [State.StagedPtr, Region.Staged],
       [State.GroupKeyPtr, Region.GroupKeys],
       [State.GroupSumPtr, Region.GroupSums],
       [State.GroupSlotPtr, Region.GroupSlots],

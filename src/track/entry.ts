@@ -76,6 +76,24 @@ export const enum UdpMeta {
   Aged = 1 << 31,
 }
 
+/**
+ * The table of TCP steps: two words for each `TcpIndex` and `Mask` + 1 bits of the meta word, of which the lowest, `Swapped`, is turned
+ * over where the packet travels from `Word.Second`, and so is its direction.
+ */
+export const enum Step {
+  /** Bits that the packet sets in the meta word. With `Meta.Live` among them it is not ordinary, with `Meta.Challenge` not where that is set. */
+  Bits = 0,
+  /** How long the entry lives from here on. */
+  Ticks = 1,
+  Stride = 2,
+  MetaShift = 11,
+  Mask = 127,
+  IndexShift = 7,
+  Count = 6 * 128,
+  /** Bits of the meta word that a packet replaces: state, and last packet. */
+  Replaced = (0xf << 14) | (7 << 18) | (1 << 21),
+}
+
 /** What a protocol's step did with a packet; the table acts on it. */
 export const enum Outcome {
   /** Accepted; the timeout of the new state starts over. */
@@ -107,6 +125,24 @@ export const enum Timer {
   Record = 27,
   TcpRecord = 28,
   Count = 29,
+}
+
+/** A packet of the block that the kernel has in hand, in bytes. */
+export const enum Staged {
+  /** Key words and what must be equal in the meta word: 16 bytes, as an entry has them. */
+  Key = 0,
+  /** Address at which the probe of the table begins. */
+  Begin = 16,
+  /** Address of the entry that was found, 0 = none: to be looked at again, since the table may have changed. */
+  At = 20,
+  /** TCP flags (63: none, or no TCP) << `CodeShift` | 1 where the sender is `Word.Second`. */
+  Code = 24,
+  CodeShift = 7,
+  /** The connection's data. */
+  Data = 28,
+  Bytes = 32,
+  /** Packets of a block: enough for their loads to overlap. A multiple of four. */
+  Most = 64,
 }
 
 /** What a table remembers beside its words, for whoever works on the same memory. */

@@ -4,146 +4,57 @@
  * row to the reference, which finds the table as it was.
  */
 import { TcpFlag } from '../model/flow.ts';
-import { Meta, TableState, Timer, UdpMeta, Word } from './entry.ts';
+import { Meta, Staged, Step, TableState, Timer, UdpMeta, Word } from './entry.ts';
 import { TcpIndex, TcpState } from './tcp-state.ts';
 
 /** CT-30, in ticks. */
 const STREAM_AGE: i32 = 200;
 export const TCP: i32 = 6;
 export const UDP: i32 = 17;
+const ENTRY_BYTES: i32 = Word.Count * 4;
 
-/** True where a packet's key has its ends changed over, as `tracker.ts` orders them. */
+/** The entry of a key among the first four from where its probe begins, or 0. It may have expired. Reads a little beyond `end`. */
 // @ts-ignore: decorator
 @inline
-export function isSwapped(src: i32, dst: i32, srcPort: i32, dstPort: i32): i32 {
-  return i32(src > dst) | (i32(src == dst) & i32(srcPort > dstPort));
+export function probe(begin: i32, end: i32, key: v128): i32 {
+  const mask = i32x4(-1, -1, -1, Meta.KeyMask);
+  const pair0 = i16x8.narrow_i32x4_s(
+    i32x4.eq(v128.and(v128.load(begin), mask), key),
+    i32x4.eq(v128.and(v128.load(begin, ENTRY_BYTES), mask), key),
+  );
+  const pair1 = i16x8.narrow_i32x4_s(
+    i32x4.eq(v128.and(v128.load(begin, ENTRY_BYTES * 2), mask), key),
+    i32x4.eq(v128.and(v128.load(begin, ENTRY_BYTES * 3), mask), key),
+  );
+  // A byte a word, so that all of an entry are a lane.
+  const found = i32x4.bitmask(i32x4.eq(i8x16.narrow_i16x8_s(pair0, pair1), i32x4.splat(-1)));
+  const at = begin + ctz(found) * ENTRY_BYTES;
+  return select(at, 0, u32(at) < u32(end));
 }
 
-/** What must be equal in the meta word of an entry beside its key words. */
+/** Is this, still, the entry of a staged packet's key, and has it not expired? */
 // @ts-ignore: decorator
 @inline
-export function keyMetaOf(protocol: i32, family: i32): i32 {
-  return protocol | Meta.Live | (family == 6 ? Meta.Ipv6 : 0);
+export function isEntryOf(at: i32, staged: i32, tick: i32): bool {
+  const difference = v128.xor(v128.load(at), v128.load(staged, Staged.Key));
+  return (
+    !v128.any_true(v128.and(difference, i32x4(-1, -1, -1, Meta.KeyMask))) && load<i32>(at, Word.Expiry * 4) > tick
+  );
 }
 
-/** The ports of a row as the key has them. */
-// @ts-ignore: decorator
-@inline
-function portsOf(srcPort: i32, dstPort: i32, swapped: i32): i32 {
-  return select((dstPort << 16) | srcPort, (srcPort << 16) | dstPort, swapped);
-}
-
-/** Where the probe for a key begins. */
-// @ts-ignore: decorator
-@inline
-function placeOf(table: i32, mask: i32, first: i32, second: i32, ports: i32, keyMeta: i32): i32 {
-  let hash = first * 0x9e3779b1 + second * 0x85ebca6b + ports * 0xc2b2ae35 + keyMeta;
-  hash = (hash ^ (hash >>> 15)) * 0x2c1b3c6d;
-  return table + ((hash ^ (hash >>> 13)) & mask) * (Word.Count * 4);
-}
-
-/** Loads a word of where the probe for a row's ends begins, so that it is in the cache when its turn comes. */
-// @ts-ignore: decorator
-@inline
-export function touch(
-  table: i32,
-  mask: i32,
-  src: i32,
-  dst: i32,
-  srcPort: i32,
-  dstPort: i32,
-  keyMeta: i32,
-): i32 {
-  const swapped = isSwapped(src, dst, srcPort, dstPort);
-  const ports = portsOf(srcPort, dstPort, swapped);
-  const at = placeOf(table, mask, select(dst, src, swapped), select(src, dst, swapped), ports, keyMeta);
-  return load<i32>(at, Word.Meta * 4);
-}
-
-/** Address of the entry of a row's ends, or, negative, the complement of the address at which to put it. */
-// @ts-ignore: decorator
-@inline
-export function find(
-  table: i32,
-  end: i32,
-  mask: i32,
-  tick: i32,
-  src: i32,
-  dst: i32,
-  srcPort: i32,
-  dstPort: i32,
-  swapped: i32,
-  keyMeta: i32,
-): i32 {
-  const first = select(dst, src, swapped);
-  const second = select(src, dst, swapped);
-  const ports = portsOf(srcPort, dstPort, swapped);
-  let at = placeOf(table, mask, first, second, ports, keyMeta);
+/** Address of the entry of a staged packet, or, negative, the complement of the address at which to put it. */
+export function find(table: i32, end: i32, tick: i32, staged: i32): i32 {
+  let at = load<i32>(staged, Staged.Begin);
   let free = 0;
   while (true) {
     const meta = load<i32>(at, Word.Meta * 4);
-    if (meta == 0) {
-      at = free != 0 ? ~free : ~at;
-      break;
-    }
+    if (meta == 0) return free != 0 ? ~free : ~at;
     if ((meta & Meta.Live) != 0 && load<i32>(at, Word.Expiry * 4) > tick) {
-      const difference =
-        (load<i32>(at, Word.Ports * 4) ^ ports) |
-        (load<i32>(at, Word.First * 4) ^ first) |
-        (load<i32>(at, Word.Second * 4) ^ second) |
-        ((meta & Meta.KeyMask) ^ keyMeta);
-      if (difference == 0) break;
+      if (isEntryOf(at, staged, tick)) return at;
     } else if (free == 0) free = at;
-    at += Word.Count * 4;
+    at += ENTRY_BYTES;
     if (at == end) at = table;
   }
-  return at;
-}
-
-/** `find`, where a SYN may end the entry that it finds and open the next connection of the same ends: the place of that. */
-// @ts-ignore: decorator
-@inline
-export function findForTcp(
-  table: i32,
-  end: i32,
-  mask: i32,
-  tick: i32,
-  src: i32,
-  dst: i32,
-  srcPort: i32,
-  dstPort: i32,
-  swapped: i32,
-  keyMeta: i32,
-  index: i32,
-  transitions: i32,
-  state: i32,
-): i32 {
-  let at = find(table, end, mask, tick, src, dst, srcPort, dstPort, swapped, keyMeta);
-  if (at > 0 && index == TcpIndex.Syn) {
-    const meta = load<i32>(at, Word.Meta * 4);
-    if (reopens(transitions, meta, directionOf(meta, swapped))) {
-      // The reference does the same first, so that it may take the row from here.
-      bury(table, end, at, state);
-      at = findAgain(table, end, mask, tick, src, dst, srcPort, dstPort, swapped, keyMeta);
-    }
-  }
-  return at;
-}
-
-/** `find` where it is seldom asked. */
-export function findAgain(
-  table: i32,
-  end: i32,
-  mask: i32,
-  tick: i32,
-  src: i32,
-  dst: i32,
-  srcPort: i32,
-  dstPort: i32,
-  swapped: i32,
-  keyMeta: i32,
-): i32 {
-  return find(table, end, mask, tick, src, dst, srcPort, dstPort, swapped, keyMeta);
 }
 
 /** Which way a packet travels in its entry: 0 original, 1 reply. */
@@ -170,61 +81,40 @@ export function reopens(transitions: i32, meta: i32, direction: i32): bool {
   return lastIndex == TcpIndex.Rst && ((meta & Meta.LastDirection) != 0 ? 1 : 0) == direction;
 }
 
-/** The meta word of an entry after a packet that `tcp.ts` accepts or ignores; 0 where it does neither. */
+/** Which step a packet is to an entry: its address in the table. */
 // @ts-ignore: decorator
 @inline
-export function stepTcp(transitions: i32, meta: i32, direction: i32, index: i32): i32 {
-  const old = (meta & Meta.StateMask) >>> Meta.StateShift;
-  const next: i32 = load<u8>(transitions + (direction * 5 + index) * 10 + old);
-  // What is out of the ordinary is the reference's.
-  if (next >= TcpState.SynSent2) return 0;
-  if (next == TcpState.TimeWait && (meta & Meta.Challenge) != 0) return 0;
-  if (next == TcpState.SynSent && old >= TcpState.TimeWait) return 0;
-  if (next == TcpState.SynRecv && direction == 1 && index == TcpIndex.Ack) return 0;
-  meta =
-    (meta & ~(Meta.LastIndexMask | Meta.LastDirection | Meta.StateMask)) |
-    (index << Meta.LastIndexShift) |
-    bitOf(Meta.LastDirection, direction) |
-    (next << Meta.StateShift);
-  if (next == TcpState.FinWait && old != next) meta |= Meta.CloseInit;
-  if ((meta & Meta.SeenReply) == 0) return index == TcpIndex.Rst ? 0 : meta;
-  if (next == TcpState.Established && (old == TcpState.SynRecv || old == TcpState.Established)) meta |= Meta.Assured;
-  return meta;
+export function stepOf(steps: i32, indices: i32, meta: i32, code: i32): i32 {
+  const index: i32 = load<u8>(indices + (code >>> Staged.CodeShift));
+  return steps + ((index << Step.IndexShift) | (((meta >>> Step.MetaShift) ^ code) & Step.Mask)) * (Step.Stride * 4);
 }
 
-/**
- * Takes a packet of a known entry, of which `meta` is the meta word: writes its new meta word and when it expires. False where the
- * packet is the reference's, and nothing was written.
- */
+/** Is a TCP packet out of the ordinary to an entry, so that it is left to the reference? `bits`: those of its step. */
 // @ts-ignore: decorator
 @inline
-export function advance(
-  at: i32,
-  meta: i32,
-  direction: i32,
-  protocol: i32,
-  index: i32,
-  tick: i32,
-  transitions: i32,
-  timers: i32,
-): bool {
-  let timer: i32;
-  if (protocol == TCP) {
-    meta = index == TcpIndex.Bad ? 0 : stepTcp(transitions, meta, direction, index);
-    if (meta == 0) return false;
-    const next = (meta & Meta.StateMask) >>> Meta.StateShift;
-    timer = next == TcpState.Established && (meta & Meta.SeenReply) == 0 ? Timer.TcpUnanswered : Timer.Tcp + next;
-  } else {
-    meta = ageUdp(meta, tick);
-    timer = Timer.Udp;
-    if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
-      meta |= Meta.Assured;
-      timer = Timer.UdpStream;
-    }
+export function isExtraordinary(bits: i32, meta: i32): bool {
+  return (bits & meta & (Meta.Live | Meta.Challenge)) != 0;
+}
+
+/** The meta word of an entry after an ordinary packet. */
+// @ts-ignore: decorator
+@inline
+export function stepTcp(meta: i32, bits: i32): i32 {
+  return (meta & ~Step.Replaced) | (bits & ~Meta.Challenge);
+}
+
+/** Takes a UDP packet of a known entry; returns the meta word, which was written. */
+export function stepUdp(at: i32, meta: i32, direction: i32, tick: i32, timers: i32): i32 {
+  let timer: i32 = Timer.Udp;
+  meta = ageUdp(meta, tick);
+  if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
+    meta |= Meta.Assured;
+    timer = Timer.UdpStream;
   }
-  store<i32>(at, meta | bitOf(Meta.SeenReply, direction), Word.Meta * 4);
+  meta |= bitOf(Meta.SeenReply, direction);
+  store<i32>(at, meta, Word.Meta * 4);
   store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
-  return true;
+  return meta;
 }
 
 /**
@@ -294,18 +184,13 @@ export function bury(table: i32, end: i32, at: i32, state: i32): void {
   store<i32>(state, load<i32>(state, TableState.Count * 4) - 1, TableState.Count * 4);
 }
 
-/** Puts the key of a row's ends at `at`, its sender as the initiator unless `reply` is 1; false where the table has to grow first. */
+/** Puts the key of a staged packet at `at`, its sender as the initiator unless `reply` is 1; false where the table has to grow first. */
 export function insert(
   state: i32,
   at: i32,
   tick: i32,
-  src: i32,
-  dst: i32,
-  srcPort: i32,
-  dstPort: i32,
-  swapped: i32,
+  staged: i32,
   reply: i32,
-  keyMeta: i32,
   begin: i32,
   timeout: i32,
   data: i32,
@@ -321,10 +206,10 @@ export function insert(
     store<i32>(state, count, TableState.Count * 4);
     if (count > load<i32>(state, TableState.Peak * 4)) store<i32>(state, count, TableState.Peak * 4);
   } else store<i32>(state, load<i32>(state, TableState.Expired * 4) + 1, TableState.Expired * 4);
-  store<i32>(at, select(dst, src, swapped), Word.First * 4);
-  store<i32>(at, select(src, dst, swapped), Word.Second * 4);
-  store<i32>(at, portsOf(srcPort, dstPort, swapped), Word.Ports * 4);
-  store<i32>(at, keyMeta | begin | bitOf(Meta.Swapped, swapped ^ reply), Word.Meta * 4);
+  const key = v128.load(staged, Staged.Key);
+  v128.store(at, key);
+  const swapped = (load<i32>(staged, Staged.Code) & 1) ^ reply;
+  store<i32>(at, i32x4.extract_lane(key, 3) | begin | bitOf(Meta.Swapped, swapped), Word.Meta * 4);
   store<i32>(at, tick + timeout, Word.Expiry * 4);
   store<i32>(at, data, Word.Data * 4);
   return true;

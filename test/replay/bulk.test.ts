@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
 import { decide, findEndpoint4 } from '../../src/decide/decide.ts';
-import { addQuote, type FlowBatch, RecordKind } from '../../src/model/flow.ts';
+import { createRandom } from '../../src/generate/random.ts';
+import { addQuote, createBatch, type FlowBatch, RecordKind, TcpFlag } from '../../src/model/flow.ts';
 import { createBulkDecider, createBulkFinder, createBulkFinder6, createBulkTracker } from '../../src/replay/bulk.ts';
 import { endpointOf } from '../../src/replay/place.ts';
 import { createTracker } from '../../src/track/tracker.ts';
@@ -75,6 +76,44 @@ test(`a bulk tracker tracks as one packet after another (seed ${seed})`, () => {
 });
 
 /** Rows `from` up to `to` of one batch to the beginning of another, quotes as they are. */
+
+test(`a bulk tracker tracks a crowded table as one packet after another, entries that expire among them (seed ${seed})`, () => {
+  const random = createRandom(seed, 'crowded');
+  const rows = 30_000;
+  const batch = createBatch(rows);
+  batch.count = rows;
+  let timeUs = 1.7e15;
+  const flags = [TcpFlag.Syn, TcpFlag.Syn | TcpFlag.Ack, TcpFlag.Ack, TcpFlag.Fin | TcpFlag.Ack, TcpFlag.Rst, 0];
+  for (let row = 0; row < rows; row++) {
+    // As many as fit before the table grows, and a few more.
+    const connection = random.below(720);
+    const isReply = random.chance(50);
+    const client = 0x0a00_0001 + (connection % 7);
+    const server = 0x0a00_0001 + (connection % 11);
+    timeUs += random.below(100) === 0 ? random.below(60) * 1e6 : 1e3;
+    batch.timeUs[row] = timeUs;
+    batch.family[row] = 4;
+    batch.protocol[row] = connection % 5 === 0 ? 17 : 6;
+    batch.src[row] = isReply ? server : client;
+    batch.dst[row] = isReply ? client : server;
+    batch.srcPort[row] = isReply ? 80 : 30_000 + connection;
+    batch.dstPort[row] = isReply ? 30_000 + connection : 80;
+    batch.tcpFlags[row] = flags[random.below(random.chance(80) ? 3 : flags.length)]!;
+  }
+  for (const isTcpLoose of [false, true]) {
+    const timeouts = { tcpEstablished: 600 };
+    const tracker = createTracker({ isTcpLoose, timeouts });
+    const bulk = createBulkTracker({ isTcpLoose, timeouts }, rows);
+    copy(batch, bulk.batch, 0, rows);
+    bulk.track(rows);
+    const states = Uint8Array.from(bulk.states);
+    const expected = Uint8Array.from(states, (_, row) => tracker.track(batch, row));
+    assert.deepEqual(states, expected);
+    for (const sum of ['count', 'peak', 'expired'] as const) assert.equal(bulk.tracker[sum], tracker[sum], sum);
+    assert.ok(tracker.expired > 1000 && tracker.peak > 600, `${tracker.expired} expired, ${tracker.peak} at once`);
+  }
+});
+
 function copy(batch: FlowBatch, to: FlowBatch, from = 0, end = batch.count): void {
   const columns = batch as unknown as Record<string, unknown>;
   for (const [name, column] of Object.entries(to))
