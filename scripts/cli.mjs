@@ -56,7 +56,10 @@ export async function buildCli(outdir) {
     build({
       ...CLI,
       stdin: {
-        contents: `module.exports = require('./src/cli/compiled.ts').requireCompiled(__dirname, 'command-code.cjs', require);`,
+        contents: `
+          const { requireCompiled, restrainOptimizer } = require('./src/cli/compiled.ts');
+          module.exports = requireCompiled(__dirname, 'command-code.cjs', require);
+          restrainOptimizer();`,
         resolveDir: process.cwd(),
       },
       outfile: `${outdir}/command.cjs`,
@@ -89,6 +92,8 @@ export async function keepCompiled(outdir) {
     const vm = require('node:vm');
     const { Script } = vm;
     let made;
+    // What is kept is kept with the flags of its making, and is loaded before the command changes any.
+    require('node:v8').setFlagsFromString = () => {};
     vm.Script = function (...values) { return (made = new Script(...values)); };
     process.on('exit', () => require('node:fs').writeFileSync(process.env.KEPT, made.createCachedData()));
     process.argv.splice(1, 0, process.env.CLI);

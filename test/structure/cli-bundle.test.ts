@@ -28,6 +28,21 @@ describe('the bundles of the command line', () => {
     return { status, stdout, stderr };
   };
 
+  /** Of every script that a command loads with what V8 has made of it, whether V8 refused that. */
+  const isRejected = (...argv: string[]): (boolean | undefined)[] => {
+    const cli = JSON.stringify(join(folder, 'cli.cjs'));
+    const code = `
+      const vm = require('node:vm');
+      const { Script } = vm;
+      const scripts = [];
+      vm.Script = function (...values) { const script = new Script(...values); scripts.push(script); return script; };
+      process.on('exit', () => process.stderr.write(JSON.stringify(scripts.map((one) => one.cachedDataRejected))));
+      process.argv.splice(1, 0, ${cli});
+      require(${cli});`;
+    const { stderr } = spawnSync(process.execPath, ['-e', code, ...argv], { encoding: 'utf8', cwd: folder });
+    return JSON.parse(stderr) as (boolean | undefined)[];
+  };
+
   it('recognise a refusal that comes from the other one', () => {
     const { status, stderr } = run('replay', '-f', 'nothing-here.yaml', 'trace.pcap');
     assert.equal(status, 2, stderr);
@@ -52,6 +67,7 @@ describe('the bundles of the command line', () => {
     assert.ok(compiled.length > 100_000);
     assert.equal(compiled.includes(folder), false, 'who runs it is told of folders that only the build had');
     assert.deepEqual(check(), without);
+    assert.deepEqual(isRejected('check', '-f', join(root, 'traces/app1/policies')), [false]);
     writeFileSync(kept, compiled.subarray(0, 5000));
     assert.deepEqual(check(), without);
     for (const at of [0, 60, 5000, compiled.length - 100]) {

@@ -64,6 +64,7 @@ const grants: Readonly<Record<string, Grant>> = {
       'node:stream',
       'node:timers/promises',
       'node:crypto',
+      'node:v8',
       'node:vm',
       'node:worker_threads',
     ],
