@@ -6,14 +6,14 @@ import { closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { bundlePrograms } from '../bundle.mjs';
 import { type Bench, createBench } from './harness.ts';
-
-const BIN = fileURLToPath(new URL('../../src/cli/bin.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
 
 describe('cli as a process', () => {
   let bench: Bench;
-  before(() => {
+  let program: string;
+  before(async () => {
+    program = (await bundlePrograms([fileURLToPath(new URL('../../src/cli/bin.ts', import.meta.url))]))[0]!;
     const pod = (name: string, ip: string): string =>
       `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: shop}\nstatus: {podIP: ${ip}, podIPs: [{ip: ${ip}}]}\n`;
     bench = createBench({
@@ -29,7 +29,7 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
   after(() => bench.remove());
 
   const start = (...argv: string[]): ReturnType<typeof spawn> =>
-    spawn(process.execPath, ['--import', TSX, BIN, ...argv], { cwd: bench.folder, stdio: ['pipe', 'pipe', 'pipe'] });
+    spawn(process.execPath, [program, ...argv], { cwd: bench.folder, stdio: ['pipe', 'pipe', 'pipe'] });
 
   it('gives its exit code and its sentence, with stdin left open', async () => {
     const child = start('replay', '-f', 'cluster.yaml', 'flows.csv');
@@ -73,7 +73,7 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
     () => {
       const full = openSync(FULL, 'w');
       for (const argv of [['replay', '-f', 'cluster.yaml', '--fail-on', 'never', 'flows.csv'], ['--help']]) {
-        const { status, stderr } = spawnSync(process.execPath, ['--import', TSX, BIN, ...argv], {
+        const { status, stderr } = spawnSync(process.execPath, [program, ...argv], {
           cwd: bench.folder,
           stdio: ['ignore', full, 'pipe'],
           encoding: 'utf8',
@@ -102,7 +102,7 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
     assert.ok(statSync(join(bench.folder, 'out')).isFIFO(), 'what was there is there still');
     const { status, stderr } = spawnSync(
       process.execPath,
-      ['--import', TSX, BIN, 'replay', '-f', 'cluster.yaml', '--since', '5s', 'in'],
+      [program, 'replay', '-f', 'cluster.yaml', '--since', '5s', 'in'],
       { cwd: bench.folder, encoding: 'utf8' },
     );
     assert.equal(status, 2);

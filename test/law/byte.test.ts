@@ -20,6 +20,7 @@ import { DEFAULT_DIALECT } from '../../src/model/dialect.ts';
 import type { BombReport } from './byte/bomb.ts';
 import { INPUT_SIZE_MAX, createBelow, mutate } from './byte/mutation.ts';
 import { type ByteEnd, type ByteReport, type ByteTask, State } from './byte/worker.ts';
+import { bundlePrograms } from '../bundle.mjs';
 import { runs, seed } from './seed.ts';
 
 const BUDGET_MS = runs(60);
@@ -37,11 +38,6 @@ const REPLIES = [
   '{"id":2,"error":"no batches here"}',
   ' {"verdicts" : ["allow","allow","deny"], "id":2, "note":"\\u00e9"}',
 ].map((text) => Buffer.from(text));
-/** A thread does not inherit the loader of TypeScript. */
-const START = `import('tsx/esm/api').then(({ register }) => {
-  register();
-  return import(${JSON.stringify(new URL('byte/worker.ts', import.meta.url).href)});
-});`;
 const FIXTURES = fileURLToPath(new URL('byte/fixture/', import.meta.url));
 
 test(`damaged bytes break no reader (seed ${seed})`, async (context) => {
@@ -55,12 +51,12 @@ test(`damaged bytes break no reader (seed ${seed})`, async (context) => {
   context.diagnostic(`${reports.length} readers, ${total} bytes`);
   assert.deepEqual(failures, []);
   assert.ok(reports.length > 15 && reports.every(({ inputs }) => inputs >= INPUTS_MIN));
-  assert.deepEqual(seedless, [], 'each format has a fixture in test/trace/fixture, or a text in test/trace/*.ts');
+  assert.deepEqual(seedless, [], 'each format has a fixture in test/trace/fixture, or a text in test/trace/log.ts');
 });
 
 test('bombs are refused in little memory, with a word for each', async (context) => {
-  const script = fileURLToPath(new URL('byte/bomb.ts', import.meta.url));
-  const args = [`--max-old-space-size=${BOMB_HEAP_MB}`, ...process.execArgv, script];
+  const program = (await bundlePrograms([fileURLToPath(new URL('byte/bomb.ts', import.meta.url))]))[0]!;
+  const args = [...process.execArgv, `--max-old-space-size=${BOMB_HEAP_MB}`, program];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 10 * HANG_MS, maxBuffer: 1 << 24 });
   const reports = stdout
     .trim()
@@ -127,15 +123,14 @@ test('readers of traces parse JSON where its depth is bounded', () => {
 });
 
 /** Runs the thread to its end; throws, naming the input, where it hangs or its heap grows beyond bound. */
-function tryReaders(): Promise<{ reports: ByteReport[]; seedless: readonly string[] }> {
+async function tryReaders(): Promise<{ reports: ByteReport[]; seedless: readonly string[] }> {
   const shared = new SharedArrayBuffer(State.Size * 4 + INPUT_SIZE_MAX);
   const state = new Uint32Array(shared, 0, State.Size);
   const fixtures = readdirSync(FIXTURES)
     .filter((name) => name.endsWith('.bin'))
     .map((name) => ({ name, bytes: Uint8Array.from(readFileSync(join(FIXTURES, name))) }));
   const task: ByteTask = { seed, budgetMs: BUDGET_MS, inputsMin: INPUTS_MIN, fixtures, shared };
-  const worker = new Worker(START, {
-    eval: true,
+  const worker = new Worker((await bundlePrograms([fileURLToPath(new URL('byte/worker.ts', import.meta.url))]))[0]!, {
     workerData: task,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB },
   });

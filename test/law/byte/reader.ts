@@ -30,7 +30,7 @@ import {
   readTrace,
 } from '#dropcast';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { deflateRawSync, gzipSync } from 'node:zlib';
 import type { Flow } from '../../../src/model/flow.ts';
 import { DEFAULT_DIALECT } from '../../../src/model/dialect.ts';
@@ -39,6 +39,7 @@ import { isBalanced } from '../../../src/trace/account.ts';
 import type { CsvMapping } from '../../../src/trace/mapping.ts';
 import { readMappingFile } from '../../../src/trace/mapping-file.ts';
 import * as build from '../../trace/build.ts';
+import * as texts from '../../trace/log.ts';
 import { readScenarioFiles } from '../../semantics/scenario-file.ts';
 import type { Below } from './mutation.ts';
 
@@ -393,14 +394,7 @@ function createProgram(): Program {
 /** Inputs by the format that takes them: what test/trace has as texts and files, and the samples beside the project where they are. */
 /** Format -> inputs that it understands; samples from outside come on top. */
 export async function readTraceSeeds(): Promise<TraceSeeds> {
-  const inputs: Uint8Array[] = [...captures()];
-  const folder = `${ROOT}test/trace`;
-  for (const name of readdirSync(folder)) {
-    if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;
-    for (const value of Object.values((await import(pathToFileURL(`${folder}/${name}`).href)) as object))
-      if (typeof value === 'string') inputs.push(Buffer.from(value));
-      else if (value instanceof Uint8Array) inputs.push(value);
-  }
+  const inputs: Uint8Array[] = [...captures(), ...Object.values(texts).map((text) => Buffer.from(text))];
   for (const place of ['test/trace/fixture', 'traces/app1'])
     for (const file of listFiles(`${ROOT}${place}`)) inputs.push(readFileSync(file));
   const ownCount = inputs.length;
