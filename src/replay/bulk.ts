@@ -8,7 +8,7 @@ import type { Program } from '../compile/program.ts';
 import { Tables } from '../decide/table-layout.ts';
 import { decide, findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
 import { createBatch, type Dictionary, type FlowBatch } from '../model/flow.ts';
-import { Clock } from '../track/clock.ts';
+import { Clock, ClockState } from '../track/clock.ts';
 import { Staged, Step, Timer } from '../track/entry.ts';
 import type { TrackerOptions } from '../track/state.ts';
 import { createSteps } from '../track/step.ts';
@@ -16,7 +16,7 @@ import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import { TableTracker, type Tracker } from '../track/tracker.ts';
 import { Heap } from './heap.ts';
 import { Column, Scratch, State } from './kernel-layout.ts';
-import { instantiate, placeProgram } from './kernel.ts';
+import { createStamp, instantiate, placeProgram, type Stamp } from './kernel.ts';
 import { wasm, type WasmApi } from './webassembly.ts';
 
 /** Decides many flows of one Program. */
@@ -204,15 +204,16 @@ class PlainTracking implements BulkTracker {
   }
 }
 
-/** Columns that the kernel reads, with their widths, in the order of their regions. */
+/** Columns that the kernel reads, in the order of their regions. */
 const TRACK_COLUMNS = [
-  ['src', Column.Src, 4],
-  ['dst', Column.Dst, 4],
-  ['srcPort', Column.SrcPort, 4],
-  ['dstPort', Column.DstPort, 4],
-  ['tcpFlags', Column.TcpFlags, 2],
-  ['family', Column.Family, 1],
-  ['protocol', Column.Protocol, 1],
+  ['src', Column.Src],
+  ['dst', Column.Dst],
+  ['srcPort', Column.SrcPort],
+  ['dstPort', Column.DstPort],
+  ['tcpFlags', Column.TcpFlags],
+  ['family', Column.Family],
+  ['protocol', Column.Protocol],
+  ['timeUs', Column.TimeUs],
 ] as const;
 
 const enum TrackRegion {
@@ -222,21 +223,23 @@ const enum TrackRegion {
   Transitions = 3,
   Steps = 4,
   Staged = 5,
-  Ticks = 6,
-  States = 7,
+  Clock = 6,
+  Ticks = 7,
+  States = 8,
   /** `TRACK_COLUMNS` from here on. */
-  Columns = 8,
-  Table = 15,
+  Columns = 9,
+  Table = 17,
 }
 
-/** Growth of the table moves the memory, so that the columns are views anew after each call that tracked. */
 class WasmTracking implements BulkTracker {
   readonly tracker: TableTracker;
-  batch: FlowBatch;
-  states: Uint8Array;
+  readonly batch: FlowBatch;
+  readonly states: Uint8Array;
   private readonly heap: Heap;
   private readonly run: (state: number, from: number, to: number) => number;
-  private readonly capacity: number;
+  private readonly stamp: Stamp;
+  private readonly state: Int32Array;
+  private readonly ticks: Int32Array;
   private readonly clock = new Clock();
   private readonly now = {
     tick: 0,
@@ -245,16 +248,28 @@ class WasmTracking implements BulkTracker {
       return this.tick;
     },
   };
-  private version = -1;
 
   constructor(api: WasmApi, options: Omit<TrackerOptions, 'limit' | 'clock'>, capacity: number) {
-    const steps = Step.Count * Step.Stride;
-    const fixed = [Timer.Count * 4, TCP_INDEX.length, TCP_TABLE.length, steps * 4, Staged.Most * Staged.Bytes];
-    const sizes = [State.Count * 4, ...fixed, capacity * 4, capacity];
-    this.heap = new Heap(api.Memory, [...sizes, ...TRACK_COLUMNS.map(([, , bytes]) => bytes * capacity)]);
-    const { heap } = this;
-    this.capacity = capacity;
-    this.run = instantiate(api, heap.memory)['track'] as typeof this.run;
+    const model = createBatch(capacity);
+    const heap = new Heap(
+      api.Memory,
+      [
+        State.Count * 4,
+        Timer.Count * 4,
+        TCP_INDEX.length,
+        TCP_TABLE.length,
+        Step.Count * Step.Stride * 4,
+        Staged.Most * Staged.Bytes,
+        ClockState.Count * 8,
+        capacity * 4,
+        capacity,
+        ...TRACK_COLUMNS.map(([name]) => model[name].byteLength),
+      ],
+      'rest',
+    );
+    this.heap = heap;
+    const functions = instantiate(api, heap.memory);
+    this.run = functions['track'] as typeof this.run;
     this.tracker = new TableTracker({
       ...options,
       clock: this.now,
@@ -267,55 +282,22 @@ class WasmTracking implements BulkTracker {
     heap.bytes(TrackRegion.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(TrackRegion.Transitions, TCP_TABLE.length).set(TCP_TABLE);
     heap.words(TrackRegion.Timers, Timer.Count).set(this.tracker.timeouts);
-    heap.words(TrackRegion.Steps, steps).set(createSteps(this.tracker.timeouts));
-    this.batch = createBatch(capacity);
-    this.states = new Uint8Array(0);
-    this.view();
-  }
-
-  track(count: number): void {
-    this.view();
-    const { heap, tracker, clock, now } = this;
-    const { timeUs } = this.batch;
-    for (let from = 0; from < count;) {
-      // Rows up to where the clock is set back, which is once in 124 days.
-      let ticks = heap.words(TrackRegion.Ticks, this.capacity);
-      clock.advance(timeUs[from]!);
-      now.setBack = clock.setBack;
-      const to = from + clock.advanceAll(timeUs, from, count - from, ticks.subarray(from));
-      tracker.catchUp();
-      for (let row = from; row < to;) {
-        const state = heap.words(TrackRegion.State, State.Count);
-        state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;
-        tracker.writeState(state, State.Table);
-        row = this.run(heap.offsetOf(TrackRegion.State), row, to);
-        tracker.readState(state, State.Table);
-        if (row === to) break;
-        now.tick = ticks[row]!;
-        const found = tracker.track(this.batch, row);
-        this.view();
-        ticks = heap.words(TrackRegion.Ticks, this.capacity);
-        this.states[row++] = found;
-      }
-      from = to;
-    }
-  }
-
-  private view(): void {
-    const { heap, capacity } = this;
-    if (this.version === heap.version) return;
-    this.version = heap.version;
+    heap.words(TrackRegion.Steps, Step.Count * Step.Stride).set(createSteps(this.tracker.timeouts));
     const state = heap.words(TrackRegion.State, State.Count);
+    this.state = state;
+    this.ticks = heap.words(TrackRegion.Ticks, capacity);
+    this.stamp = createStamp(functions, state, this.ticks, heap.floats(TrackRegion.Clock, ClockState.Count));
+    this.states = heap.bytes(TrackRegion.States, capacity);
     const columns: Partial<Record<keyof FlowBatch, ArrayBufferView>> = {};
-    TRACK_COLUMNS.forEach(([name, column, bytes], index) => {
+    TRACK_COLUMNS.forEach(([name, column], index) => {
       const offset = heap.offsetOf(TrackRegion.Columns + index);
       state[State.Columns + column] = offset;
-      const View = { 1: Uint8Array, 2: Uint16Array, 4: name.endsWith('Port') ? Int32Array : Uint32Array }[bytes];
+      const View = model[name].constructor as Uint8ArrayConstructor;
       columns[name] = new View(heap.memory.buffer, offset, capacity);
     });
-    this.batch = { ...this.batch, ...columns } as FlowBatch;
-    this.states = heap.bytes(TrackRegion.States, capacity);
+    this.batch = { ...model, ...columns } as FlowBatch;
     state[State.Columns + Column.Tick] = heap.offsetOf(TrackRegion.Ticks);
+    state[State.ClockPtr] = heap.offsetOf(TrackRegion.Clock);
     state[State.RowPtr] = heap.offsetOf(TrackRegion.States);
     state[State.TablePtr] = heap.offsetOf(TrackRegion.Table);
     state[State.TimerPtr] = heap.offsetOf(TrackRegion.Timers);
@@ -323,6 +305,28 @@ class WasmTracking implements BulkTracker {
     state[State.TcpPtr] = heap.offsetOf(TrackRegion.Transitions);
     state[State.StepPtr] = heap.offsetOf(TrackRegion.Steps);
     state[State.StagedPtr] = heap.offsetOf(TrackRegion.Staged);
+  }
+
+  track(count: number): void {
+    const { batch, states, state, ticks, heap, tracker, clock, now } = this;
+    const { timeUs } = batch;
+    for (let from = 0; from < count;) {
+      // Rows up to where the clock is set back, which is once in 124 days.
+      clock.advance(timeUs[from]!);
+      now.setBack = clock.setBack;
+      const to = this.stamp(clock, timeUs, 0, from, count);
+      tracker.catchUp();
+      for (let row = from; row < to; row++) {
+        state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;
+        tracker.writeState(state, State.Table);
+        row = this.run(heap.offsetOf(TrackRegion.State), row, to);
+        tracker.readState(state, State.Table);
+        if (row === to) break;
+        now.tick = ticks[row]!;
+        states[row] = tracker.track(batch, row);
+      }
+      from = to;
+    }
   }
 }
 

@@ -1,29 +1,31 @@
 /**
- * One WebAssembly memory in regions, one behind the other. Every region but the last is reserved at its greatest size, which
- * costs address space and no memory until it is written; the last one, the connection table, grows with the memory. Growth
- * detaches every view, so that `version` tells when to make new ones.
+ * One WebAssembly memory in regions, one behind the other, which never moves: growing a memory detaches every view of it, so all that it may
+ * come to is reserved at the beginning. That costs address space, and memory only where something is written.
  */
 
 import type { WasmMemory } from './webassembly.ts';
 
 /** Bytes of a WebAssembly page. */
-const PAGE = 65_536;
+const PAGE_BYTES = 65_536;
+/** Pages of the largest memory: addresses in it are positive as 32-bit integers, which the kernel makes use of. */
+const MOST_PAGES = 32_768;
 
 /** Bytes behind the last region that a kernel may read, and makes nothing of. */
-const SLACK = 128;
+const SLACK_BYTES = 128;
 
 /** The memory; offsets are bytes. */
 export class Heap {
   readonly memory: WasmMemory;
-  /** Changes whenever views of the memory became useless. */
-  version = 0;
   private readonly offsets: number[] = [];
-  private readonly end: number;
 
-  /** `sizes` are the bytes of each region but the last. Throws a RangeError where the memory cannot be had. */
+  /**
+   * `sizes` are the bytes of each region; `rest`: behind them is a last one, of all the memory that can be had. Throws a RangeError where there
+   * is not enough.
+   */
   constructor(
     Memory: new (limits: { readonly initial: number; readonly maximum: number }) => WasmMemory,
     sizes: readonly number[],
+    rest?: 'rest',
   ) {
     let offset = 64; // 0 means "none" to the kernel.
     for (const size of sizes) {
@@ -31,8 +33,8 @@ export class Heap {
       offset += Math.ceil(size / 64) * 64;
     }
     this.offsets.push(offset);
-    this.end = offset;
-    this.memory = new Memory({ initial: Math.ceil((offset + PAGE) / PAGE), maximum: PAGE });
+    const least = Math.ceil((offset + PAGE_BYTES) / PAGE_BYTES);
+    this.memory = reserve(Memory, least, rest === undefined ? least : MOST_PAGES);
   }
 
   /** Where a region begins. */
@@ -55,13 +57,24 @@ export class Heap {
     return new Float64Array(this.memory.buffer, this.offsetOf(region), length);
   }
 
-  /** The last region with room for so many words. What it held is lost. */
+  /** The last region's first words, all 0. Throws a RangeError where it is smaller. */
   takeLast(length: number): Int32Array<ArrayBuffer> {
-    const missing = this.end + length * 4 + SLACK - this.memory.buffer.byteLength;
-    if (missing > 0) {
-      this.memory.grow(Math.ceil(missing / PAGE));
-      this.version++;
-    }
-    return this.words(this.offsets.length - 1, length).fill(0);
+    const words = this.words(this.offsets.length - 1, length + SLACK_BYTES / 4);
+    return words.subarray(0, length).fill(0);
   }
+}
+
+/** As many pages as can be had of `most`, by halves: a machine may refuse to promise more than it has. */
+function reserve(
+  Memory: new (limits: { readonly initial: number; readonly maximum: number }) => WasmMemory,
+  least: number,
+  most: number,
+): WasmMemory {
+  for (let pages = Math.max(least, most); pages > least; pages = Math.max(least, pages >> 1))
+    try {
+      return new Memory({ initial: pages, maximum: pages });
+    } catch {
+      // Half of it, then.
+    }
+  return new Memory({ initial: least, maximum: least });
 }

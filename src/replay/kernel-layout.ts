@@ -90,7 +90,9 @@ export const enum State {
   StepPtr = 59,
   /** [`Staged.Most`] `Staged`. */
   StagedPtr = 60,
-  Count = 61,
+  /** [`ClockState`] of `stampTicks`, 64-bit floats. */
+  ClockPtr = 61,
+  Count = 62,
 }
 
 /** An end that a record names, in words: at which address its name says nothing that the snapshot does not know. */

@@ -17,6 +17,7 @@ import {
   findVector,
 } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
+import { ClockState, Tick } from '../track/clock.ts';
 import { Meta, Staged, Step, Word } from '../track/entry.ts';
 import {
   associate,
@@ -182,7 +183,40 @@ export function pick(state: i32, count: i32): i32 {
   const length = load<u32>(state, State.EndBucket * 4) - first;
   const rows = load<i32>(state, State.RowPtr * 4);
   let picked = rows;
-  for (let row = 0; row < count; row++) {
+  let row = 0;
+  for (; row + 4 <= count; row += 4) {
+    const protocol = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(protocols + row)));
+    const family = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(families + row)));
+    const flag = i32x4.extend_low_i16x8_u(v128.load64_zero(flags + row * 2));
+    const sourcePort = v128.load(sourcePorts + row * 4);
+    const port = v128.load(destinationPorts + row * 4);
+    const known = v128.and(
+      v128.or(i32x4.eq(protocol, i32x4.splat(TCP)), i32x4.eq(protocol, i32x4.splat(UDP))),
+      v128.and(
+        i32x4.ge_s(v128.or(sourcePort, port), i32x4.splat(0)),
+        i32x4.eq(v128.and(flag, i32x4.splat(RecordFlag.NoPorts)), i32x4.splat(0)),
+      ),
+    );
+    const addresses = i32x4.add(v128.load(sources + row * 4), v128.load(destinations + row * 4));
+    const ports = i32x4.add(i32x4.add(sourcePort, port), i32x4.shl(protocol, 17));
+    const hash = i32x4.mul(
+      v128.xor(addresses, i32x4.mul(ports, i32x4.splat(0x2c1b3c6d))),
+      i32x4.splat(0x85ebca6b),
+    );
+    const bucket = i32x4.shr_u(i32x4.mul(v128.xor(hash, i32x4.shr_u(hash, 15)), i32x4.splat(0xc2b2ae35)), 16);
+    const isOwn = i32x4.lt_u(i32x4.sub(bucket, i32x4.splat(first)), i32x4.splat(length));
+    const others = v128.or(v128.not(known), i32x4.eq(family, i32x4.splat(0)));
+    const own = i32x4.bitmask(v128.or(isOwn, others));
+    store<i32>(picked, row);
+    picked += (own & 1) << 2;
+    store<i32>(picked, row + 1);
+    picked += (own & 2) << 1;
+    store<i32>(picked, row + 2);
+    picked += own & 4;
+    store<i32>(picked, row + 3);
+    picked += (own & 8) >> 1;
+  }
+  for (; row < count; row++) {
     const protocol: i32 = load<u8>(protocols + row);
     const sourcePort = load<i32>(sourcePorts + row * 4);
     const port = load<i32>(destinationPorts + row * 4);
@@ -198,6 +232,68 @@ export function pick(state: i32, count: i32): i32 {
     picked += (i32(u32(bucket - first) < length) | (known ^ 1)) << 2;
   }
   return (picked - rows) >>> 2;
+}
+
+/**
+ * Writes the ticks of the staged rows `from` up to `to` as `Clock.advance` gives them; returns the row before which the clock has to begin, to be
+ * set back or to begin anew, or `to`.
+ */
+export function stampTicks(state: i32, from: i32, to: i32): i32 {
+  const times = load<i32>(state, Column.TimeUs * 4);
+  const ticks = load<i32>(state, Column.Tick * 4);
+  const clock = load<i32>(state, State.ClockPtr * 4);
+  const epochUs = load<f64>(clock, ClockState.EpochUs * 8);
+  let fromUs = load<f64>(clock, ClockState.FromUs * 8);
+  let toUs = load<f64>(clock, ClockState.ToUs * 8);
+  let tick = load<f64>(clock, ClockState.Tick * 8);
+  let row = from;
+  while (row < to) {
+    row = stampWithin(times, ticks, row, to, fromUs, toUs, i32(tick));
+    // The four among which time leaves the tick, one by one.
+    for (const end = min(to, row + 4); row < end; row++) {
+      const time = load<f64>(times + row * 8);
+      if (!(time >= fromUs && time < toUs) && time - time == 0) {
+        const next = floor((time - epochUs) / <f64>Tick.Us);
+        if (!(next <= <f64>Tick.Highest && next >= tick - <f64>Tick.Back)) {
+          leaveClock(clock, fromUs, toUs, tick);
+          return row;
+        }
+        if (next >= tick) {
+          tick = next;
+          fromUs = epochUs + tick * <f64>Tick.Us;
+          toUs = fromUs + <f64>Tick.Us;
+        }
+      }
+      store<i32>(ticks + row * 4, i32(tick));
+    }
+  }
+  leaveClock(clock, fromUs, toUs, tick);
+  return to;
+}
+
+/** As many rows as fall into the tick, four at a time; returns where it stopped. */
+function stampWithin(times: i32, ticks: i32, from: i32, to: i32, fromUs: f64, toUs: f64, tick: i32): i32 {
+  const first = f64x2.splat(fromUs);
+  const end = f64x2.splat(toUs);
+  const same = i32x4.splat(tick);
+  let row = from;
+  for (; row + 4 <= to; row += 4) {
+    const one = v128.load(times + row * 8);
+    const other = v128.load(times + row * 8, 16);
+    const inside = v128.and(
+      v128.and(f64x2.ge(one, first), f64x2.lt(one, end)),
+      v128.and(f64x2.ge(other, first), f64x2.lt(other, end)),
+    );
+    if (!i64x2.all_true(inside)) break;
+    v128.store(ticks + row * 4, same);
+  }
+  return row;
+}
+
+function leaveClock(clock: i32, fromUs: f64, toUs: f64, tick: f64): void {
+  store<f64>(clock, fromUs, ClockState.FromUs * 8);
+  store<f64>(clock, toUs, ClockState.ToUs * 8);
+  store<f64>(clock, tick, ClockState.Tick * 8);
 }
 
 /** Where the sums of a connection's group lie. */

@@ -1,14 +1,16 @@
 /**
  * The WASM kernel as replay sees it: its memory, the staging of rows, and the hand-over of the table's and groups' state in
  * both directions. Everything that the kernel works on lies in one memory that TypeScript works on too, so that a row can
- * be taken by either. Without WebAssembly there is no kernel, and every row goes through TypeScript.
+ * be taken by either; columns that a reader has put into it are used where they lie, others are copied. Without WebAssembly there is no
+ * kernel, and every row goes through TypeScript.
  */
 import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { Tables } from '../decide/table-layout.ts';
 import { type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
-import type { Clock } from '../track/clock.ts';
+import type { Arena } from '../trace/format.ts';
+import { type Clock, ClockState } from '../track/clock.ts';
 import { Staged, Step, Timer } from '../track/entry.ts';
 import type { TableStorage } from '../track/state.ts';
 import { createSteps } from '../track/step.ts';
@@ -25,6 +27,9 @@ import { wasm, type WasmApi, type WasmMemory } from './webassembly.ts';
 
 /** Rows staged at a time: few enough to stay in the second-level cache. */
 const STAGE = 4096;
+
+/** Room for a group of the largest columnar trace; what is not used is no memory. */
+const ARENA_BYTES = 1 << 24;
 
 /** Name of each column, indexed by `Column`. */
 const COLUMNS = [
@@ -74,6 +79,7 @@ const enum Region {
   Steps,
   Staged,
   Oriented,
+  Clock,
   Columns,
   Rows,
   Memo,
@@ -90,6 +96,8 @@ const enum Region {
   GroupSums,
   GroupSlots,
   NewGroups,
+  /** Columns that a reader leaves here. */
+  Arena,
   /** The connection table. */
   Last,
 }
@@ -110,6 +118,7 @@ export class Kernel {
   private readonly heap: Heap;
   private readonly run: (state: number, from: number, to: number) => number;
   private readonly pick: (state: number, count: number) => number;
+  private readonly stamp: Stamp;
   private readonly program: Program;
   private readonly isPacketMode: boolean;
   private readonly listenMask: number;
@@ -120,24 +129,24 @@ export class Kernel {
   selected = 0;
   /** `Clock.setBack` of the staged rows. */
   setBack = 0;
+  /** For one reader, whose batches need not be copied then. */
+  readonly arena: Arena;
   private readonly others: number;
   private readonly hasBaseline: boolean;
-  /** Of `heap`, when the views below were made. */
-  private version = -1;
-  private state!: Int32Array;
-  /** [`Column`] of the batch in hand. */
-  private columns!: readonly Uint8Array[];
+  private readonly state: Int32Array;
+  /** [`Column`] rows that were copied. */
+  private readonly columns: readonly Uint8Array[];
   /** [`Column`] the value of all elements that are staged, where it is known; see `FlowBatch.uniform`. */
   private readonly uniform: (number | undefined)[] = COLUMNS.map(() => undefined);
-  private ticks!: Int32Array;
+  private readonly ticks: Int32Array;
   /** [staged] places of the staged rows in the columns; `isWhole`: they are the numbers from 0. */
-  private rows!: Int32Array;
+  private readonly rows: Int32Array;
   private isWhole = false;
-  private memo!: Int32Array;
-  private names!: Int32Array;
-  private oriented!: Float64Array;
-  private parties!: Int32Array;
-  private addresses!: Int32Array;
+  private readonly memo: Int32Array;
+  private readonly names: Int32Array;
+  private readonly oriented: Float64Array;
+  private readonly parties: Int32Array;
+  private readonly addresses: Int32Array;
   private tracker!: TableTracker;
   private groups!: GroupTable;
 
@@ -154,6 +163,7 @@ export class Kernel {
       [Region.Steps]: Step.Count * Step.Stride * 4,
       [Region.Staged]: Staged.Most * Staged.Bytes,
       [Region.Oriented]: 5 * 8,
+      [Region.Clock]: ClockState.Count * 8,
       [Region.Columns]: STAGE * columnOffset(Column.Count),
       [Region.Rows]: STAGE * 4,
       [Region.Memo]: Memo.Size * Memo.Stride * 4,
@@ -170,9 +180,10 @@ export class Kernel {
       [Region.GroupSums]: groups * GroupSum.Stride * 8,
       [Region.GroupSlots]: groups * 4 * 4,
       [Region.NewGroups]: STAGE * 4,
+      [Region.Arena]: ARENA_BYTES,
     };
-    this.heap = new Heap(api.Memory, Object.values(sizes));
-    const { heap } = this;
+    const heap = new Heap(api.Memory, Object.values(sizes), 'rest');
+    this.heap = heap;
     const functions = instantiate(api, heap.memory);
     this.run = functions['run'] as typeof this.run;
     this.pick = functions['pick'] as typeof this.pick;
@@ -182,7 +193,21 @@ export class Kernel {
     this.listenMask = listenSize - 1;
     this.addressMask = groups * 4 - 1;
     this.others = others;
-    this.view();
+    this.arena = { memory: heap.memory, offset: heap.offsetOf(Region.Arena), size: ARENA_BYTES };
+    const columns = heap.offsetOf(Region.Columns);
+    this.columns = COLUMN_BYTES.map(
+      (bytes, column) => new Uint8Array(heap.memory.buffer, columns + STAGE * columnOffset(column), STAGE * bytes),
+    );
+    this.ticks = new Int32Array(heap.memory.buffer, columns + STAGE * columnOffset(Column.Tick), STAGE);
+    this.rows = heap.words(Region.Rows, STAGE);
+    this.memo = heap.words(Region.Memo, Memo.Size * Memo.Stride);
+    this.names = heap.words(Region.Names, Name.Size * Name.Stride);
+    this.oriented = heap.floats(Region.Oriented, 5);
+    this.parties = heap.words(Region.Parties, program.endpoints.length / Endpoint.Stride);
+    this.addresses = heap.words(Region.Addresses, (this.addressMask + 1) * 2);
+    this.state = heap.words(Region.State, State.Count);
+    this.stamp = createStamp(functions, this.state, this.ticks, heap.floats(Region.Clock, ClockState.Count));
+    this.fillState();
     heap.bytes(Region.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(Region.Transitions, TCP_TABLE.length).set(TCP_TABLE);
     placeProgram(heap, program, Region.Candidate, Region.CandidateTables);
@@ -211,7 +236,6 @@ export class Kernel {
   readonly tableStorage: TableStorage = (length, old) => {
     const kept = old?.slice();
     const fresh = this.heap.takeLast(length);
-    if (this.version !== this.heap.version && old !== undefined) this.groups.renew();
     return { old: kept ?? fresh, fresh };
   };
 
@@ -224,7 +248,6 @@ export class Kernel {
 
   /** Tells the kernel who a pod, or an IPv4 address that is neither a node's nor a Service's, is for grouping. */
   learnParty(endpoint: number, family: number, address: number, party: number): void {
-    this.view();
     const kind = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
     if (kind === EndpointKind.Pod) {
       this.parties[endpoint] = party;
@@ -246,7 +269,6 @@ export class Kernel {
   /** Tells the kernel that an end of the dictionary, at an address, is whom the snapshot has there. */
   learnName(name: number, family: number, address: number): void {
     if (name >= Name.Size) return;
-    this.view();
     const { names } = this;
     const at = name * Name.Stride;
     names[at + Name.Address] = address;
@@ -258,7 +280,6 @@ export class Kernel {
    * row has plain addresses, and the sender is the initiator.
    */
   remember(batch: FlowBatch, row: number, group: number, source: number, isServer: boolean): void {
-    this.view();
     const { memo } = this;
     const src = batch.src[row]! | 0;
     const dst = batch.dst[row]! | 0;
@@ -281,13 +302,11 @@ export class Kernel {
    * rows it looked at.
    */
   stage(batch: FlowBatch, from: number, to: number, clock: Clock, buckets: Buckets | undefined): number {
-    this.view();
     const { state, heap } = this;
-    const { timeUs } = batch;
-    clock.advance(timeUs[from]!);
+    clock.advance(batch.timeUs[from]!);
     this.setBack = clock.setBack;
-    const count = clock.advanceAll(timeUs, from, Math.min(to - from, STAGE), this.ticks);
-    this.copy(batch, from, count);
+    this.place(batch, from, Math.min(to - from, STAGE));
+    const count = this.stamp(clock, batch.timeUs, from, 0, Math.min(to - from, STAGE));
     if (buckets === undefined) {
       if (!this.isWhole) for (let row = 0; row < STAGE; row++) this.rows[row] = row;
       this.isWhole = true;
@@ -310,16 +329,22 @@ export class Kernel {
     return this.ticks[this.rows[staged]!]!;
   }
 
-  private copy(batch: FlowBatch, from: number, count: number): void {
-    const { columns, uniform } = this;
+  /** Says where the columns of `count` rows lie, and copies those that lie elsewhere. A column of one value is written once. */
+  private place(batch: FlowBatch, from: number, count: number): void {
+    const { columns, uniform, state } = this;
+    const { buffer } = this.heap.memory;
     for (let column = 0; column < COLUMNS.length; column++) {
       const own = batch[COLUMNS[column]!];
       const staged = columns[column]!;
       const value = batch.uniform?.get(COLUMNS[column]!);
-      if (value === undefined) {
-        const bytes = own.BYTES_PER_ELEMENT;
-        staged.set(new Uint8Array(own.buffer, own.byteOffset + from * bytes, count * bytes));
-      } else if (!Object.is(uniform[column], value)) {
+      const start = own.byteOffset + from * own.BYTES_PER_ELEMENT;
+      if (value === undefined && own.buffer === buffer) {
+        state[State.Columns + column] = start;
+        continue;
+      }
+      state[State.Columns + column] = staged.byteOffset;
+      if (value === undefined) staged.set(new Uint8Array(own.buffer, start, count * own.BYTES_PER_ELEMENT));
+      else if (!Object.is(uniform[column], value)) {
         const View = own.constructor as Float64ArrayConstructor;
         new View(staged.buffer as ArrayBuffer, staged.byteOffset, STAGE).fill(value);
       }
@@ -329,7 +354,6 @@ export class Kernel {
 
   /** Takes staged rows `from` up to `to`; returns the first that it leaves to TypeScript, or `to`. */
   take(from: number, to: number): number {
-    this.view();
     const { heap, state, tracker, groups } = this;
     state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.words.byteLength;
     state[State.GroupSlotMask] = groups.slots.length - 1;
@@ -355,29 +379,13 @@ export class Kernel {
 
   /** Adds the connections that the kernel opened, [`OrientedBy`], and forgets them. */
   drainOriented(counts: Float64Array): void {
-    this.view();
     for (let by = 0; by < counts.length; by++) counts[by]! += this.oriented[by]!;
     this.oriented.fill(0);
   }
 
-  /** Makes the views and addresses anew where the memory has grown. */
-  private view(): void {
-    const { heap } = this;
-    if (this.version === heap.version) return;
-    this.version = heap.version;
-    this.state = heap.words(Region.State, State.Count);
-    const columns = heap.offsetOf(Region.Columns);
-    this.columns = COLUMN_BYTES.map(
-      (bytes, column) => new Uint8Array(heap.memory.buffer, columns + STAGE * columnOffset(column), STAGE * bytes),
-    );
-    this.ticks = new Int32Array(heap.memory.buffer, columns + STAGE * columnOffset(Column.Tick), STAGE);
-    this.rows = heap.words(Region.Rows, STAGE);
-    this.memo = heap.words(Region.Memo, Memo.Size * Memo.Stride);
-    this.names = heap.words(Region.Names, Name.Size * Name.Stride);
-    this.oriented = heap.floats(Region.Oriented, 5);
-    this.parties = heap.words(Region.Parties, this.program.endpoints.length / Endpoint.Stride);
-    this.addresses = heap.words(Region.Addresses, (this.addressMask + 1) * 2);
-    const { state } = this;
+  /** Writes what stays as it is. */
+  private fillState(): void {
+    const { heap, state } = this;
     const places: readonly (readonly [State, Region])[] = [
       [State.IndexPtr, Region.Indices],
       [State.MemoPtr, Region.Memo],
@@ -397,10 +405,10 @@ export class Kernel {
       [State.ListenPtr, Region.Listen],
       [State.CandidatePtr, Region.CandidateTables],
       [State.OrientedPtr, Region.Oriented],
+      [State.ClockPtr, Region.Clock],
     ];
     for (const [word, region] of places) state[word] = heap.offsetOf(region);
-    for (let column = 0; column < Column.Count; column++)
-      state[State.Columns + column] = columns + STAGE * columnOffset(column);
+    state[State.Columns + Column.Tick] = this.ticks.byteOffset;
     state[State.ListenMask] = this.listenMask;
     state[State.AddressMask] = this.addressMask;
     state[State.OthersParty] = this.others;
@@ -448,6 +456,33 @@ function columnOffset(column: number): number {
     )
       offset += COLUMN_BYTES[other]!;
   return offset;
+}
+
+/**
+ * Writes the ticks of rows `from` up to `to` of the columns, whose times stand in `timesUs` from `offset` on; returns the row before which
+ * the clock is set back, or `to`.
+ */
+export type Stamp = (clock: Clock, timesUs: Float64Array, offset: number, from: number, to: number) => number;
+
+/** A stamp by the kernel; what it does not know of time is asked of the clock. */
+export function createStamp(
+  functions: Readonly<Record<string, unknown>>,
+  state: Int32Array,
+  ticks: Int32Array,
+  clockState: Float64Array,
+): Stamp {
+  const stampTicks = functions['stampTicks'] as (state: number, from: number, to: number) => number;
+  return (clock, timesUs, offset, from, to) => {
+    const { setBack } = clock;
+    for (let row = from; ; row++) {
+      clock.writeState(clockState);
+      row = stampTicks(state.byteOffset, row, to);
+      clock.readState(clockState);
+      if (row === to) return to;
+      ticks[row] = clock.advance(timesUs[offset + row]!);
+      if (clock.setBack !== setBack) return row;
+    }
+  };
 }
 
 /** The kernel's functions over a memory. */

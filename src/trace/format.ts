@@ -7,6 +7,7 @@ import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import type { TraceAccount } from './account.ts';
 import type { CsvMapping } from './mapping.ts';
 import type { Head } from './head.ts';
+import type { WasmMemory } from './webassembly.ts';
 
 /** One trace format: its name, how to know it, and its reader if there is one. */
 export interface TraceFormat {
@@ -45,6 +46,14 @@ export interface RandomAccess {
   readonly byteLength: number;
   /** The bytes `[start, end)`, or to the end. */
   slice(start: number, end?: number): Promise<ArrayBuffer>;
+}
+
+/** Memory of whoever takes the rows, for one reader: columns that are left in it need not be copied. It never moves. */
+export interface Arena {
+  readonly memory: WasmMemory;
+  /** Bytes. */
+  readonly offset: number;
+  readonly size: number;
 }
 
 /** What a decoder writes to. */

@@ -15,6 +15,17 @@ export const enum Tick {
   Highest = 0x3fff_ffff,
 }
 
+/** Numbers that the kernel goes on with: what `advance` does within a tick, and where time moves on. */
+export const enum ClockState {
+  /** Time of tick 0; NaN: there was no time yet. */
+  EpochUs = 0,
+  /** The times that fall into the tick. */
+  FromUs = 1,
+  ToUs = 2,
+  Tick = 3,
+  Count = 4,
+}
+
 /** Where a tracker has its ticks from. */
 export interface TickSource {
   /** Ticks by which the clock has been set back so far: what was kept as a tick has to follow. */
@@ -41,24 +52,19 @@ export class Clock implements TickSource {
     return this.tick;
   }
 
-  /**
-   * Ticks of `count` records that follow one another, whose times stand in `timesUs` from `from` on, into `ticks` from 0 on. The clock has
-   * been advanced to the first one; it stops where it is set back. Returns how many ticks it wrote.
-   */
-  advanceAll(timesUs: Float64Array, from: number, count: number, ticks: Int32Array): number {
-    // Held in variables: that the compiler knows their kinds is worth more than their being written once.
-    let { tick, fromUs, toUs } = this;
-    const { setBack } = this;
-    for (let row = 0; row < count; row++) {
-      const timeUs = timesUs[from + row]!;
-      if (!(timeUs >= fromUs && timeUs < toUs)) {
-        this.move(timeUs);
-        if (this.setBack !== setBack) return row;
-        ({ tick, fromUs, toUs } = this);
-      }
-      ticks[row] = tick;
-    }
-    return count;
+  /** Writes what `readState` reads. */
+  writeState(state: Float64Array): void {
+    state[ClockState.EpochUs] = this.epochUs;
+    state[ClockState.FromUs] = this.fromUs;
+    state[ClockState.ToUs] = this.toUs;
+    state[ClockState.Tick] = this.tick;
+  }
+
+  /** Goes on where the kernel has left the clock. */
+  readState(state: Float64Array): void {
+    this.fromUs = state[ClockState.FromUs]!;
+    this.toUs = state[ClockState.ToUs]!;
+    this.tick = state[ClockState.Tick]! | 0;
   }
 
   private move(timeUs: number): void {
