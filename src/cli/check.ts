@@ -15,14 +15,19 @@ export async function runCheck(flags: CheckFlags, io: Io): Promise<ExitCode> {
   // No verdict is asked for, but what another command would refuse must not pass here.
   readDialect(flags.dialect);
   if (flags.file.length === 0) throw new Refusal('no manifests: name a file, a folder or - with -f');
-  const [{ loadManifests }, { formatCheck }, { diagnosticCountsText }] = await Promise.all([
+  const [{ loadManifests }, { findEmptySelections }, { formatCheck }, { diagnosticCountsText }] = await Promise.all([
     import('../manifest/load.ts'),
+    import('../manifest/selection.ts'),
     import('../report/check.ts'),
     import('../report/diagnostic.ts'),
   ]);
   const files = await readManifests(flags.file, io);
   const { namespace, validate } = flags;
-  const loaded = loadManifests(files, { namespace, validate, remove: flags.delete });
+  const read = loadManifests(files, { namespace, validate, remove: flags.delete });
+  const loaded = {
+    ...read,
+    diagnostics: [...read.diagnostics, ...findEmptySelections(read.snapshot, read.policies)],
+  };
   await io.stdout.write(
     formatCheck(loaded, {
       format: flags.output,

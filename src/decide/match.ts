@@ -6,7 +6,7 @@ import { type AddressText, type AddressWords, parseAddress } from '../model/addr
 import { type Cidr, type CidrBits, parseCidr } from '../model/cidr.ts';
 import type { Dialect } from '../model/dialect.ts';
 import type { Ternary } from '../model/explanation.ts';
-import type { Labels, Requirement, Selector } from '../model/label.ts';
+import { type Labels, meets, type Requirement, type Selector } from '../model/label.ts';
 import type { NamespaceScope, Peer, PodSet, Rule } from '../model/policy.ts';
 import { isPortProtocol, PORT_PROTOCOLS, type PortMatch, Protocol } from '../model/port.ts';
 import type { Facts } from './fact.ts';
@@ -189,19 +189,6 @@ export function either(a: Ternary, b: Ternary): Ternary {
 /** Kleene's AND. */
 export function both(a: Ternary, b: Ternary): Ternary {
   return a === 'no' || b === 'no' ? 'no' : a === 'yes' && b === 'yes' ? 'yes' : 'unknown';
-}
-
-function meets(operator: Requirement['operator'], values: readonly string[], value: string | undefined): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-  }
 }
 
 interface BlockBits {

@@ -30,6 +30,7 @@ export type DiagnosticCode =
   | 'address-conflict'
   | 'non-canonical-cidr'
   | 'terminated-pod'
+  | 'selects-nothing'
   // expectations and scenario files
   | 'invalid-expectation'
   | 'unknown-name'

@@ -19,6 +19,25 @@ export type Selector = readonly Requirement[];
 /** The label that the API server gives every Namespace (KEP-2161). */
 export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
+/** NP-14 to NP-18: what the value of a label, or its absence, says to a requirement that asks for it. */
+export function meets(operator: Operator, values: readonly string[], value: string | undefined): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
+}
+
+/** True where labels that are all known meet every requirement. */
+export function meetsAll(selector: Selector, labels: Labels): boolean {
+  return selector.every(({ key, operator, values }) => meets(operator, values, labels.get(key)));
+}
+
 /** A selector as kubectl prints one: `app=web,tier in (a,b),!old`; the empty selector is `<all>`. */
 export function formatSelector(selector: Selector): string {
   if (selector.length === 0) return '<all>';
