@@ -279,9 +279,11 @@ async function* pump(
         if (tailLength + taken > tail.length) tail = grow(tail, tailLength + taken);
         tail.set(chunk.subarray(at, at + taken), tailLength);
         const length = tailLength + taken;
+        // Whoever looks for the end of a record looks no further than there are bytes.
+        const held = tail.subarray(0, length);
         let done = 0;
         for (;;) {
-          done = decoder.decode(tail, done, length);
+          done = decoder.decode(held, done, length);
           if (hasRoom(context) || hasStopped(decoder)) break;
           yield* handOut(context.batch, decoder, account, 'full', options);
         }
