@@ -10,6 +10,7 @@ const SCANS = [
   { file: 'hubble-scan', name: 'HUBBLE_SCAN_CODE', title: 'The WASM tokenizer of Hubble records', pages: 169 },
   { file: 'aws-vpc-scan', name: 'AWS_VPC_SCAN_CODE', title: 'The WASM scanner of VPC flow logs', pages: 8 },
   { file: 'pcap-scan', name: 'PCAP_SCAN_CODE', title: 'The WASM scanner of packet captures', pages: 7 },
+  { file: 'binary-scan', name: 'BINARY_SCAN_CODE', title: 'What is asked of the columns of columnar traces', pages: 0 },
 ];
 
 /** Throws where a committed module is not what its source gives. */
@@ -25,7 +26,8 @@ function compileScan({ file, name, title, pages }) {
   const hash = createHash('sha256').update(readFileSync(entry)).digest('hex');
   return compileAssembly(
     entry,
-    ['--enable', 'simd', '--initialMemory', String(pages)],
+    // What has no memory of its own works on one that it is given.
+    ['--enable', 'simd', ...(pages === 0 ? ['--importMemory'] : ['--initialMemory', String(pages)])],
     name,
     (size) => `/**
  * ${title}, ${size} bytes. Made by \`npm run build:kernel\` from ${entry}; not for editing.

@@ -53,6 +53,7 @@ export {
   TcpFlag,
 } from './model/flow.ts';
 export type {
+  Arena,
   Decision,
   Dictionary,
   EndpointFact,
@@ -61,6 +62,7 @@ export type {
   FlowBatch,
   Packet,
   QuoteColumns,
+  TimeExtent,
 } from './model/flow.ts';
 export type { PolicyAction, PolicyHit, PolicyTrace } from './model/recorded-policy.ts';
 export { formatSelector } from './model/label.ts';

@@ -107,7 +107,7 @@ function connectionPlace(live: number, packets: number): Row {
 function threadPlace(threads: number, records: number): Row {
   const size = { pods: 1000, policies: 1000, connections: 200_000, records };
   const data: Data = {
-    key: `replay-b-1000-1000-200000-${records}-v${DATA_VERSION}`,
+    key: `replay-c-1000-1000-200000-${records}-v${DATA_VERSION}`,
     prepare: (folder) => prepareReplay(folder, size),
   };
   const own: Contender = {

@@ -61,7 +61,7 @@ function threadRow(size: ReplaySize, scale: Scale): Row {
   const world = (records: number): Data => {
     const own = { ...size, records, connections: Math.min(size.connections, records) };
     return {
-      key: `replay-b-${own.pods}-${own.policies}-${own.connections}-${records}-v${DATA_VERSION}`,
+      key: `replay-c-${own.pods}-${own.policies}-${own.connections}-${records}-v${DATA_VERSION}`,
       prepare: (folder) => prepareReplay(folder, own),
     };
   };

@@ -83,27 +83,30 @@ static int listens(const Program *program, int32_t endpoint, uint32_t protocol, 
   return listening[2 * endpoint] == asked || listening[2 * endpoint + 1] == asked;
 }
 
-/* A column of a group, aligned; one value stands for all rows. Columns that nobody reads are passed over. */
-static char *columnData[MOST_COLUMNS];
+/* A column of a group where it lies, or filled where one value stands for all rows. Columns that nobody reads are passed over. */
+static const char *columnData[MOST_COLUMNS];
+static char *filled[MOST_COLUMNS];
 
 #define FILL(type)                                                      \
   for (uint32_t row = 0; row < rows; row++) ((type *)into)[row] = *(type *)value;
 
-static const char *readColumn(const char *at, int column, uint32_t rows) {
+static size_t alignEight(size_t offset) { return (offset + 7) & ~(size_t)7; }
+
+static const char *readColumn(const char *at, int isPlain, int column, uint32_t rows) {
   size_t width = widths[column];
-  int isPlain = *at++;
-  size_t bytes = isPlain ? rows * width : width;
-  if (column > C_REPLY_BYTES) return at + bytes;
-  if (columnData[column] == NULL) columnData[column] = allocate(65536, 8);
-  void *into = columnData[column];
-  char value[8] __attribute__((aligned(8)));
-  memcpy(value, at, width);
-  if (isPlain) memcpy(into, at, bytes);
-  else if (width == 1) memset(into, value[0], rows);
+  const char *next = at + alignEight(isPlain ? rows * width : width);
+  if (column > C_REPLY_BYTES) return next;
+  columnData[column] = at;
+  if (isPlain) return next;
+  if (filled[column] == NULL) filled[column] = allocate(65536, 8);
+  void *into = filled[column];
+  const char *value = at;
+  if (width == 1) memset(into, value[0], rows);
   else if (width == 2) { FILL(uint16_t) }
   else if (width == 4) { FILL(uint32_t) }
   else { FILL(uint64_t) }
-  return at + bytes;
+  columnData[column] = into;
+  return next;
 }
 
 int main(int argumentCount, char **arguments) {
@@ -118,7 +121,7 @@ int main(int argumentCount, char **arguments) {
   File columns = readFile(folder, "widths.u8");
   widths = columns.data;
   const char *file = trace.data, *fileEnd = file + trace.bytes;
-  if (trace.bytes < FILE_HEADER || memcmp(file, "DROPTRC", 7) != 0 || columns.bytes > MOST_COLUMNS ||
+  if (trace.bytes < FILE_HEADER || *(uint32_t *)(file + 8) != 3 || memcmp(file, "DROPTRC", 7) != 0 || columns.bytes > MOST_COLUMNS ||
       *(uint32_t *)(file + 12) != columns.bytes)
     fail("the trace has another layout than this reference knows:", folder);
   double seconds[MOST_PASSES];
@@ -135,8 +138,10 @@ int main(int argumentCount, char **arguments) {
       memcpy(head, group, sizeof head);
       if (head[0] != GROUP_MAGIC) fail("a group is missing in", folder);
       uint32_t rows = head[2];
-      const char *at = group + GROUP_HEADER + head[3] * 16 + head[4] + head[5] * QUOTE_SIZE;
-      for (int column = 0; column < (int)columns.bytes; column++) at = readColumn(at, column, rows);
+      const char *encodings = group + GROUP_HEADER;
+      size_t quotes = alignEight(alignEight(GROUP_HEADER + columns.bytes) + head[3] * 16 + head[4]);
+      const char *at = group + alignEight(quotes + head[5] * QUOTE_SIZE);
+      for (int column = 0; column < (int)columns.bytes; column++) at = readColumn(at, encodings[column], column, rows);
       const uint8_t *kind = (uint8_t *)columnData[C_KIND], *family = (uint8_t *)columnData[C_FAMILY], *protocol = (uint8_t *)columnData[C_PROTOCOL];
       const uint32_t *src = (uint32_t *)columnData[C_SRC], *dst = (uint32_t *)columnData[C_DST];
       const int32_t *srcPort = (int32_t *)columnData[C_SRC_PORT], *dstPort = (int32_t *)columnData[C_DST_PORT];

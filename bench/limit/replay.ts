@@ -17,7 +17,8 @@ import { PORT_PROTOCOLS } from '../../src/model/port.ts';
 import { DEFAULT_GROUP_LIMIT } from '../../src/replay/group.ts';
 import { createReplay } from '../../src/replay/replay.ts';
 import type { ReplayResult } from '../../src/replay/result.ts';
-import { BINARY_COLUMNS, createBinaryWriter, GROUP_ROWS } from '../../src/trace/binary.ts';
+import { BINARY_COLUMNS, GROUP_ROWS } from '../../src/trace/binary-layout.ts';
+import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import { readTrace } from '../../src/trace/read.ts';
 import { writeColumn } from './column.ts';
@@ -195,6 +196,7 @@ function openReplay(folder: string, { values }: JobOptions, kernel: 'plain' | 'w
         dictionary,
         batchCapacity: GROUP_ROWS,
         batchUse: 'read',
+        ...(replay.arena && { arena: replay.arena }),
       }))
         replay.add(batch as FlowBatch, account);
       finish = () => replay.finish([account]);

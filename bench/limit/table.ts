@@ -220,7 +220,7 @@ function connectionRow(name: string, live: number, packets: number, sample: numb
 
 function replayRow(pods: number, policies: number, connections: number, records: number): Row {
   const data: Data = {
-    key: `replay-b-${pods}-${policies}-${connections}-${records}-v${DATA_VERSION}`,
+    key: `replay-c-${pods}-${policies}-${connections}-${records}-v${DATA_VERSION}`,
     prepare: (folder) => prepareReplay(folder, { pods, policies, connections, records }),
   };
   return {

@@ -58,7 +58,7 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     reading = await readTraces(
       traces,
       dictionary,
-      { ...how, ...(sizes && { sizes }) },
+      { ...how, ...(sizes && { sizes }), arena: replay.arena },
       io,
       (batch, account, from, to) => replay.add(batch, account, from, to),
     );

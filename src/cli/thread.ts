@@ -26,7 +26,7 @@ export interface SharedReading {
 }
 
 /** A replay whose rows are taken in by several threads. */
-export interface CrewReplay extends Pick<Replay, 'add'> {
+export interface CrewReplay extends Pick<Replay, 'add' | 'arena'> {
   /** Throws `Refusal` where other threads did not find the same rows in the traces. */
   finish(accounts: readonly TraceAccount[]): Promise<ReplayResult>;
   /** Ends the threads, finished or not. */
@@ -94,6 +94,7 @@ export function replayOnThreads(options: ReplayOptions, threads: number, reading
     Atomics.notify(progress, Progress.Rows);
   };
   return {
+    arena: own.arena,
     add(batch, account, from = 0, to = batch.count) {
       release(own.seen + to - from);
       own.add(batch, account, from, to);
@@ -120,11 +121,17 @@ async function serve({ reading, programs, options, buckets, progress }: Task): P
   let interrupt = (): void => {};
   const io = silentIo(reading.cwd, (handler) => (interrupt = handler));
   const how = await optionsOf(reading.flags, io);
-  await readTraces(reading.traces, dictionary, { ...how, sizes: reading.sizes }, io, (batch, account, from, to) => {
-    const ahead = waitFor(progress, part.seen + to - from);
-    if (ahead > 0) interrupt();
-    if (to - ahead > from) part.add(batch, account, from, to - ahead);
-  });
+  await readTraces(
+    reading.traces,
+    dictionary,
+    { ...how, sizes: reading.sizes, arena: part.arena },
+    io,
+    (batch, account, from, to) => {
+      const ahead = waitFor(progress, part.seen + to - from);
+      if (ahead > 0) interrupt();
+      if (to - ahead > from) part.add(batch, account, from, to - ahead);
+    },
+  );
   return { part: part.part(), seen: part.seen };
 }
 

@@ -12,12 +12,12 @@ import {
 } from 'node:fs';
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { createDictionary, type Dictionary, type FlowBatch } from '../model/flow.ts';
+import { type Arena, createDictionary, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
 import type { ClockOffset } from '../trace/clock-offset.ts';
-import type { RandomAccess } from '../trace/format.ts';
+import type { DirectFile, RandomAccess } from '../trace/format.ts';
 import type { CsvField, CsvMapping } from '../trace/mapping.ts';
 import type { Bound, TimeWindow } from '../trace/window.ts';
 import { Refusal } from './exit.ts';
@@ -37,6 +37,8 @@ export interface TraceOptions {
   readonly order?: 'given';
   /** Of each trace, the bytes that are read of it at most: of files that grow, several threads read as much. */
   readonly sizes?: readonly number[];
+  /** Of whoever takes the rows; it serves one trace. */
+  readonly arena?: Arena | undefined;
   /** For a reading before the one that was asked for. */
   readonly progress?: 'none';
   /** `align`: times of files whose clocks differ are corrected; traces are read once more for it. */
@@ -125,7 +127,6 @@ export async function readTraces(
     { ClockOffsets, describeOffset },
     { FileSightings },
     { FileTranslations },
-    { isBinary },
   ] = await Promise.all([
     import('../trace/read.ts'),
     import('../trace/account.ts'),
@@ -133,7 +134,6 @@ export async function readTraces(
     import('../trace/clock-offset.ts'),
     import('../trace/file-sighting.ts'),
     import('../trace/file-translation.ts'),
-    import('../trace/binary.ts'),
   ]);
   const offsets = options.clocks === 'align' ? await findOffsets(paths, dictionary, options, io) : [];
   const window = await readWindow(paths, options, io);
@@ -141,16 +141,17 @@ export async function readTraces(
   const forget = io.onInterrupt(() => interrupt.abort());
   const progress = createProgress(io, options.progress);
   const refusals: string[] = [];
+  const opened: DirectReading[] = [];
   const inputs = paths.map((path, file) => {
     const offset = offsets.find((one) => one.file === file);
     const account = createAccount(path);
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
     const limit = options.sizes?.[file];
     const source =
-      path === '-'
-        ? interruptible(io.stdin, interrupt.signal)
-        : fileSource(path, io, interrupt.signal, limit, isBinary);
+      path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal, limit);
     const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path), limit);
+    const direct = access && new DirectReading(resolve(io.cwd, path), interrupt.signal, limit);
+    if (direct !== undefined) opened.push(direct);
     const reading = {
       ...options,
       file: path,
@@ -158,6 +159,8 @@ export async function readTraces(
       account,
       batchUse: 'read' as const,
       ...(access && { randomAccess: access }),
+      ...(direct && { directFile: direct }),
+      ...(options.arena && paths.length === 1 && { arena: options.arena }),
       ...(window && { window }),
       ...(offset && { clockOffsetUs: offset.offsetUs }),
     };
@@ -186,6 +189,7 @@ export async function readTraces(
   } finally {
     forget();
     progress.clear();
+    for (const direct of opened) direct.close();
   }
   const accounts = inputs.map(({ key }) => key.account);
   const corrected = new Set(offsets.map(({ file }) => file));
@@ -334,20 +338,15 @@ function checkPaths(paths: readonly string[], io: Io): void {
   if (problems.length > 0) throw new Refusal(problems.join('\n'));
 }
 
-/** Milliseconds of reads that nobody waits for, after which signals and timers get their turn. */
-const TURN_MS = 50;
-
 /**
  * A regular file in large reads, which are twice as fast as a stream; pipes and devices as a stream. Each read is under way on another
- * thread while its reader works on the one before, and waiting for it gives signals and timers their turn. Where the work is little,
- * as `isQuick` says of the beginning, bytes are read where they are used: fetching them from the other thread's cache takes longer.
+ * thread while its reader works on the one before, and waiting for it gives signals and timers their turn.
  */
 async function* fileSource(
   path: string,
   io: Io,
   signal: AbortSignal,
   limit: number = Infinity,
-  isQuick: (head: Uint8Array) => boolean = () => false,
 ): AsyncGenerator<Uint8Array> {
   const full = resolve(io.cwd, path);
   const file = openSync(full, 'r');
@@ -360,18 +359,6 @@ async function* fileSource(
     const first = Buffer.allocUnsafe(CHUNK_SIZE);
     let left = limit;
     let size = readSync(file, first, 0, Math.min(CHUNK_SIZE, left), null);
-    if (isQuick(first.subarray(0, size))) {
-      for (let turn = performance.now(); size > 0 && !signal.aborted;) {
-        left -= size;
-        yield first.subarray(0, size);
-        if (performance.now() - turn > TURN_MS) {
-          await setImmediate();
-          turn = performance.now();
-        }
-        size = readSync(file, first, 0, Math.min(CHUNK_SIZE, left), null);
-      }
-      return;
-    }
     // Readers are done with a chunk when they ask for the next one: the read after that goes where it was.
     let [chunk, next] = [first, Buffer.allocUnsafe(CHUNK_SIZE)];
     while (size > 0 && !signal.aborted) {
@@ -423,6 +410,47 @@ function randomAccess(path: string, limit: number = Infinity): RandomAccess | un
       return Promise.resolve(bytes.buffer);
     },
   };
+}
+
+/** Milliseconds of reads that nobody waits for, after which signals and timers get their turn. */
+const TURN_MS = 50;
+
+/**
+ * A regular file whose bytes are read where they are used, by whoever uses them: fetching them from another thread's cache takes longer than
+ * the work that some formats are.
+ */
+class DirectReading implements DirectFile {
+  private readonly path: string;
+  private readonly signal: AbortSignal;
+  private left: number;
+  private file: number | undefined;
+  private since = performance.now();
+
+  constructor(path: string, signal: AbortSignal, limit: number = Infinity) {
+    this.path = path;
+    this.signal = signal;
+    this.left = limit;
+  }
+
+  read(place: Uint8Array): number {
+    this.file ??= openSync(this.path, 'r');
+    const size = readSync(this.file, place, 0, Math.min(place.length, this.left), null);
+    this.left -= size;
+    return size;
+  }
+
+  async turn(): Promise<boolean> {
+    if (performance.now() - this.since > TURN_MS) {
+      await setImmediate();
+      this.since = performance.now();
+    }
+    return !this.signal.aborted;
+  }
+
+  close(): void {
+    if (this.file !== undefined) closeSync(this.file);
+    this.file = undefined;
+  }
 }
 
 /** Ends the source when the signal comes, also while it waits for bytes. */

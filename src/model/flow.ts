@@ -92,6 +92,12 @@ export interface QuoteColumns {
   icmp: Int32Array;
 }
 
+/** The first and the last time in rows, in microseconds; Infinity and -Infinity where no row has a time. */
+export interface TimeExtent {
+  readonly firstUs: number;
+  readonly lastUs: number;
+}
+
 /** A batch of records. Arrays are reused by the reader: whoever keeps a value copies it. */
 export interface FlowBatch {
   readonly capacity: number;
@@ -102,6 +108,8 @@ export interface FlowBatch {
    * the consumer may write into the batch. Who does take this up and writes all the same takes the column out.
    */
   readonly uniform: Map<string, number> | undefined;
+  /** Of all rows, where the reader knows it. Who changes times or leaves rows out takes it away. */
+  extent: TimeExtent | undefined;
   /** `RecordKind`. */
   readonly kind: Uint8Array;
   /** 4, 6 or 0 = no addresses in the record. */
@@ -155,6 +163,14 @@ export interface FlowBatch {
   readonly repeats: Float64Array;
   /** Id of `Dictionary.policyTraces`; 0 = the record names no policies. */
   readonly policies: Uint32Array;
+}
+
+/** Room in the WebAssembly memory of whoever takes in batches, for one reader: columns that are put there are used where they lie. It never moves. */
+export interface Arena {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  /** Bytes. */
+  readonly offset: number;
+  readonly size: number;
 }
 
 /** What a record says about an endpoint, apart from its address. */
@@ -264,6 +280,7 @@ export function createBatch(capacity: number = DEFAULT_BATCH_CAPACITY, use: 'rea
     capacity,
     count: 0,
     uniform: use === 'read' ? new Map<string, number>() : undefined,
+    extent: undefined,
     kind: new Uint8Array(capacity),
     family: new Uint8Array(capacity),
     protocol: new Uint8Array(capacity),

@@ -7,9 +7,8 @@
 import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { Tables } from '../decide/table-layout.ts';
-import { type FlowBatch, Orientation } from '../model/flow.ts';
+import { type Arena, type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
-import type { Arena } from '../trace/format.ts';
 import { type Clock, ClockState } from '../track/clock.ts';
 import { Staged, Step, Timer } from '../track/entry.ts';
 import type { TableStorage } from '../track/state.ts';
@@ -136,6 +135,10 @@ export class Kernel {
   private readonly state: Int32Array;
   /** [`Column`] rows that were copied. */
   private readonly columns: readonly Uint8Array[];
+  /** Columns of the batch in hand that lie in the memory, with their addresses by `Column`, and those that are copied. */
+  private readonly lying: number[] = [];
+  private readonly sources: number[] = COLUMNS.map(() => 0);
+  private readonly copied: number[] = [];
   /** [`Column`] the value of all elements that are staged, where it is known; see `FlowBatch.uniform`. */
   private readonly uniform: (number | undefined)[] = COLUMNS.map(() => undefined);
   private readonly ticks: Int32Array;
@@ -297,8 +300,33 @@ export class Kernel {
     memo[at + Memo.IsServer] = isServer ? 1 : 0;
   }
 
+  /** Looks at a batch whose rows are staged next: which of its columns lie here, and which are of one value, which is written once. */
+  enter(batch: FlowBatch): void {
+    const { columns, uniform, state, lying, copied } = this;
+    const { buffer } = this.heap.memory;
+    lying.length = 0;
+    copied.length = 0;
+    for (let column = 0; column < COLUMNS.length; column++) {
+      const own = batch[COLUMNS[column]!];
+      const staged = columns[column]!;
+      const value = batch.uniform?.get(COLUMNS[column]!);
+      if (value === undefined && own.buffer === buffer) {
+        this.sources[column] = own.byteOffset;
+        lying.push(column);
+        continue;
+      }
+      state[State.Columns + column] = staged.byteOffset;
+      if (value === undefined) copied.push(column);
+      else if (!Object.is(uniform[column], value)) {
+        const View = own.constructor as Float64ArrayConstructor;
+        new View(staged.buffer as ArrayBuffer, staged.byteOffset, STAGE).fill(value);
+      }
+      uniform[column] = value;
+    }
+  }
+
   /**
-   * Stages rows `from` up to `to`, as many as fit and until the clock is set back, and selects those of `buckets`, if any; returns how many
+   * Stages rows `from` up to `to` of the batch that was entered, as many as fit and until the clock is set back, and selects those of `buckets`, if any; returns how many
    * rows it looked at.
    */
   stage(batch: FlowBatch, from: number, to: number, clock: Clock, buckets: Buckets | undefined): number {
@@ -329,26 +357,13 @@ export class Kernel {
     return this.ticks[this.rows[staged]!]!;
   }
 
-  /** Says where the columns of `count` rows lie, and copies those that lie elsewhere. A column of one value is written once. */
+  /** Says where the columns of `count` rows lie, and copies those that lie elsewhere. */
   private place(batch: FlowBatch, from: number, count: number): void {
-    const { columns, uniform, state } = this;
-    const { buffer } = this.heap.memory;
-    for (let column = 0; column < COLUMNS.length; column++) {
-      const own = batch[COLUMNS[column]!];
-      const staged = columns[column]!;
-      const value = batch.uniform?.get(COLUMNS[column]!);
-      const start = own.byteOffset + from * own.BYTES_PER_ELEMENT;
-      if (value === undefined && own.buffer === buffer) {
-        state[State.Columns + column] = start;
-        continue;
-      }
-      state[State.Columns + column] = staged.byteOffset;
-      if (value === undefined) staged.set(new Uint8Array(own.buffer, start, count * own.BYTES_PER_ELEMENT));
-      else if (!Object.is(uniform[column], value)) {
-        const View = own.constructor as Float64ArrayConstructor;
-        new View(staged.buffer as ArrayBuffer, staged.byteOffset, STAGE).fill(value);
-      }
-      uniform[column] = value;
+    const { state, columns, lying, sources, copied } = this;
+    for (const column of lying) state[State.Columns + column] = sources[column]! + from * COLUMN_BYTES[column]!;
+    for (const column of copied) {
+      const { buffer, byteOffset, BYTES_PER_ELEMENT: bytes } = batch[COLUMNS[column]!];
+      columns[column]!.set(new Uint8Array(buffer, byteOffset + from * bytes, count * bytes));
     }
   }
 

@@ -10,6 +10,7 @@
 import type { Program } from '../compile/program.ts';
 import { EndpointKind } from '../compile/layout.ts';
 import {
+  type Arena,
   type Dictionary,
   type FlowBatch,
   Orientation,
@@ -91,6 +92,8 @@ export interface Replay {
    * several files are given in the order of their times.
    */
   add(batch: FlowBatch, account: TraceAccount, from?: number, to?: number): void;
+  /** Memory for the reader of a single trace (`ReadOptions.arena`): columns in it are taken in where they lie. Undefined without WebAssembly. */
+  readonly arena: Arena | undefined;
   /** Rows that the WASM kernel took so far; the others went through TypeScript. */
   readonly rowsByKernel: number;
   /** The result so far. */
@@ -103,7 +106,7 @@ export function createReplay(options: ReplayOptions): Replay {
 }
 
 /** One thread's part of a replay. */
-export interface PartReplay extends Pick<Replay, 'add'> {
+export interface PartReplay extends Pick<Replay, 'add' | 'arena'> {
   /** Rows that were given so far, this thread's and others. */
   readonly seen: number;
   /** What has been found so far. */
@@ -245,6 +248,10 @@ class Replaying implements Replay, PartReplay {
     this.judges.set(0, { judge: this.judge, baseline: this.baseline });
   }
 
+  get arena(): Arena | undefined {
+    return this.kernel?.arena;
+  }
+
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
     const { kernel, clock, now, counters, buckets } = this;
     const order = this.seen - from;
@@ -255,7 +262,8 @@ class Replaying implements Replay, PartReplay {
       this.order = order + row;
       this.addRow(batch, row, account);
     };
-    if (kernel !== undefined)
+    if (kernel !== undefined) {
+      kernel.enter(batch);
       for (let first = from; first < to;) {
         const count = kernel.stage(batch, first, to, clock, buckets);
         const before = this.rowsByKernel;
@@ -267,7 +275,7 @@ class Replaying implements Replay, PartReplay {
         counters.rows += this.rowsByKernel - before;
         first += count;
       }
-    else
+    } else
       for (let row = from; row < to; row++) {
         if (this.eras !== undefined) this.enterEraOf(this.eras, batch.timeUs[row]!);
         now.tick = clock.advance(batch.timeUs[row]!);

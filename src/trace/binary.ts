@@ -1,15 +1,31 @@
 /**
- * dropcast's columnar trace: what `convert -o binary` writes, so that a large log is parsed once and replayed many times.
- * Little-endian. A file header, then row groups; a group carries the addresses, endpoints and quotes that are new in it, then
- * each column as one value (all rows equal) or as plain elements, so that reading is one copy a column. The layout is in
- * docs/traces.md; a reader refuses a version that it does not know.
+ * Reading dropcast's columnar trace: what `convert -o binary` writes, so that a large log is parsed once and replayed many times. A group of
+ * rows is put into memory as it lies in the file, by the reader of a file or out of the chunks of a stream, and the columns of its batch
+ * are views of that memory. Columns of one value are arrays that are filled once; those of older versions, which are not aligned, are copied.
  */
-import { addQuote, type Dictionary, type FlowBatch, type QuoteColumns, TcpFlag } from '../model/flow.ts';
+import { addQuote, type Arena, type FlowBatch, type QuoteColumns, TcpFlag } from '../model/flow.ts';
 import { addMalformed } from './account.ts';
-import type { ReadContext, TraceDecoder, TraceFormat } from './format.ts';
-import { startsWith } from './head.ts';
+import {
+  BINARY_COLUMNS,
+  BINARY_VERSION,
+  type BinaryColumn,
+  type ColumnArray,
+  columnOf,
+  alignEight,
+  COLUMNS_1,
+  FILE_HEADER_SIZE,
+  GROUP_HEADER_SIZE,
+  GROUP_MAGIC,
+  GROUP_ROWS_MOST,
+  type GroupParts,
+  isBinary,
+  partsOf,
+  QUOTE_SIZE,
+} from './binary-layout.ts';
+import { type BinaryScanner, createBinaryScanner } from './binary-scan.ts';
+import type { DirectFile, ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { parseJson } from './line.ts';
-import { endpointToJson, internEndpointJson, internPoliciesJson, policiesToJson } from './ndjson.ts';
+import { internEndpointJson, internPoliciesJson } from './ndjson.ts';
 import { TIME_MAX_US } from './time.ts';
 
 /** The columnar trace. */
@@ -19,100 +35,17 @@ export const BINARY: TraceFormat = {
   recognise: ({ bytes }) => isBinary(bytes),
   isText: false,
   limits: [],
-  open: openBinary,
+  open: (context) => new BinaryDecoder(context),
+  openDirect: readFile,
 };
 
-/** The version that is written; version 1 is read too. */
-const BINARY_VERSION = 2;
-/** Rows of a group, at most. */
-export const GROUP_ROWS = 65_536;
-
-/** Do these bytes begin like a columnar trace? */
-export function isBinary(bytes: Uint8Array): boolean {
-  return startsWith(bytes, ...MAGIC);
-}
-
-/** A writer of one file; it remembers which addresses and endpoints the file already has. */
-export interface BinaryWriter {
-  write(batch: FlowBatch): Uint8Array;
-  end(): Uint8Array;
-}
-
-/** `DROPTRC` and a byte that text transfer would damage. */
-const MAGIC: readonly number[] = [0x44, 0x52, 0x4f, 0x50, 0x54, 0x52, 0x43, 0x8a];
-const HEADER_SIZE = 16;
-const GROUP_MAGIC = 0x50555247; // 'GRUP'
-const GROUP_HEADER_SIZE = 24;
 /** A group with every column plain and generous tables stays far below this. */
 const GROUP_SIZE_LIMIT = 256 * 1024 * 1024;
+/** Bytes of the tables that are made room for at once: who says that there are more has to bring them. */
+const TABLE_STEP = 1 << 20;
 
-/** A column of a batch that the file keeps. */
-export type BinaryColumn =
-  | 'kind'
-  | 'family'
-  | 'protocol'
-  | 'src'
-  | 'dst'
-  | 'srcPort'
-  | 'dstPort'
-  | 'icmp'
-  | 'tcpFlags'
-  | 'timeUs'
-  | 'bytes'
-  | 'packets'
-  | 'replyBytes'
-  | 'replyPackets'
-  | 'orientation'
-  | 'orientedBy'
-  | 'recordedVerdict'
-  | 'srcEndpoint'
-  | 'dstEndpoint'
-  | 'preDst'
-  | 'preDstPort'
-  | 'flags'
-  | 'quote'
-  | 'sctpChunks'
-  | 'sctpTag'
-  | 'sctpInitTag'
-  | 'connections'
-  | 'repeats'
-  | 'policies';
-
-/** The columns in file order; `line` is not kept: a row's line is its number in this file. */
-export const BINARY_COLUMNS: readonly BinaryColumn[] = [
-  'kind',
-  'family',
-  'protocol',
-  'src',
-  'dst',
-  'srcPort',
-  'dstPort',
-  'icmp',
-  'tcpFlags',
-  'timeUs',
-  'bytes',
-  'packets',
-  'replyBytes',
-  'replyPackets',
-  'orientation',
-  'orientedBy',
-  'recordedVerdict',
-  'srcEndpoint',
-  'dstEndpoint',
-  'preDst',
-  'preDstPort',
-  'flags',
-  'quote',
-  'sctpChunks',
-  'sctpTag',
-  'sctpInitTag',
-  'connections',
-  'repeats',
-  'policies',
-];
-/** Columns of version 1: without the last three, and its verdicts without those of cloud firewalls. */
-const COLUMNS_1 = 26;
-const QUOTE_SIZE = 22;
+/** The place of the times. */
+const TIME = BINARY_COLUMNS.indexOf('timeUs');
 
 /** Columns that hold numbers of the file's own. */
 const NUMBERED: readonly BinaryColumn[] = ['src', 'dst', 'preDst', 'srcEndpoint', 'dstEndpoint', 'policies'];
@@ -120,171 +53,71 @@ const NUMBERED: readonly BinaryColumn[] = ['src', 'dst', 'preDst', 'srcEndpoint'
 /** The first value that a closed set does not have. */
 const BOUNDS = { kind: 5, orientation: 3, orientedBy: 5, recordedVerdict: 8 } as const;
 
-type Column = Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array;
-
-/** Starts a file; ids of `dictionary` are rewritten to ids of the file in the order of their first use. */
-export function createBinaryWriter(dictionary: Dictionary): BinaryWriter {
-  const addressIds = new Map<number, number>();
-  const endpointIds = new Map<number, number>([[0, 0]]);
-  const policyIds = new Map<number, number>([[0, 0]]);
-  let isStarted = false;
-  const start = (): Uint8Array[] => {
-    if (isStarted) return [];
-    isStarted = true;
-    return [fileHeader()];
-  };
-  return {
-    write(batch) {
-      const parts = start();
-      for (let from = 0; from < batch.count; from += GROUP_ROWS)
-        parts.push(
-          encodeGroup(batch, from, Math.min(batch.count, from + GROUP_ROWS), dictionary, {
-            addressIds,
-            endpointIds,
-            policyIds,
-          }),
-        );
-      return join(parts);
-    },
-    end: () => join(start()),
-  };
+/** What is read next. */
+const enum Part {
+  FileHeader = 0,
+  GroupHeader = 1,
+  Tables = 2,
+  Columns = 3,
+  /** The group is there, and its rows are handed out. */
+  Rows = 4,
 }
 
-function fileHeader(): Uint8Array {
-  const header = new Uint8Array(HEADER_SIZE);
-  header.set(MAGIC);
-  new DataView(header.buffer).setUint32(8, BINARY_VERSION, true);
-  new DataView(header.buffer).setUint32(12, BINARY_COLUMNS.length, true);
-  return header;
-}
-
-/** Ids of the dictionary -> ids of the file. */
-interface FileIds {
-  readonly addressIds: Map<number, number>;
-  readonly endpointIds: Map<number, number>;
-  readonly policyIds: Map<number, number>;
-}
-
-function encodeGroup(
-  batch: FlowBatch,
-  from: number,
-  to: number,
-  dictionary: Dictionary,
-  { addressIds, endpointIds, policyIds }: FileIds,
-): Uint8Array {
-  const rows = to - from;
-  const newAddresses: number[] = [];
-  const newEndpoints: number[] = [];
-  const newPolicies: number[] = [];
-  const columns = new Map<string, Column>();
-  for (const name of BINARY_COLUMNS) columns.set(name, (batch[name] as Column).slice(from, to));
-  const idOf = (ids: Map<number, number>, added: number[], value: number): number => {
-    let id = ids.get(value);
-    if (id === undefined) {
-      id = ids.size;
-      ids.set(value, id);
-      added.push(value);
-    }
-    return id;
-  };
-  const addressId = (value: number): number => idOf(addressIds, newAddresses, value);
-  const family = columns.get('family')!;
-  const src = columns.get('src')!;
-  const dst = columns.get('dst')!;
-  const preDst = columns.get('preDst')!;
-  const preDstPort = columns.get('preDstPort')!;
-  const srcEndpoint = columns.get('srcEndpoint')!;
-  const dstEndpoint = columns.get('dstEndpoint')!;
-  const policies = columns.get('policies')!;
-  for (let row = 0; row < rows; row++) {
-    if (family[row] === 6) {
-      src[row] = addressId(src[row]!);
-      dst[row] = addressId(dst[row]!);
-      preDst[row] = preDstPort[row]! >= 0 ? addressId(preDst[row]!) : 0;
-    }
-    srcEndpoint[row] = idOf(endpointIds, newEndpoints, srcEndpoint[row]!);
-    dstEndpoint[row] = idOf(endpointIds, newEndpoints, dstEndpoint[row]!);
-    policies[row] = idOf(policyIds, newPolicies, policies[row]!);
-  }
-  const quotes = encodeQuotes(batch, columns.get('quote')!, addressId);
-  const addresses = new Uint32Array(newAddresses.length * 4);
-  newAddresses.forEach((value, index) => addresses.set(dictionary.addresses.get(value), index * 4));
-  const facts = {
-    endpoints: newEndpoints.map((id) => endpointToJson(dictionary.endpoints[id]!)),
-    policies: newPolicies.map((id) => policiesToJson(dictionary.policyTraces[id]!)),
-  };
-  const endpointText = new TextEncoder().encode(JSON.stringify(facts));
-
-  const header = new Uint8Array(GROUP_HEADER_SIZE);
-  const parts: Uint8Array[] = [header, toBytes(addresses), endpointText, quotes];
-  for (const name of BINARY_COLUMNS) {
-    const column = columns.get(name)!;
-    const isConstant = isEverywhereEqual(column);
-    parts.push(Uint8Array.of(isConstant ? 0 : 1), toBytes(isConstant ? column.subarray(0, 1) : column));
-  }
-  const group = join(parts);
-  const view = new DataView(group.buffer);
-  view.setUint32(0, GROUP_MAGIC, true);
-  view.setUint32(4, group.length, true);
-  view.setUint32(8, rows, true);
-  view.setUint32(12, addresses.length / 4, true);
-  view.setUint32(16, endpointText.length, true);
-  view.setUint32(20, quotes.length / QUOTE_SIZE, true);
-  return group;
-}
-
-/** The quotes that rows of the group point to, renumbered from 0. */
-function encodeQuotes(batch: FlowBatch, quote: Column, addressId: (value: number) => number): Uint8Array {
-  const rows: number[] = [];
-  for (let row = 0; row < quote.length; row++) if (quote[row]! >= 0) quote[row] = rows.push(quote[row]!) - 1;
-  const bytes = new Uint8Array(rows.length * QUOTE_SIZE);
-  const view = new DataView(bytes.buffer);
-  const { quotes } = batch;
-  rows.forEach((row, index) => {
-    const at = index * QUOTE_SIZE;
-    const isIpv6 = quotes.family[row] === 6;
-    view.setUint8(at, quotes.family[row]!);
-    view.setUint8(at + 1, quotes.protocol[row]!);
-    view.setUint32(at + 2, isIpv6 ? addressId(quotes.src[row]!) : quotes.src[row]!, true);
-    view.setUint32(at + 6, isIpv6 ? addressId(quotes.dst[row]!) : quotes.dst[row]!, true);
-    view.setInt32(at + 10, quotes.srcPort[row]!, true);
-    view.setInt32(at + 14, quotes.dstPort[row]!, true);
-    view.setInt32(at + 18, quotes.icmp[row]!, true);
-  });
-  return bytes;
-}
-
-function isEverywhereEqual(column: Column): boolean {
-  const first = column[0]!;
-  // NaN times are equal to each other here.
-  for (let row = 1; row < column.length; row++) if (!Object.is(column[row], first)) return false;
-  return true;
-}
-
-function openBinary(context: ReadContext): TraceDecoder {
-  return new BinaryDecoder(context);
-}
-
-/** A group that has been understood up to its columns; its rows go out in slices. */
-interface OpenGroup {
-  readonly rows: number;
+/** A group whose header is known. */
+interface Group {
   readonly size: number;
-  /** Offsets of the columns from the group's start, in the order of `BINARY_COLUMNS`, and whether each is one value. */
-  readonly offsets: readonly number[];
-  readonly isConstant: readonly boolean[];
-  /** File ids -> ids of the dictionary. */
-  readonly quotesOffset: number;
+  readonly rows: number;
+  readonly addresses: number;
+  readonly factSize: number;
   readonly quotes: number;
-  next: number;
+  readonly parts: GroupParts;
+}
+
+/** Memory for the columns of a group, and for the lines of its rows where the memory is an arena. */
+interface Room {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly scanner: BinaryScanner | undefined;
+}
+
+/** A file is read to where its columns stay. */
+async function* readFile(context: ReadContext, file: DirectFile): AsyncGenerator<void> {
+  const decoder = new BinaryDecoder(context);
+  const { account } = context;
+  for (let isOver = false; !isOver && !decoder.isStopped && (await file.turn());) {
+    while (!isOver && decoder.wants()) {
+      const size = file.read(decoder.place());
+      account.bytes += size;
+      if (size === 0) isOver = true;
+      else decoder.take(size);
+    }
+    while (decoder.fillBatch()) yield;
+    if (isOver) decoder.finish();
+  }
 }
 
 class BinaryDecoder implements TraceDecoder {
   isStopped = false;
   private readonly context: ReadContext;
-  private isHeaderRead = false;
+  private version = BINARY_VERSION;
+  private part = Part.FileHeader;
+  /** Of the part that is read: bytes that are there, and all of it. */
+  private held = 0;
+  private wanted = FILE_HEADER_SIZE;
+  /** A header, or a group up to its columns. */
+  private head = new Uint8Array(1024);
+  private group: Group | undefined;
+  private room = roomOf(new Uint8Array(0));
+  /** Offsets of the columns in the room, in the order of `BINARY_COLUMNS`, and whether each is one value. */
+  private readonly offsets: number[] = [];
+  private readonly isConstant: boolean[] = [];
+  /** Rows of the group that were handed out. */
+  private next = 0;
+  /** The batch's own columns: for what cannot be a view. */
+  private readonly own: FlowBatch;
+  /** Where the file's group begins. */
   private offset = 0;
   private rowsRead = 0;
-  private group: OpenGroup | undefined;
   private addressIds = new Uint32Array(1024);
   private addressCount = 0;
   private endpointIds = new Uint32Array(1024);
@@ -292,101 +125,155 @@ class BinaryDecoder implements TraceDecoder {
   private policyIds = new Uint32Array(256);
   private policyCount = 1;
   /** Those that the file's version has. */
-  private columns: readonly (typeof BINARY_COLUMNS)[number][] = BINARY_COLUMNS;
+  private columns: readonly BinaryColumn[] = BINARY_COLUMNS;
   /** True while ids of the file are ids of the dictionary. */
   private areIdsEqual = true;
 
   constructor(context: ReadContext) {
     this.context = context;
+    const { batch, arena } = context;
+    if (arena !== undefined) this.enter(arena);
+    this.own = { ...batch };
+  }
+
+  /** A batch holds rows of one group. */
+  get isFull(): boolean {
+    return this.context.batch.count > 0;
   }
 
   decode(bytes: Uint8Array, start: number, end: number): number {
-    const { batch, account } = this.context;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     let at = start;
-    if (!this.isHeaderRead) {
-      if (end - at < HEADER_SIZE) return at;
-      const version = view.getUint32(at + 8, true);
-      const isKnown = isBinary(bytes.subarray(at, end));
-      if (version === 1) this.columns = BINARY_COLUMNS.slice(0, COLUMNS_1);
-      const isUnknown =
-        version < 1 || version > BINARY_VERSION || view.getUint32(at + 12, true) !== this.columns.length;
-      if (!isKnown || isUnknown) {
-        this.isStopped = true;
-        account.diagnostics.push({
-          severity: 'error',
-          code: 'unsupported-format',
-          message: isKnown
-            ? `this is version ${version} of the columnar trace; this dropcast reads versions 1 to ${BINARY_VERSION}`
-            : 'this is no columnar trace',
-          file: account.file,
-          hint: 'convert the original trace again',
-        });
-        return end;
-      }
-      this.isHeaderRead = true;
-      at += HEADER_SIZE;
-      this.offset += HEADER_SIZE;
+    while (!this.isFull && !this.fillBatch() && this.wants()) {
+      const size = Math.min(end - at, this.wanted - this.held);
+      if (size === 0) return at;
+      const place = this.place();
+      const taken = Math.min(size, place.length);
+      place.set(bytes.subarray(at, at + taken));
+      at += taken;
+      this.take(taken);
     }
-    while (at < end && batch.count < batch.capacity) {
-      if (this.group === undefined) {
-        if (end - at < GROUP_HEADER_SIZE) return at;
-        const size = view.getUint32(at + 4, true);
-        const rows = view.getUint32(at + 8, true);
-        if (view.getUint32(at, true) !== GROUP_MAGIC || size > GROUP_SIZE_LIMIT || rows > GROUP_ROWS || rows === 0)
-          return this.stop('group-header', 'expected a row group', end);
-        if (end - at < size) return at;
-        const complaint = this.openGroup(bytes, view, at, size, rows);
-        if (complaint !== '') return this.stop('row-group', complaint, end);
-      }
-      const group = this.group!;
-      this.copyRows(bytes, view, at, group);
-      if (group.next < group.rows) return at;
-      this.group = undefined;
-      at += group.size;
-      this.offset += group.size;
-    }
-    return at;
+    return this.isStopped ? end : at;
   }
 
-  finish(_bytes: Uint8Array, start: number, end: number): void {
-    if (end > start)
-      this.stop('truncated', `the file ends inside a row group, ${end - start} bytes after its beginning`, end);
+  finish(): void {
+    const { part, held } = this;
+    const size = held + (part === Part.Columns ? this.group!.parts.columns : 0);
+    if (size > 0) this.stop('truncated', `the file ends inside a row group, ${size} bytes after its beginning`);
   }
 
-  /** What cannot be read any more counts as one malformed record: how many rows it had is not known. */
-  private stop(reason: string, detail: string, end: number): number {
+  /** Is there more to be read before rows can be handed out? */
+  wants(): boolean {
+    return this.part !== Part.Rows && !this.isStopped;
+  }
+
+  /** Where the next bytes of the file belong. */
+  place(): Uint8Array {
+    const { part, held, wanted } = this;
+    if (part === Part.Columns) return this.room.bytes.subarray(held, wanted);
+    const size = Math.min(wanted, held + TABLE_STEP);
+    if (this.head.length < size) {
+      const grown = new Uint8Array(Math.max(size, this.head.length * 2));
+      grown.set(this.head.subarray(0, held));
+      this.head = grown;
+    }
+    return this.head.subarray(held, size);
+  }
+
+  /** So many bytes have been put there. */
+  take(size: number): void {
+    this.held += size;
+    if (this.held < this.wanted) return;
+    switch (this.part) {
+      case Part.FileHeader:
+        return this.openTrace();
+      case Part.GroupHeader:
+        return this.openGroup();
+      case Part.Tables:
+        return this.readTables();
+      default:
+        return this.openRows();
+    }
+  }
+
+  /** Puts rows of the group into the empty batch, as many as it has room for; false: there is no group, or no rows are left in it. */
+  fillBatch(): boolean {
+    const { batch } = this.context;
+    while (this.part === Part.Rows) {
+      const count = Math.min(batch.capacity, this.group!.rows - this.next);
+      if (count > 0) this.takeRows(count);
+      else {
+        this.offset += this.group!.size;
+        this.expect(Part.GroupHeader, GROUP_HEADER_SIZE);
+      }
+      if (batch.count > 0) return true;
+    }
+    return false;
+  }
+
+  private expect(part: Part, wanted: number, held = 0): void {
+    this.part = part;
+    this.held = held;
+    this.wanted = wanted;
+    // There may be nothing in it.
+    if (held === wanted) this.take(0);
+  }
+
+  private openTrace(): void {
     const { account } = this.context;
-    account.read++;
-    addMalformed(account, reason, { unit: 'record', number: this.rowsRead + 1, offset: this.offset }, detail);
-    this.isStopped = true;
-    return end;
+    const view = viewOf(this.head);
+    const version = view.getUint32(8, true);
+    const isKnown = isBinary(this.head);
+    if (version === 1) this.columns = BINARY_COLUMNS.slice(0, COLUMNS_1);
+    if (!isKnown || version < 1 || version > BINARY_VERSION || view.getUint32(12, true) !== this.columns.length) {
+      this.isStopped = true;
+      account.diagnostics.push({
+        severity: 'error',
+        code: 'unsupported-format',
+        message: isKnown
+          ? `this is version ${version} of the columnar trace; this dropcast reads versions 1 to ${BINARY_VERSION}`
+          : 'this is no columnar trace',
+        file: account.file,
+        hint: 'convert the original trace again',
+      });
+      return;
+    }
+    this.version = version;
+    this.offset = FILE_HEADER_SIZE;
+    this.expect(Part.GroupHeader, GROUP_HEADER_SIZE);
   }
 
-  /** Reads tables and finds the columns; returns what is wrong. Nothing of a bad group is handed out. */
-  private openGroup(bytes: Uint8Array, view: DataView, start: number, size: number, rows: number): string {
-    const { batch, dictionary, account } = this.context;
-    const addresses = view.getUint32(start + 12, true);
-    const endpointSize = view.getUint32(start + 16, true);
-    const quotes = view.getUint32(start + 20, true);
-    const addressOffset = GROUP_HEADER_SIZE;
-    const endpointOffset = addressOffset + addresses * 16;
-    const quotesOffset = endpointOffset + endpointSize;
-    let at = quotesOffset + quotes * QUOTE_SIZE;
-    const offsets: number[] = [];
-    const isConstant: boolean[] = [];
-    for (const name of this.columns) {
-      const width = (batch[name] as Column).BYTES_PER_ELEMENT;
-      if (at + 1 + width > size) return 'its columns are longer than the group';
-      const encoding = bytes[start + at]!;
-      if (encoding > 1) return `column ${name} has the unknown encoding ${encoding}`;
-      offsets.push(at + 1);
-      isConstant.push(encoding === 0);
-      at += 1 + (encoding === 0 ? width : width * rows);
+  private openGroup(): void {
+    const view = viewOf(this.head);
+    const [magic, size, rows, addresses, factSize, quotes] = [0, 4, 8, 12, 16, 20].map((at) =>
+      view.getUint32(at, true),
+    ) as [number, number, number, number, number, number];
+    if (magic !== GROUP_MAGIC || size > GROUP_SIZE_LIMIT || rows > GROUP_ROWS_MOST || rows === 0)
+      return this.stop('group-header', 'expected a row group');
+    const counts = { addresses, facts: factSize, quotes, columns: this.columns.length };
+    const parts = partsOf(this.version, counts);
+    if (parts.columns > size) return this.stop('row-group', 'its tables are longer than the group');
+    if (size - parts.columns > this.sizeOfColumns(rows, () => false))
+      return this.stop('row-group', 'its columns are longer than its rows');
+    this.group = { size, rows, addresses, factSize, quotes, parts };
+    this.expect(Part.Tables, parts.columns, GROUP_HEADER_SIZE);
+  }
+
+  /** Takes over the tables. Nothing of a bad group is handed out. */
+  private readTables(): void {
+    const { dictionary } = this.context;
+    const { size, rows, addresses, factSize, quotes, parts } = this.group!;
+    const { head } = this;
+    const view = viewOf(head);
+    if (this.version >= 3) {
+      const encodings = head.subarray(GROUP_HEADER_SIZE, GROUP_HEADER_SIZE + this.columns.length);
+      const odd = encodings.findIndex((encoding) => encoding > 1);
+      if (odd >= 0)
+        return this.stop('row-group', `column ${this.columns[odd]!} has the unknown encoding ${encodings[odd]!}`);
+      const all = parts.columns + this.sizeOfColumns(rows, (column) => encodings[column] === 0);
+      if (all !== size) return this.stop('row-group', `its parts have ${all} bytes, the group says ${size}`);
     }
-    if (at !== size) return `its parts have ${at} bytes, the group says ${size}`;
     for (let index = 0; index < addresses; index++) {
-      const word = start + addressOffset + index * 16;
+      const word = parts.addresses + index * 16;
       const id = dictionary.addresses.intern(
         view.getUint32(word, true),
         view.getUint32(word + 4, true),
@@ -396,25 +283,28 @@ class BinaryDecoder implements TraceDecoder {
       this.addressIds = push(this.addressIds, this.addressCount, id);
       if (id !== this.addressCount++) this.areIdsEqual = false;
     }
-    const complaint = this.readFacts(bytes.subarray(start + endpointOffset, start + quotesOffset));
-    if (complaint !== '') return complaint;
+    const complaint = this.readFacts(head.subarray(parts.facts, parts.facts + factSize));
+    if (complaint !== '') return this.stop('row-group', complaint);
     for (let index = 0; index < quotes; index++) {
-      const quote = start + quotesOffset + index * QUOTE_SIZE;
-      const family = bytes[quote]!;
-      if (family !== 4 && family !== 6) return `a quote has the family ${family}`;
+      const quote = parts.quotes + index * QUOTE_SIZE;
+      const family = head[quote]!;
+      if (family !== 4 && family !== 6) return this.stop('row-group', `a quote has the family ${family}`);
       if (
         family === 6 &&
         Math.max(view.getUint32(quote + 2, true), view.getUint32(quote + 6, true)) >= this.addressCount
       )
-        return 'a quote has an address that the file does not list';
+        return this.stop('row-group', 'a quote has an address that the file does not list');
     }
-    this.group = { rows, size, offsets, isConstant, quotesOffset, quotes, next: 0 };
-    account.read += rows;
-    return '';
+    const columnSize = size - parts.columns;
+    if (this.room.bytes.length < columnSize)
+      this.room = roomOf(new Uint8Array(Math.max(columnSize, this.room.bytes.length * 2)));
+    this.expect(Part.Columns, columnSize);
   }
 
   /** Endpoints and policy traces; version 1 has a list of endpoints alone. */
   private readFacts(text: Uint8Array): string {
+    // Nothing is new in most groups.
+    if (text.length === 0) return '';
     let facts: unknown;
     try {
       facts = parseJson(new TextDecoder().decode(text));
@@ -441,66 +331,122 @@ class BinaryDecoder implements TraceDecoder {
     return '';
   }
 
-  /** As many rows as the batch has room for; rows with values out of range are counted as malformed and left out. */
-  private copyRows(bytes: Uint8Array, view: DataView, start: number, group: OpenGroup): void {
+  /** Bytes of the columns of so many rows. */
+  private sizeOfColumns(rows: number, isConstant: (column: number) => boolean): number {
+    const { own, version } = this;
+    return this.columns.reduce((size, name, column) => {
+      const width = columnOf(own, name).BYTES_PER_ELEMENT;
+      const bytes = isConstant(column) ? width : width * rows;
+      return size + (version < 3 ? 1 + bytes : alignEight(bytes));
+    }, 0);
+  }
+
+  /** Finds the columns in the room. Before version 3 each has its encoding before it. */
+  private openRows(): void {
+    const { own, version, head, wanted, room } = this;
+    const { rows } = this.group!;
+    let at = 0;
+    for (let column = 0; column < this.columns.length; column++) {
+      const name = this.columns[column]!;
+      const width = columnOf(own, name).BYTES_PER_ELEMENT;
+      if (version < 3 && at + 1 + width > wanted)
+        return this.stop('row-group', 'its columns are longer than the group');
+      const encoding = version < 3 ? room.bytes[at++]! : head[GROUP_HEADER_SIZE + column]!;
+      if (encoding > 1) return this.stop('row-group', `column ${name} has the unknown encoding ${encoding}`);
+      this.offsets[column] = at;
+      this.isConstant[column] = encoding === 0;
+      const bytes = encoding === 0 ? width : width * rows;
+      at += version < 3 ? bytes : alignEight(bytes);
+    }
+    const { size, parts } = this.group!;
+    if (at !== wanted)
+      return this.stop('row-group', `its parts have ${parts.columns + at} bytes, the group says ${size}`);
+    this.context.account.read += rows;
+    this.next = 0;
+    this.part = Part.Rows;
+    this.held = 0;
+  }
+
+  /** The next rows of the group; those of a slice with values out of range are counted as malformed and left out. */
+  private takeRows(count: number): void {
     const { batch, account } = this.context;
-    const from = batch.count;
-    const count = Math.min(batch.capacity - from, group.rows - group.next);
+    const { own, room } = this;
+    const start = this.rowsRead + 1;
+    batch.extent = undefined;
+    for (let index = 0; index < this.columns.length; index++) this.takeColumn(index, count);
     if (this.columns.length === COLUMNS_1) {
-      batch.connections.fill(1, from, from + count);
-      batch.repeats.fill(0, from, from + count);
-      batch.policies.fill(0, from, from + count);
+      batch.connections.fill(1, 0, count);
+      batch.repeats.fill(0, 0, count);
+      batch.policies.fill(0, 0, count);
     }
-    for (let index = 0; index < this.columns.length; index++) {
-      const column = batch[this.columns[index]!] as Column;
-      const width = column.BYTES_PER_ELEMENT;
-      const at = start + group.offsets[index]!;
-      if (group.isConstant[index]!) fillColumn(batch, this.columns[index]!, readElement(view, at, column), from, count);
-      else {
-        batch.uniform?.delete(this.columns[index]!);
-        const source = at + group.next * width;
-        new Uint8Array(column.buffer, column.byteOffset + from * width, count * width).set(
-          bytes.subarray(source, source + count * width),
-        );
-      }
-    }
-    const { line } = batch;
-    for (let row = 0; row < count; row++) line[from + row] = this.rowsRead + row + 1;
+    if (room.scanner !== undefined && own.line.buffer === room.bytes.buffer)
+      room.scanner.fillLines(own.line.byteOffset, count, start);
+    else for (let row = 0; row < count; row++) own.line[row] = start + row;
+    const first = this.next;
+    this.next += count;
     this.rowsRead += count;
-    group.next += count;
-    if (this.areRowsValid(from, count, group)) {
-      if (!this.areIdsEqual) this.translateIds(from, count);
-      if (group.quotes > 0) this.copyQuotes(view, start + group.quotesOffset, from, count);
-      batch.count = from + count;
+    if (this.areRowsValid(first, count)) {
+      if (!this.areIdsEqual) this.translateIds(count);
+      if (this.group!.quotes > 0) this.copyQuotes(count);
+      const time = batch.timeUs[0]!;
+      if (this.isConstant[TIME]! && time === time) batch.extent = { firstUs: time, lastUs: time };
+      batch.count = count;
       return;
     }
     // One bad value costs the slice: the file was not written by dropcast.
-    for (let row = 0; row < count; row++) {
-      const number = line[from + row]!;
+    for (let row = 0; row < count; row++)
       addMalformed(
         account,
         'value-range',
-        { unit: 'record', number, offset: this.offset },
+        { unit: 'record', number: start + row, offset: this.offset },
         'a value is out of its range',
       );
+  }
+
+  /** A column of the batch: filled, a view of the group, or a copy where the group's is not aligned. */
+  private takeColumn(index: number, count: number): void {
+    const { batch } = this.context;
+    const { own, room } = this;
+    const name = this.columns[index]!;
+    const column = columnOf(own, name);
+    const width = column.BYTES_PER_ELEMENT;
+    const { buffer, byteOffset } = room.bytes;
+    const at = this.offsets[index]!;
+    if (this.isConstant[index]!) {
+      setColumn(batch, name, column);
+      return fillColumn(batch, name, readElement(room.view, at, column), count);
     }
+    batch.uniform?.delete(name);
+    const source = byteOffset + at + this.next * width;
+    if (source % width === 0) {
+      const known = columnOf(batch, name);
+      if (known.buffer === buffer && known.byteOffset === source && known.length === count) return;
+      const View = column.constructor as Uint8ArrayConstructor;
+      return setColumn(batch, name, new View(buffer, source, count));
+    }
+    setColumn(batch, name, column);
+    new Uint8Array(column.buffer, column.byteOffset, count * width).set(new Uint8Array(buffer, source, count * width));
   }
 
   /** Whether every value is in its range. A column that is one value everywhere is looked at once. */
-  private areRowsValid(from: number, count: number, group: OpenGroup): boolean {
-    const { columns } = this;
+  private areRowsValid(first: number, count: number): boolean {
+    const { columns, room, group } = this;
     const { batch } = this.context;
-    const to = from + count;
     for (let index = 0; index < columns.length; index++) {
       const name = columns[index]!;
-      const end = group.isConstant[index]! ? from + 1 : to;
-      if (!this.isColumnValid(name, from, end, group.quotes)) return false;
+      const isConstant = this.isConstant[index]!;
+      const width = columnOf(batch, name).BYTES_PER_ELEMENT;
+      const known =
+        isConstant || room.scanner === undefined
+          ? undefined
+          : this.scanColumn(room.scanner, name, room.bytes.byteOffset + this.offsets[index]! + first * width, count);
+      if (!(known ?? this.isColumnValid(name, isConstant ? 1 : count, group!.quotes))) return false;
     }
     const { family, src, dst, preDst, preDstPort } = batch;
     const { addressCount } = this;
     // Addresses of version 6 are ids; one look is enough where all rows are of one other version.
-    const familyEnd = group.isConstant[columns.indexOf('family')]! && family[from] !== 6 ? from : to;
-    for (let row = from; row < familyEnd; row++) {
+    const familyEnd = this.isConstant[columns.indexOf('family')]! && family[0] !== 6 ? 0 : count;
+    for (let row = 0; row < familyEnd; row++) {
       if (family[row] !== 6) continue;
       if (src[row]! >= addressCount || dst[row]! >= addressCount) return false;
       if (preDstPort[row]! >= 0 && preDst[row]! >= addressCount) return false;
@@ -508,48 +454,81 @@ class BinaryDecoder implements TraceDecoder {
     return true;
   }
 
-  private isColumnValid(name: BinaryColumn, from: number, to: number, quotes: number): boolean {
+  /** `isColumnValid` of `count` elements where they lie, for columns that the scanner knows. */
+  private scanColumn(scanner: BinaryScanner, name: BinaryColumn, at: number, count: number): boolean | undefined {
+    switch (name) {
+      case 'kind':
+      case 'orientation':
+      case 'orientedBy':
+      case 'recordedVerdict':
+        return scanner.areBytesBelow(at, count, BOUNDS[name]) !== 0;
+      case 'srcEndpoint':
+      case 'dstEndpoint':
+        return scanner.areWordsBelow(at, count, this.endpointCount) !== 0;
+      case 'srcPort':
+      case 'dstPort':
+      case 'preDstPort':
+      case 'icmp':
+        return scanner.arePorts(at, count) !== 0;
+      case 'bytes':
+      case 'packets':
+      case 'replyBytes':
+      case 'replyPackets':
+        return scanner.areAmounts(at, count) !== 0;
+      case 'tcpFlags':
+        return scanner.areFlags(at, count) !== 0;
+      case 'timeUs': {
+        if (scanner.areTimes(at, count, TIME_MAX_US) === 0) return false;
+        this.context.batch.extent = { firstUs: scanner.firstTime(), lastUs: scanner.lastTime() };
+        return true;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  private isColumnValid(name: BinaryColumn, count: number, quotes: number): boolean {
     const { batch } = this.context;
     switch (name) {
       case 'kind':
       case 'orientation':
       case 'orientedBy':
       case 'recordedVerdict':
-        return isBelow(batch[name], from, to, BOUNDS[name]);
+        return isBelow(batch[name], count, BOUNDS[name]);
       case 'srcEndpoint':
       case 'dstEndpoint':
-        return isBelow(batch[name], from, to, this.endpointCount);
+        return isBelow(batch[name], count, this.endpointCount);
       case 'policies':
-        return isBelow(batch[name], from, to, this.policyCount);
+        return isBelow(batch[name], count, this.policyCount);
       case 'srcPort':
       case 'dstPort':
       case 'preDstPort':
       case 'icmp':
-        return arePorts(batch[name], from, to);
+        return arePorts(batch[name], count);
       case 'bytes':
       case 'packets':
       case 'replyBytes':
       case 'replyPackets':
-        return areAmounts(batch[name], from, to);
+        return areAmounts(batch[name], count);
       case 'connections':
       case 'repeats': {
         const column = batch[name];
-        for (let row = from; row < to; row++) if (!isCount(column[row]!)) return false;
+        for (let row = 0; row < count; row++) if (!isCount(column[row]!)) return false;
         return true;
       }
       case 'family': {
         const { family } = batch;
-        for (let row = from; row < to; row++)
+        for (let row = 0; row < count; row++)
           if (family[row] !== 4 && family[row] !== 6 && family[row] !== 0) return false;
         return true;
       }
       case 'tcpFlags':
-        return areFlags(batch.tcpFlags, from, to);
+        return areFlags(batch.tcpFlags, count);
       case 'timeUs':
-        return areTimes(batch.timeUs, from, to);
+        return areTimes(batch.timeUs, count);
       case 'quote': {
         const { quote } = batch;
-        for (let row = from; row < to; row++) if (quote[row]! >= quotes || quote[row]! < -1) return false;
+        for (let row = 0; row < count; row++) if (quote[row]! >= quotes || quote[row]! < -1) return false;
         return true;
       }
       default:
@@ -558,11 +537,11 @@ class BinaryDecoder implements TraceDecoder {
     }
   }
 
-  private translateIds(from: number, count: number): void {
+  private translateIds(count: number): void {
     const { family, src, dst, preDst, preDstPort, srcEndpoint, dstEndpoint, policies, uniform } = this.context.batch;
     const { addressIds, endpointIds, policyIds } = this;
     for (const name of NUMBERED) uniform?.delete(name);
-    for (let row = from; row < from + count; row++) {
+    for (let row = 0; row < count; row++) {
       if (family[row] === 6) {
         src[row] = addressIds[src[row]!]!;
         dst[row] = addressIds[dst[row]!]!;
@@ -574,13 +553,14 @@ class BinaryDecoder implements TraceDecoder {
     }
   }
 
-  private copyQuotes(view: DataView, start: number, from: number, count: number): void {
+  private copyQuotes(count: number): void {
     const { batch } = this.context;
+    const view = viewOf(this.head);
     batch.uniform?.delete('quote');
-    for (let row = from; row < from + count; row++) {
+    for (let row = 0; row < count; row++) {
       const source = batch.quote[row]!;
       if (source < 0) continue;
-      const at = start + source * QUOTE_SIZE;
+      const at = this.group!.parts.quotes + source * QUOTE_SIZE;
       const index = addQuote(batch);
       const quotes: QuoteColumns = batch.quotes;
       const isIpv6 = view.getUint8(at) === 6;
@@ -596,39 +576,67 @@ class BinaryDecoder implements TraceDecoder {
       batch.quote[row] = index;
     }
   }
+
+  /** Columns, and lines behind them, are put where the consumer uses them. */
+  private enter(arena: Arena): void {
+    const { batch } = this.context;
+    const scanner = createBinaryScanner(arena);
+    const columns = BINARY_COLUMNS.reduce(
+      (size, name) => size + alignEight(columnOf(batch, name).BYTES_PER_ELEMENT * GROUP_ROWS_MOST) + 8,
+      0,
+    );
+    const lines = Math.min(batch.capacity, GROUP_ROWS_MOST);
+    if (scanner === undefined || columns + lines * 8 > arena.size) return;
+    this.room = roomOf(new Uint8Array(arena.memory.buffer, arena.offset, columns), scanner);
+    (batch as { line: Float64Array }).line = new Float64Array(arena.memory.buffer, arena.offset + columns, lines);
+  }
+
+  /** What cannot be read any more counts as one malformed record: how many rows it had is not known. */
+  private stop(reason: string, detail: string): void {
+    const { account } = this.context;
+    account.read++;
+    addMalformed(account, reason, { unit: 'record', number: this.rowsRead + 1, offset: this.offset }, detail);
+    this.isStopped = true;
+    this.held = 0;
+  }
 }
 
-/** One value in `count` rows from `from` on; in the whole column, once, where it is known what the others hold. */
-function fillColumn(batch: FlowBatch, name: BinaryColumn, value: number, from: number, count: number): void {
-  const column = batch[name] as Column;
+function roomOf(bytes: Uint8Array, scanner?: BinaryScanner): Room {
+  return { bytes, view: viewOf(bytes), scanner };
+}
+
+function setColumn(batch: FlowBatch, name: BinaryColumn, column: ColumnArray): void {
+  (batch as Record<BinaryColumn, ColumnArray>)[name] = column;
+}
+
+/** One value in the first `count` rows; in the whole column, once, where it is known what the others hold. */
+function fillColumn(batch: FlowBatch, name: BinaryColumn, value: number, count: number): void {
   const { uniform } = batch;
   if (Object.is(uniform?.get(name), value)) return;
-  const isWhole = uniform !== undefined && from === 0;
-  column.fill(value, from, isWhole ? batch.capacity : from + count);
-  if (isWhole) uniform.set(name, value);
-  else uniform?.delete(name);
+  columnOf(batch, name).fill(value, 0, uniform === undefined ? count : batch.capacity);
+  uniform?.set(name, value);
 }
 
 /** Small functions of their own, because each column type wants a loop that the compiler knows it by. */
-function isBelow(column: Uint8Array | Uint32Array, from: number, to: number, bound: number): boolean {
+function isBelow(column: Uint8Array | Uint32Array, count: number, bound: number): boolean {
   if (column instanceof Uint8Array) {
-    for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
-  } else for (let row = from; row < to; row++) if (column[row]! >= bound) return false;
+    for (let row = 0; row < count; row++) if (column[row]! >= bound) return false;
+  } else for (let row = 0; row < count; row++) if (column[row]! >= bound) return false;
   return true;
 }
 
-function arePorts(column: Int32Array, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) if (!isPort(column[row]!)) return false;
+function arePorts(column: Int32Array, count: number): boolean {
+  for (let row = 0; row < count; row++) if (!isPort(column[row]!)) return false;
   return true;
 }
 
-function areAmounts(column: Float64Array, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
+function areAmounts(column: Float64Array, count: number): boolean {
+  for (let row = 0; row < count; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
   return true;
 }
 
-function areFlags(column: Uint16Array, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) {
+function areFlags(column: Uint16Array, count: number): boolean {
+  for (let row = 0; row < count; row++) {
     const value = column[row]!;
     if (value > 0x1ff && value !== TcpFlag.Absent) return false;
   }
@@ -636,8 +644,8 @@ function areFlags(column: Uint16Array, from: number, to: number): boolean {
 }
 
 /** A time that is absent is NaN. */
-function areTimes(column: Float64Array, from: number, to: number): boolean {
-  for (let row = from; row < to; row++) {
+function areTimes(column: Float64Array, count: number): boolean {
+  for (let row = 0; row < count; row++) {
     const value = column[row]!;
     if (value > TIME_MAX_US || value < -TIME_MAX_US) return false;
   }
@@ -654,7 +662,7 @@ function isPort(value: number): boolean {
   return (value + 1) >>> 0 <= 65_536;
 }
 
-function readElement(view: DataView, at: number, column: Column): number {
+function readElement(view: DataView, at: number, column: ColumnArray): number {
   switch (column.BYTES_PER_ELEMENT) {
     case 1:
       return view.getUint8(at);
@@ -677,16 +685,6 @@ function push(ids: Uint32Array, index: number, id: number): Uint32Array<ArrayBuf
   return grown;
 }
 
-function toBytes(column: Column): Uint8Array {
-  return new Uint8Array(column.buffer, column.byteOffset, column.byteLength);
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

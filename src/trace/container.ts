@@ -49,6 +49,11 @@ export class Peekable {
     else this.head = concat(this.head, next.value);
   }
 
+  /** Reads no further. */
+  async end(): Promise<void> {
+    await this.iterator.return?.();
+  }
+
   /** The whole stream, the head included; drops `skip` bytes of it. */
   async *read(skip = 0): AsyncGenerator<Uint8Array> {
     try {

@@ -3,11 +3,10 @@
  * how it is recognised and, where there is a reader, how bytes become rows. A decoder is a synchronous state machine that is
  * pushed windows of bytes; it never waits, never throws on input and keeps no bytes between calls.
  */
-import type { Dictionary, FlowBatch } from '../model/flow.ts';
+import type { Arena, Dictionary, FlowBatch } from '../model/flow.ts';
 import type { TraceAccount } from './account.ts';
 import type { CsvMapping } from './mapping.ts';
 import type { Head } from './head.ts';
-import type { WasmMemory } from './webassembly.ts';
 
 /** One trace format: its name, how to know it, and its reader if there is one. */
 export interface TraceFormat {
@@ -35,6 +34,8 @@ export interface TraceFormat {
    * throws on input.
    */
   readonly openFile?: (context: ReadContext, file: RandomAccess) => AsyncGenerator<void>;
+  /** Beside `open`, the same for a file, where the reader knows where it wants the bytes. */
+  readonly openDirect?: (context: ReadContext, file: DirectFile) => AsyncGenerator<void>;
   /** For a format without a reader: what the user can do instead. */
   readonly hint?: string;
   /** Of an input that nothing recognises: what it lacks to be of this format, where it is near. */
@@ -48,12 +49,12 @@ export interface RandomAccess {
   slice(start: number, end?: number): Promise<ArrayBuffer>;
 }
 
-/** Memory of whoever takes the rows, for one reader: columns that are left in it need not be copied. It never moves. */
-export interface Arena {
-  readonly memory: WasmMemory;
-  /** Bytes. */
-  readonly offset: number;
-  readonly size: number;
+/** A file that is read to where its bytes are wanted. */
+export interface DirectFile {
+  /** Puts the next bytes into `place`; gives how many, 0 where there are no more. */
+  read(place: Uint8Array): number;
+  /** Lets others have their turn between pieces of work; false: reading is to end. */
+  turn(): Promise<boolean>;
 }
 
 /** What a decoder writes to. */
@@ -64,6 +65,8 @@ export interface ReadContext {
   readonly account: TraceAccount;
   readonly head: Head;
   readonly mapping: CsvMapping | undefined;
+  /** Where columns may be put that the consumer then need not copy. */
+  readonly arena?: Arena | undefined;
   /** Names of the fields of a record, for formats whose files do not always say them. */
   readonly fields: string | undefined;
 }
@@ -81,6 +84,8 @@ export interface TraceDecoder {
   countReady?(): number;
   /** The first `count` rows are handed out next, and then the others move to the front. */
   willHandOut?(count: number): void;
+  /** No further row fits into the batch, though it may have room. */
+  readonly isFull?: boolean;
   /** Gave up: the rest of the input cannot be read. */
   readonly isStopped?: boolean;
 }

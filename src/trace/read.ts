@@ -2,7 +2,15 @@
  * Reading a trace: bytes -> containers -> recognition -> decoder -> batches. The loop here owns windows of bytes and the
  * handing out of rows; what a record is belongs to the formats, one file each, listed below in the order of recognition.
  */
-import { createBatch, resetBatch, DEFAULT_BATCH_CAPACITY, type Dictionary, type FlowBatch } from '../model/flow.ts';
+import {
+  type Arena,
+  createBatch,
+  resetBatch,
+  DEFAULT_BATCH_CAPACITY,
+  type Dictionary,
+  type FlowBatch,
+  type TimeExtent,
+} from '../model/flow.ts';
 import { increment, MALFORMED_SHOWN, originOf, type TraceAccount } from './account.ts';
 import { AKS_NETWORK_LOG } from './aks-network-log.ts';
 import { ANTREA_FLOW, ANTREA_FLOW_JSON } from './antrea-flow.ts';
@@ -19,7 +27,7 @@ import { CONNTRACK_XML } from './conntrack-xml.ts';
 import { CONNTRACK } from './conntrack.ts';
 import { CSV } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
-import type { RandomAccess, TraceDecoder, TraceFormat } from './format.ts';
+import type { DirectFile, RandomAccess, TraceDecoder, TraceFormat } from './format.ts';
 import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
 import { MAPPED_JSON } from './mapped-json.ts';
@@ -61,10 +69,14 @@ export interface ReadOptions {
   readonly fields?: string;
   /** The same bytes as the source, where they can be read anywhere: Parquet is then read without holding the file. */
   readonly randomAccess?: RandomAccess;
+  /** The same file again from its beginning, for formats that are read to where their bytes stay. */
+  readonly directFile?: DirectFile;
   /** Records outside are skipped as `outside-window`. */
   readonly window?: TimeWindow;
   /** How far the clock of the input is ahead, microseconds: taken off its times, before the window looks at them. */
   readonly clockOffsetUs?: number;
+  /** Memory of the consumer's, for this one input: columns that lie in it already need not be copied, see `Replay.arena`. */
+  readonly arena?: Arena;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
   /** `read`: the consumer writes into no batch, so that what stands in it already need not be written again; see `FlowBatch.uniform`. */
@@ -156,10 +168,10 @@ async function* readInput(
   );
   if (found === undefined) return;
   const { format, head, stream } = found;
+  const isPlainFile = member === undefined && account.containers.length === 0;
   if (format.openFile !== undefined) {
     noteFormat(account, format, member);
     const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY), options.batchUse);
-    const isPlainFile = member === undefined && account.containers.length === 0;
     const file =
       isPlainFile && options.randomAccess !== undefined ? options.randomAccess : await collect(stream, account);
     if (file === undefined) return;
@@ -177,8 +189,13 @@ async function* readInput(
   }
   noteFormat(account, format, member);
   const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY), options.batchUse);
-  const context = { batch, dictionary, account, head, mapping, fields: options.fields };
-  yield* pump(stream.read(), format.open(context), context, options);
+  const context = { batch, dictionary, account, head, mapping, fields: options.fields, arena: options.arena };
+  if (format.openDirect !== undefined && isPlainFile && options.directFile !== undefined) {
+    await stream.end();
+    account.bytes = 0;
+    for await (const _ of format.openDirect(context, options.directFile))
+      yield* handOut(batch, ALL_READY, account, 'all', options);
+  } else yield* pump(stream.read(), format.open(context), context, options);
 }
 
 /** For rows that nobody holds back. */
@@ -203,7 +220,10 @@ async function collect(stream: Peekable, account: TraceAccount): Promise<RandomA
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  return { byteLength: size, slice: (start, end = size) => Promise.resolve(bytes.buffer.slice(start, end)) };
+  return {
+    byteLength: size,
+    slice: (start, end = size) => Promise.resolve(bytes.buffer.slice(start, end)),
+  };
 }
 
 /** The members of an archive, each recognised by itself; those that are no traces are named and passed over. */
@@ -284,7 +304,7 @@ async function* pump(
         let done = 0;
         for (;;) {
           done = decoder.decode(held, done, length);
-          if (hasRoom(context) || hasStopped(decoder)) break;
+          if (hasRoom(context, decoder) || hasStopped(decoder)) break;
           yield* handOut(context.batch, decoder, account, 'full', options);
         }
         if (done >= tailLength) {
@@ -296,9 +316,9 @@ async function* pump(
           tailLength = length - done;
         }
       }
-      while (at < chunk.length && !hasStopped(decoder)) {
+      while (!hasStopped(decoder)) {
         at = decoder.decode(chunk, at, chunk.length);
-        if (hasRoom(context)) break;
+        if (hasRoom(context, decoder)) break;
         yield* handOut(context.batch, decoder, account, 'full', options);
       }
       if (hasStopped(decoder)) break;
@@ -312,7 +332,7 @@ async function* pump(
       if (decoder.willHandOut === undefined) yield* handOut(context.batch, decoder, account, 'ready', options);
     }
     if (!hasStopped(decoder)) {
-      if (!hasRoom(context)) yield* handOut(context.batch, decoder, account, 'full', options);
+      if (!hasRoom(context, decoder)) yield* handOut(context.batch, decoder, account, 'full', options);
       decoder.finish(tail, 0, tailLength);
     }
     yield* handOut(context.batch, decoder, account, 'all', options);
@@ -323,8 +343,8 @@ async function* pump(
   }
 }
 
-function hasRoom({ batch }: { readonly batch: FlowBatch }): boolean {
-  return batch.count < batch.capacity;
+function hasRoom({ batch }: { readonly batch: FlowBatch }, { isFull }: TraceDecoder): boolean {
+  return batch.count < batch.capacity && isFull !== true;
 }
 
 /** A function, because decoding changes what the compiler believes to know of the property. */
@@ -348,10 +368,14 @@ function* handOut(
   decoder.willHandOut?.(count);
   if (clockOffsetUs !== 0) {
     batch.uniform?.delete('timeUs');
+    batch.extent = undefined;
     for (let row = 0; row < count; row++) batch.timeUs[row]! -= clockOffsetUs;
   }
   const kept = window === undefined ? count : keepWindow(batch, count, window);
-  if (kept < count) increment(account.skipped, 'outside-window', count - kept);
+  if (kept < count) {
+    increment(account.skipped, 'outside-window', count - kept);
+    batch.extent = undefined;
+  }
   batch.count = kept;
   account.used += kept;
   if (kept > 0) {
@@ -366,18 +390,24 @@ function* handOut(
   }
 }
 
-function noteTimes({ timeUs, count }: FlowBatch, account: TraceAccount): void {
-  let first = Number.isNaN(account.firstUs) ? Infinity : account.firstUs;
-  let last = Number.isNaN(account.lastUs) ? -Infinity : account.lastUs;
+function noteTimes(batch: FlowBatch, account: TraceAccount): void {
+  const { firstUs, lastUs } = batch.extent ?? extentOf(batch);
+  if (lastUs < firstUs) return;
+  // What is NaN is not less or more.
+  if (!(account.firstUs <= firstUs)) account.firstUs = firstUs;
+  if (!(account.lastUs >= lastUs)) account.lastUs = lastUs;
+}
+
+function extentOf({ timeUs, count }: FlowBatch): TimeExtent {
+  let first = Infinity;
+  let last = -Infinity;
   // Absent times are NaN, which is neither.
   for (let row = 0; row < count; row++) {
     const time = timeUs[row]!;
     if (time < first) first = time;
     if (time > last) last = time;
   }
-  if (last < first) return;
-  account.firstUs = first;
-  account.lastUs = last;
+  return { firstUs: first, lastUs: last };
 }
 
 /** Rows say lines of the file, whatever was unwrapped on the way. */

@@ -23,14 +23,15 @@ export function shareInstance<T>(base64: string, make: (exports: object) => T): 
   return () => {
     if (isTried) return shared;
     isTried = true;
-    const exports = instantiate(base64);
+    const exports = instantiate(base64, {});
     if (exports !== undefined) shared = make(exports);
     return shared;
   };
 }
 
-function instantiate(base64: string): object | undefined {
+/** The exports of a module in base64; undefined where WebAssembly, or something that the module needs of it, is missing. */
+export function instantiate(base64: string, imports: object): object | undefined {
   const code = Buffer.from(base64, 'base64');
   const wasm = (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly;
-  return wasm?.validate(code) === true ? new wasm.Instance(new wasm.Module(code), {}).exports : undefined;
+  return wasm?.validate(code) === true ? new wasm.Instance(new wasm.Module(code), imports).exports : undefined;
 }

@@ -1,6 +1,6 @@
 /** Rows back to bytes, for `dropcast convert`: a writer of one output file in one of dropcast's own formats. */
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
-import { createBinaryWriter } from './binary.ts';
+import { createBinaryWriter } from './binary-writer.ts';
 import { writeCsv } from './csv.ts';
 import { WRITTEN_FIELDS } from './mapping.ts';
 import { writeNdjson } from './ndjson.ts';

@@ -45,6 +45,7 @@ test(`the ticks of staged rows are those of the clock, row by row (seed ${seed})
     const seconds = list.flatMap(([one, count]) => Array<number>(count).fill(one));
     const batch = makeBatch(seconds.length);
     seconds.forEach((second, row) => (batch.timeUs[row] = second * 1e6));
+    kernel.enter(batch);
     const [one, all] = [new Clock(), new Clock()];
     const expected = Array.from(batch.timeUs, (timeUs) => one.advance(timeUs));
     const found: number[] = [];
@@ -79,6 +80,7 @@ test(`a thread is given the rows of its buckets, and those that the reference ha
     rows.forEach((fields, at) => {
       for (const [name, value] of Object.entries(fields)) batch[name as 'src'][at] = value;
     });
+    kernel.enter(batch);
     kernel.stage(batch, 0, rows.length, new Clock(), { first, end });
     const found = Array.from({ length: kernel.selected }, (_, staged) => kernel.rowOf(staged));
     const expected = rows.flatMap(({ family, protocol, srcPort, dstPort, flags }, at) => {

@@ -6,7 +6,7 @@ import { compile } from '../../src/compile/compile.ts';
 import { createDictionary, type FlowBatch } from '../../src/model/flow.ts';
 import { createReplay } from '../../src/replay/replay.ts';
 import { createAccount } from '../../src/trace/account.ts';
-import { createBinaryWriter } from '../../src/trace/binary.ts';
+import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
 import { readTrace, type ReadOptions } from '../../src/trace/read.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream, type Stream } from './stream.ts';
