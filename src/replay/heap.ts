@@ -10,7 +10,7 @@ const PAGE_BYTES = 65_536;
 /** Pages of the largest memory: addresses in it are positive as 32-bit integers, which the kernel makes use of. */
 const MOST_PAGES = 32_768;
 
-/** Bytes behind the last region that a kernel may read, and makes nothing of. */
+/** Zeros behind what is taken of the last region: a kernel may look at a few entries beyond the last one. */
 const SLACK_BYTES = 128;
 
 /** The memory; offsets are bytes. */
@@ -59,8 +59,9 @@ export class Heap {
 
   /** The last region's first words, all 0. Throws a RangeError where it is smaller. */
   takeLast(length: number): Int32Array<ArrayBuffer> {
-    const words = this.words(this.offsets.length - 1, length + SLACK_BYTES / 4);
-    return words.subarray(0, length).fill(0);
+    return this.words(this.offsets.length - 1, length + SLACK_BYTES / 4)
+      .fill(0)
+      .subarray(0, length);
   }
 }
 

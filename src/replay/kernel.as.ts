@@ -20,19 +20,15 @@ import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFl
 import { ClockState, Tick } from '../track/clock.ts';
 import { Meta, Staged, Step, Word } from '../track/entry.ts';
 import {
+  advance,
   associate,
   beginOf,
   beginOfRecord,
-  bury,
   directionOf,
   find,
   hasEnded,
   insert,
-  isEntryOf,
-  isExtraordinary,
   reopens,
-  stepOf,
-  stepTcp,
   stepUdp,
   TCP,
   timerOf,
@@ -40,79 +36,64 @@ import {
 } from '../track/table.as.ts';
 import { TcpIndex } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
-import { stageBlock } from './block.as.ts';
+import { PACKETS, RECORDS, stageBlock } from './block.as.ts';
 import { Data, GroupKey, GroupSum } from './group.ts';
 import { Column, Memo, MemoKey, Name, Scratch, State } from './kernel-layout.ts';
 
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
-  const kinds = load<i32>(state, Column.Kind * 4);
-  const families = load<i32>(state, Column.Family * 4);
-  const protocols = load<i32>(state, Column.Protocol * 4);
-  const verdicts = load<i32>(state, Column.RecordedVerdict * 4);
-  const policies = load<i32>(state, Column.Policies * 4);
-  const flags = load<i32>(state, Column.Flags * 4);
-  const sourcePorts = load<i32>(state, Column.SrcPort * 4);
-  const destinationPorts = load<i32>(state, Column.DstPort * 4);
-  const times = load<i32>(state, Column.TimeUs * 4);
-  const bytes = load<i32>(state, Column.Bytes * 4);
-  const replyBytes = load<i32>(state, Column.ReplyBytes * 4);
+  const rows = load<i32>(state, State.RowPtr * 4);
+  for (let first = from; first < to; first += Staged.Most) {
+    const end = min<i32>(to, first + Staged.Most);
+    stageBlock(state, rows, first, end, RECORDS);
+    const left = takeBlock(state, rows, first, end);
+    addBlock(state, rows, first, left);
+    if (left < end) return left;
+  }
+  return to;
+}
+
+/** Tracks the rows of a block and leaves the data of each one's connection; returns the row that is the reference's, or `to`. */
+function takeBlock(state: i32, rows: i32, from: i32, to: i32): i32 {
   const ticks = load<i32>(state, Column.Tick * 4);
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
-  const indices = load<i32>(state, State.IndexPtr * 4);
   const steps = load<i32>(state, State.StepPtr * 4);
-  const sums = load<i32>(state, State.GroupSumPtr * 4);
-  const rows = load<i32>(state, State.RowPtr * 4);
-  const block = load<i32>(state, State.StagedPtr * 4);
-  let taken = from;
-  let blockEnd = from;
-  let staged = block;
-  for (; taken < to; taken++, staged += Staged.Bytes) {
-    if (taken == blockEnd) {
-      blockEnd = min<i32>(to, taken + Staged.Most);
-      stageBlock(state, rows, taken, blockEnd);
-      staged = block;
-    }
+  let staged = load<i32>(state, State.StagedPtr * 4);
+  for (let taken = from; taken < to; taken++, staged += Staged.Bytes) {
     const row = load<i32>(rows + taken * 4);
-    const kind: i32 = load<u8>(kinds + row);
-    const family: i32 = load<u8>(families + row);
-    const protocol: i32 = load<u8>(protocols + row);
-    const sourcePort = load<i32>(sourcePorts + row * 4);
-    const port = load<i32>(destinationPorts + row * 4);
-    if (
-      kind == RecordKind.Aggregate ||
-      family == 0 ||
-      load<i32>(policies + row * 4) != 0 ||
-      (load<u16>(flags + row * 2) & (RecordFlag.Fragment | RecordFlag.NoPorts)) != 0 ||
-      (sourcePort | port) < 0 ||
-      (protocol != TCP && protocol != UDP)
-    )
-      return taken;
     const tick = load<i32>(ticks + row * 4);
     let at = load<i32>(staged, Staged.At);
-    if (!isEntryOf(at, staged, tick)) at = find(table, end, tick, staged);
-    let data: i32 = 0;
-    let isTaken = false;
-    if (at > 0 && kind == RecordKind.Packet) {
-      data = load<i32>(at, Word.Data * 4);
-      const meta = load<i32>(at, Word.Meta * 4);
-      const step = stepOf(steps, indices, meta, load<i32>(staged, Staged.Code));
-      const bits = load<i32>(step, Step.Bits * 4);
-      isTaken = data != 0 && !isExtraordinary(bits, meta);
-      if (isTaken) {
-        store<i32>(at, stepTcp(meta, bits), Word.Meta * 4);
-        store<i32>(at, tick + load<i32>(step, Step.Ticks * 4), Word.Expiry * 4);
+    if (load<i32>(at, Word.Expiry * 4) <= tick) at = find(table, end, tick, staged);
+    if (at > 0) {
+      const data = load<i32>(at, Word.Data * 4);
+      if (data != 0 && advance(at, load<i32>(staged, Staged.Code), tick, steps) != 0) {
+        store<i32>(staged, data, Staged.Data);
+        continue;
       }
     }
-    if (!isTaken) {
-      at = takeRare(state, row, kind, protocol, family, staged, at, tick);
-      if (at == 0) return taken;
-      data = load<i32>(at, Word.Data * 4);
-    }
-    const verdict: i32 = load<u8>(verdicts + row);
-    if (verdict != RecordedVerdict.None) store<i32>(at, countRecorded(sums, data, verdict), Word.Data * 4);
-    const sum = sumsOf(sums, data);
+    const data = takeRare(state, row, staged, at, tick);
+    if (data == 0) return taken;
+    store<i32>(staged, data, Staged.Data);
+  }
+  return to;
+}
+
+/** Where the block in hand ends at the latest. */
+function endOf(state: i32): i32 {
+  return load<i32>(state, State.StagedPtr * 4) + Staged.Most * Staged.Bytes;
+}
+
+/** Adds the rows of a block to the sums of their groups. */
+function addBlock(state: i32, rows: i32, from: i32, to: i32): void {
+  const times = load<i32>(state, Column.TimeUs * 4);
+  const bytes = load<i32>(state, Column.Bytes * 4);
+  const replyBytes = load<i32>(state, Column.ReplyBytes * 4);
+  const sums = load<i32>(state, State.GroupSumPtr * 4);
+  let staged = load<i32>(state, State.StagedPtr * 4);
+  for (let taken = from; taken < to; taken++, staged += Staged.Bytes) {
+    const row = load<i32>(rows + taken * 4);
+    const sum = sumsOf(sums, load<i32>(staged, Staged.Data));
     const time = load<f64>(times + row * 8);
     const size = max<f64>(0, load<f64>(bytes + row * 8)) + max<f64>(0, load<f64>(replyBytes + row * 8));
     store<f64>(sum, load<f64>(sum, GroupSum.Records * 8) + 1, GroupSum.Records * 8);
@@ -122,49 +103,73 @@ export function run(state: i32, from: i32, to: i32): i32 {
       if (!(load<f64>(sum, GroupSum.LastUs * 8) >= time)) store<f64>(sum, time, GroupSum.LastUs * 8);
     }
   }
-  return to;
 }
 
 /**
- * Takes a row that opens a connection, is no TCP or no packet: the address of its entry, or 0 where it is the reference's. `at` is what
- * `find` has found.
+ * Takes a row that opens a connection, is no TCP or no packet, or says more of itself: the data of its connection, or 0 where it is the
+ * reference's. `at` is what `find` has found.
  */
-function takeRare(state: i32, row: i32, kind: i32, protocol: i32, family: i32, staged: i32, at: i32, tick: i32): i32 {
-  if (at > 0 && load<i32>(at, Word.Data * 4) == 0) return 0;
-  const bits: i32 =
-    protocol == TCP ? load<u16>(load<i32>(state, Column.TcpFlags * 4) + row * 2) : TcpFlag.Absent;
-  const timers = load<i32>(state, State.TimerPtr * 4);
-  const code = load<i32>(staged, Staged.Code);
+function takeRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
+  const kind: i32 = load<u8>(load<i32>(state, Column.Kind * 4) + row);
+  const family: i32 = load<u8>(load<i32>(state, Column.Family * 4) + row);
+  const protocol: i32 = load<u8>(load<i32>(state, Column.Protocol * 4) + row);
+  const flags: i32 = load<u16>(load<i32>(state, Column.Flags * 4) + row * 2);
+  const ports =
+    load<i32>(load<i32>(state, Column.SrcPort * 4) + row * 4) | load<i32>(load<i32>(state, Column.DstPort * 4) + row * 4);
+  if (
+    kind == RecordKind.Aggregate ||
+    family == 0 ||
+    load<i32>(load<i32>(state, Column.Policies * 4) + row * 4) != 0 ||
+    (flags & (RecordFlag.Fragment | RecordFlag.NoPorts)) != 0 ||
+    ports < 0 ||
+    (protocol != TCP && protocol != UDP) ||
+    (at > 0 && load<i32>(at, Word.Data * 4) == 0)
+  )
+    return 0;
+  const bits: i32 = protocol == TCP ? load<u16>(load<i32>(state, Column.TcpFlags * 4) + row * 2) : TcpFlag.Absent;
   const isPacket = kind == RecordKind.Packet;
-  if (isPacket) {
-    if (protocol == TCP) {
-      if (load<u8>(load<i32>(state, State.IndexPtr * 4) + (code >>> Staged.CodeShift)) != TcpIndex.Syn) return 0;
-      at = makeRoom(state, staged, at, tick);
-      if (at > 0) return 0;
-    } else if (at > 0) {
-      const meta = load<i32>(at, Word.Meta * 4);
-      stepUdp(at, meta, directionOf(meta, code & 1), tick, timers);
-      return at;
-    }
-  } else if (at > 0 && bits != TcpFlag.Absent && (bits & (TcpFlag.Syn | TcpFlag.Ack)) == TcpFlag.Syn) {
-    if (hasEnded(load<i32>(at, Word.Meta * 4))) at = buryAndFind(state, staged, at, tick);
-  }
+  const timers = load<i32>(state, State.TimerPtr * 4);
+  let code = load<i32>(staged, Staged.Code) & 1;
+  if (!isPacket) {
+    if (at > 0 && bits != TcpFlag.Absent && (bits & (TcpFlag.Syn | TcpFlag.Ack)) == TcpFlag.Syn)
+      if (hasEnded(load<i32>(at, Word.Meta * 4))) at = ~at;
+  } else if (protocol == TCP) {
+    if (bits == TcpFlag.Absent) return 0;
+    code |= load<u8>(load<i32>(state, State.IndexPtr * 4) + (bits & 63)) << Step.IndexShift;
+    at = takeTcp(state, code, at, tick);
+    if (at == 0) return 0;
+  } else if (at > 0) stepUdp(at, code, tick, timers);
   if (at < 0) {
     const data = open(state, row, kind, bits, protocol, family);
     if (data == 0) return 0;
     at = ~at;
     const begin = isPacket ? beginOf(protocol, tick) : beginOfRecord(protocol, tick);
     const timeout = isPacket ? load<i32>(timers + timerOf(protocol) * 4) : 1;
-    if (!insert(state + State.Table * 4, at, tick, staged, isPacket ? 0 : reply, begin, timeout, data)) return 0;
+    if (!insert(state + State.Table * 4, at, tick, staged, endOf(state), isPacket ? 0 : reply, begin, timeout, data)) return 0;
     countOpening(state, data);
   }
   if (!isPacket) {
-    const direction = directionOf(load<i32>(at, Word.Meta * 4), code & 1);
     const answered =
       kind == RecordKind.Connection && load<f64>(load<i32>(state, Column.ReplyPackets * 4) + row * 8) > 0;
-    associate(at, direction, protocol, bits, answered, tick, timers);
+    associate(at, code, protocol, bits, answered, tick, timers);
   }
-  return at;
+  const data = load<i32>(at, Word.Data * 4);
+  const verdict: i32 = load<u8>(load<i32>(state, Column.RecordedVerdict * 4) + row);
+  if (verdict != RecordedVerdict.None)
+    store<i32>(at, countRecorded(load<i32>(state, State.GroupSumPtr * 4), data, verdict), Word.Data * 4);
+  return data;
+}
+
+/**
+ * Takes a TCP packet with its code: its entry, the complement of where to put that of a SYN that opens a connection, or 0 where it is
+ * the reference's.
+ */
+function takeTcp(state: i32, code: i32, at: i32, tick: i32): i32 {
+  if (at > 0 && advance(at, code, tick, load<i32>(state, State.StepPtr * 4)) != 0) return at;
+  if (code >>> Step.IndexShift != TcpIndex.Syn) return 0;
+  if (at < 0) return at;
+  const meta = load<i32>(at, Word.Meta * 4);
+  return reopens(load<i32>(state, State.TcpPtr * 4), meta, directionOf(meta, code)) ? ~at : 0;
 }
 
 /**
@@ -641,7 +646,7 @@ function mix(hash: i32, word: i32): i32 {
 export function track(state: i32, from: i32, to: i32): i32 {
   for (let row = from; row < to; row += Staged.Most) {
     const end = min<i32>(to, row + Staged.Most);
-    stageBlock(state, 0, row, end);
+    stageBlock(state, 0, row, end, PACKETS);
     const left = trackBlock(state, row, end);
     if (left < end) return left;
   }
@@ -653,74 +658,38 @@ function trackBlock(state: i32, from: i32, to: i32): i32 {
   const out = load<i32>(state, State.RowPtr * 4);
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
-  const indices = load<i32>(state, State.IndexPtr * 4);
   const steps = load<i32>(state, State.StepPtr * 4);
   let staged = load<i32>(state, State.StagedPtr * 4);
   for (let row = from; row < to; row++, staged += Staged.Bytes) {
     const tick = load<i32>(ticks + row * 4);
     let at = load<i32>(staged, Staged.At);
-    if (!isEntryOf(at, staged, tick)) at = find(table, end, tick, staged);
-    if (at > 0) {
-      const meta = load<i32>(at, Word.Meta * 4);
-      const step = stepOf(steps, indices, meta, load<i32>(staged, Staged.Code));
-      const bits = load<i32>(step, Step.Bits * 4);
-      if (!isExtraordinary(bits, meta)) {
-        const next = stepTcp(meta, bits);
-        store<i32>(at, next, Word.Meta * 4);
-        store<i32>(at, tick + load<i32>(step, Step.Ticks * 4), Word.Expiry * 4);
-        store<u8>(out + row, stateOf(next));
-        continue;
-      }
+    if (load<i32>(at, Word.Expiry * 4) <= tick) at = find(table, end, tick, staged);
+    let meta = at > 0 ? advance(at, load<i32>(staged, Staged.Code), tick, steps) : 0;
+    if (meta == 0) {
+      at = trackRare(state, row, staged, at, tick);
+      if (at == 0) return row;
+      meta = load<i32>(at, Word.Meta * 4);
     }
-    const found = trackRare(state, row, staged, at, tick);
-    if (found < 0) return row;
-    store<u8>(out + row, found);
+    // A reply has been seen, this one or an earlier one.
+    store<u8>(out + row, (meta & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New);
   }
   return to;
 }
 
-/** `TrackState` of a packet by the meta word that it leaves: a reply has been seen, this one or an earlier one. */
-// @ts-ignore: decorator
-@inline
-function stateOf(meta: i32): i32 {
-  return (meta & Meta.SeenReply) != 0 ? TrackState.Established : TrackState.New;
-}
-
-/** Tracks a packet that opens a connection, or is no TCP; -1 where it is the reference's. `at` is what `find` has found. */
+/** Tracks a packet that opens a connection, or is no TCP: its entry, or 0 where it is the reference's. `at` is what `find` has found. */
 function trackRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
   const protocol: i32 = load<u8>(load<i32>(state, Column.Protocol * 4) + row);
   const ports =
     load<i32>(load<i32>(state, Column.SrcPort * 4) + row * 4) | load<i32>(load<i32>(state, Column.DstPort * 4) + row * 4);
-  if (load<u8>(load<i32>(state, Column.Family * 4) + row) == 0 || ports < 0) return -1;
+  if (load<u8>(load<i32>(state, Column.Family * 4) + row) == 0 || ports < 0) return 0;
   const timers = load<i32>(state, State.TimerPtr * 4);
   const code = load<i32>(staged, Staged.Code);
-  if (protocol == TCP) {
-    if (load<u8>(load<i32>(state, State.IndexPtr * 4) + (code >>> Staged.CodeShift)) != TcpIndex.Syn) return -1;
-    at = makeRoom(state, staged, at, tick);
-    if (at > 0) return -1;
-  } else if (protocol != UDP) return -1;
-  else if (at > 0) {
-    const meta = load<i32>(at, Word.Meta * 4);
-    return stateOf(stepUdp(at, meta, directionOf(meta, code & 1), tick, timers));
-  }
+  if (protocol == TCP) at = takeTcp(state, code, at, tick);
+  else if (protocol != UDP) return 0;
+  else if (at > 0) stepUdp(at, code, tick, timers);
+  if (at >= 0) return at;
   const timeout = load<i32>(timers + timerOf(protocol) * 4);
-  return insert(state + State.Table * 4, ~at, tick, staged, 0, beginOf(protocol, tick), timeout, 0) ? TrackState.New : -1;
-}
-
-/** Where a SYN ends the entry at `at`, if any, the place of the next connection of the same ends, as `find` gives it; else `at`. */
-function makeRoom(state: i32, staged: i32, at: i32, tick: i32): i32 {
-  if (at < 0) return at;
-  const meta = load<i32>(at, Word.Meta * 4);
-  const direction = directionOf(meta, load<i32>(staged, Staged.Code) & 1);
-  return reopens(load<i32>(state, State.TcpPtr * 4), meta, direction) ? buryAndFind(state, staged, at, tick) : at;
-}
-
-/** Deletes an entry and looks for its key again: the reference does the same first, so that it may take the row from here. */
-function buryAndFind(state: i32, staged: i32, at: i32, tick: i32): i32 {
-  const table = load<i32>(state, State.TablePtr * 4);
-  const end = load<i32>(state, State.TableEnd * 4);
-  bury(table, end, at, state + State.Table * 4);
-  return find(table, end, tick, staged);
+  return insert(state + State.Table * 4, ~at, tick, staged, endOf(state), 0, beginOf(protocol, tick), timeout, 0) ? ~at : 0;
 }
 
 /** The endpoint of each IPv4 address of `addresses[0, count)`. */

@@ -133,11 +133,10 @@ export const enum Staged {
   Key = 0,
   /** Address at which the probe of the table begins. */
   Begin = 16,
-  /** Address of the entry that was found, 0 = none: to be looked at again, since the table may have changed. */
-  At = 20,
-  /** TCP flags (63: none, or no TCP) << `CodeShift` | 1 where the sender is `Word.Second`. */
-  Code = 24,
-  CodeShift = 7,
+  /** `TcpIndex` (`Bad`: no plain TCP packet) << `Step.IndexShift` | 1 where the sender is `Word.Second`. */
+  Code = 20,
+  /** Address of the entry that was found, 0 = none; it may expire by the packet's time. */
+  At = 24,
   /** The connection's data. */
   Data = 28,
   Bytes = 32,

@@ -13,10 +13,10 @@ export const TCP: i32 = 6;
 export const UDP: i32 = 17;
 const ENTRY_BYTES: i32 = Word.Count * 4;
 
-/** The entry of a key among the first four from where its probe begins, or 0. It may have expired. Reads a little beyond `end`. */
+/** The entry of a key among the first four from where its probe begins, or 0. It may have expired. Behind the table there are zeros. */
 // @ts-ignore: decorator
 @inline
-export function probe(begin: i32, end: i32, key: v128): i32 {
+export function probe(begin: i32, key: v128): i32 {
   const mask = i32x4(-1, -1, -1, Meta.KeyMask);
   const pair0 = i16x8.narrow_i32x4_s(
     i32x4.eq(v128.and(v128.load(begin), mask), key),
@@ -28,18 +28,7 @@ export function probe(begin: i32, end: i32, key: v128): i32 {
   );
   // A byte a word, so that all of an entry are a lane.
   const found = i32x4.bitmask(i32x4.eq(i8x16.narrow_i16x8_s(pair0, pair1), i32x4.splat(-1)));
-  const at = begin + ctz(found) * ENTRY_BYTES;
-  return select(at, 0, u32(at) < u32(end));
-}
-
-/** Is this, still, the entry of a staged packet's key, and has it not expired? */
-// @ts-ignore: decorator
-@inline
-export function isEntryOf(at: i32, staged: i32, tick: i32): bool {
-  const difference = v128.xor(v128.load(at), v128.load(staged, Staged.Key));
-  return (
-    !v128.any_true(v128.and(difference, i32x4(-1, -1, -1, Meta.KeyMask))) && load<i32>(at, Word.Expiry * 4) > tick
-  );
+  return select(begin + ctz(found) * ENTRY_BYTES, 0, found);
 }
 
 /** Address of the entry of a staged packet, or, negative, the complement of the address at which to put it. */
@@ -50,18 +39,19 @@ export function find(table: i32, end: i32, tick: i32, staged: i32): i32 {
     const meta = load<i32>(at, Word.Meta * 4);
     if (meta == 0) return free != 0 ? ~free : ~at;
     if ((meta & Meta.Live) != 0 && load<i32>(at, Word.Expiry * 4) > tick) {
-      if (isEntryOf(at, staged, tick)) return at;
+      const difference = v128.xor(v128.load(at), v128.load(staged, Staged.Key));
+      if (!v128.any_true(v128.and(difference, i32x4(-1, -1, -1, Meta.KeyMask)))) return at;
     } else if (free == 0) free = at;
     at += ENTRY_BYTES;
     if (at == end) at = table;
   }
 }
 
-/** Which way a packet travels in its entry: 0 original, 1 reply. */
+/** Which way a packet travels in its entry, by the lowest bit of its code: 0 original, 1 reply. */
 // @ts-ignore: decorator
 @inline
-export function directionOf(meta: i32, swapped: i32): i32 {
-  return i32((meta & Meta.Swapped) != 0) ^ swapped;
+export function directionOf(meta: i32, code: i32): i32 {
+  return i32((meta & Meta.Swapped) != 0) ^ (code & 1);
 }
 
 /** The bit where the direction is reply, else nothing. */
@@ -81,40 +71,34 @@ export function reopens(transitions: i32, meta: i32, direction: i32): bool {
   return lastIndex == TcpIndex.Rst && ((meta & Meta.LastDirection) != 0 ? 1 : 0) == direction;
 }
 
-/** Which step a packet is to an entry: its address in the table. */
+/**
+ * Takes a TCP packet of a known entry by its code: writes and returns its new meta word, and when it expires. 0 where the packet is not
+ * ordinary, and nothing was written.
+ */
 // @ts-ignore: decorator
 @inline
-export function stepOf(steps: i32, indices: i32, meta: i32, code: i32): i32 {
-  const index: i32 = load<u8>(indices + (code >>> Staged.CodeShift));
-  return steps + ((index << Step.IndexShift) | (((meta >>> Step.MetaShift) ^ code) & Step.Mask)) * (Step.Stride * 4);
+export function advance(at: i32, code: i32, tick: i32, steps: i32): i32 {
+  const meta = load<i32>(at, Word.Meta * 4);
+  const step = steps + (((meta >>> Step.MetaShift) & Step.Mask) ^ code) * (Step.Stride * 4);
+  const bits = load<i32>(step, Step.Bits * 4);
+  if ((bits & meta & (Meta.Live | Meta.Challenge)) != 0) return 0;
+  const next = (meta & ~Step.Replaced) | (bits & ~Meta.Challenge);
+  store<i32>(at, next, Word.Meta * 4);
+  store<i32>(at, tick + load<i32>(step, Step.Ticks * 4), Word.Expiry * 4);
+  return next;
 }
 
-/** Is a TCP packet out of the ordinary to an entry, so that it is left to the reference? `bits`: those of its step. */
-// @ts-ignore: decorator
-@inline
-export function isExtraordinary(bits: i32, meta: i32): bool {
-  return (bits & meta & (Meta.Live | Meta.Challenge)) != 0;
-}
-
-/** The meta word of an entry after an ordinary packet. */
-// @ts-ignore: decorator
-@inline
-export function stepTcp(meta: i32, bits: i32): i32 {
-  return (meta & ~Step.Replaced) | (bits & ~Meta.Challenge);
-}
-
-/** Takes a UDP packet of a known entry; returns the meta word, which was written. */
-export function stepUdp(at: i32, meta: i32, direction: i32, tick: i32, timers: i32): i32 {
+/** Takes a UDP packet of a known entry. */
+export function stepUdp(at: i32, code: i32, tick: i32, timers: i32): void {
+  const direction = directionOf(load<i32>(at, Word.Meta * 4), code);
+  let meta = ageUdp(load<i32>(at, Word.Meta * 4), tick);
   let timer: i32 = Timer.Udp;
-  meta = ageUdp(meta, tick);
   if ((meta & Meta.SeenReply) != 0 && (meta & UdpMeta.Aged) != 0) {
     meta |= Meta.Assured;
     timer = Timer.UdpStream;
   }
-  meta |= bitOf(Meta.SeenReply, direction);
-  store<i32>(at, meta, Word.Meta * 4);
+  store<i32>(at, meta | bitOf(Meta.SeenReply, direction), Word.Meta * 4);
   store<i32>(at, tick + load<i32>(timers + timer * 4), Word.Expiry * 4);
-  return meta;
 }
 
 /**
@@ -123,7 +107,7 @@ export function stepUdp(at: i32, meta: i32, direction: i32, tick: i32, timers: i
  */
 export function associate(
   at: i32,
-  direction: i32,
+  code: i32,
   protocol: i32,
   bits: i32,
   answered: bool,
@@ -131,6 +115,7 @@ export function associate(
   timers: i32,
 ): void {
   let meta = load<i32>(at, Word.Meta * 4);
+  const direction = directionOf(meta, code);
   if (protocol == UDP) meta = ageUdp(meta, tick);
   if (direction != 0 || answered) meta |= Meta.SeenReply | Meta.Assured;
   if (bits != TcpFlag.Absent && (bits & (TcpFlag.Fin | TcpFlag.Rst)) != 0) meta |= Meta.CloseInit;
@@ -174,22 +159,16 @@ export function ageUdp(meta: i32, tick: i32): i32 {
   return ((tick - (meta >>> UdpMeta.BeginShift)) & UdpMeta.BeginMask) > STREAM_AGE ? meta | UdpMeta.Aged : meta;
 }
 
-/** Deletes an entry. `state` is that of the table, `TableState`. */
-export function bury(table: i32, end: i32, at: i32, state: i32): void {
-  const next = at + Word.Count * 4;
-  if (load<i32>(next == end ? table : next, Word.Meta * 4) == 0) {
-    store<i32>(at, 0, Word.Meta * 4);
-    store<i32>(state, load<i32>(state, TableState.Used * 4) - 1, TableState.Used * 4);
-  } else store<i32>(at, Meta.Grave, Word.Meta * 4);
-  store<i32>(state, load<i32>(state, TableState.Count * 4) - 1, TableState.Count * 4);
-}
-
-/** Puts the key of a staged packet at `at`, its sender as the initiator unless `reply` is 1; false where the table has to grow first. */
+/**
+ * Puts the key of a staged packet at `at`, its sender as the initiator unless `reply` is 1, as `tracker.ts` does; false where the table
+ * has to grow first. `last`: the end of the block, whose packets may have found an entry there that has expired.
+ */
 export function insert(
   state: i32,
   at: i32,
   tick: i32,
   staged: i32,
+  last: i32,
   reply: i32,
   begin: i32,
   timeout: i32,
@@ -205,7 +184,11 @@ export function insert(
     const count = load<i32>(state, TableState.Count * 4) + 1;
     store<i32>(state, count, TableState.Count * 4);
     if (count > load<i32>(state, TableState.Peak * 4)) store<i32>(state, count, TableState.Peak * 4);
-  } else store<i32>(state, load<i32>(state, TableState.Expired * 4) + 1, TableState.Expired * 4);
+  } else if (load<i32>(at, Word.Expiry * 4) <= tick) {
+    store<i32>(state, load<i32>(state, TableState.Expired * 4) + 1, TableState.Expired * 4);
+    for (let other = staged; other < last; other += Staged.Bytes)
+      if (load<i32>(other, Staged.At) == at) store<i32>(other, 0, Staged.At);
+  }
   const key = v128.load(staged, Staged.Key);
   v128.store(at, key);
   const swapped = (load<i32>(staged, Staged.Code) & 1) ^ reply;

@@ -216,8 +216,7 @@ export class TableTracker implements Tracker {
       // CT-72: a lone SYN after the end is the next connection of the same ports.
       const meta = words[at + Word.Meta]!;
       if ((meta & Meta.CloseInit) !== 0 || isTcpClosing((meta & Meta.StateMask) >>> Meta.StateShift)) {
-        this.bury(at);
-        at = this.find();
+        at = ~at;
       }
     }
     let state: TrackState = TrackState.Established;
@@ -321,8 +320,7 @@ export class TableTracker implements Tracker {
         else this.bury(at); // CT-21
         return stateOf(meta, direction);
       }
-      this.bury(at);
-      at = this.find();
+      at = ~at;
     }
     this.entry = -1;
     this.direction = ConnectionDirection.Original;
@@ -640,28 +638,27 @@ export class TableTracker implements Tracker {
   }
 
   /**
-   * Puts the key in hand at `at`, which `find` named, for a row that travels in `direction`; sets `entry` and the rest.
-   * Returns the offset, another one after growth, or -1 if the table is full.
+   * Puts the key in hand at `at`, which `find` named, for a row that travels in `direction`; sets `entry` and the rest. A live entry
+   * there is the last connection of the same ends, whose place this one takes. Returns the offset, another one after growth, or -1 if
+   * the table is full.
    */
   private insert(at: number, direction: ConnectionDirection): number {
-    if (this.count >= this.limit && !this.makeRoom()) {
-      this.refused++; // CT-08
-      return -1;
-    }
-    let { words } = this;
-    let meta = words[at + Word.Meta]!;
-    if (meta === 0) {
-      if (this.used >= this.usedMost) {
+    if (!this.isLive(at)) {
+      if (this.count >= this.limit && !this.makeRoom()) {
+        this.refused++; // CT-08
+        return -1;
+      }
+      if (this.words[at + Word.Meta] === 0 && this.used >= this.usedMost) {
         this.rehash();
         at = ~this.find();
-        ({ words } = this);
-        meta = words[at + Word.Meta]!;
       }
+      const meta = this.words[at + Word.Meta]!;
       if (meta === 0) this.used++;
+      if ((meta & Meta.Live) === 0) this.count++;
+      else this.expired++;
+      if (this.count > this.peak) this.peak = this.count;
     }
-    if ((meta & Meta.Live) === 0) this.count++;
-    else this.expired++;
-    if (this.count > this.peak) this.peak = this.count;
+    const { words } = this;
     words[at + Word.First] = this.first;
     words[at + Word.Second] = this.second;
     words[at + Word.Ports] = this.ports;
@@ -677,6 +674,10 @@ export class TableTracker implements Tracker {
     this.direction = direction;
     this.created = 1;
     return at;
+  }
+
+  private isLive(at: number): boolean {
+    return (this.words[at + Word.Meta]! & Meta.Live) !== 0 && this.words[at + Word.Expiry]! > this.tick;
   }
 
   /** Deletes an entry; its words, the caller's among them, can be read until the next call. */

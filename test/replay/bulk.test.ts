@@ -84,6 +84,7 @@ test(`a bulk tracker tracks a crowded table as one packet after another, entries
   batch.count = rows;
   let timeUs = 1.7e15;
   const flags = [TcpFlag.Syn, TcpFlag.Syn | TcpFlag.Ack, TcpFlag.Ack, TcpFlag.Fin | TcpFlag.Ack, TcpFlag.Rst, 0];
+  const extra = [TcpFlag.Psh, TcpFlag.Urg, TcpFlag.Psh | TcpFlag.Urg, TcpFlag.Absent, 0, 0, 0, 0];
   for (let row = 0; row < rows; row++) {
     // As many as fit before the table grows, and a few more.
     const connection = random.below(720);
@@ -92,13 +93,13 @@ test(`a bulk tracker tracks a crowded table as one packet after another, entries
     const server = 0x0a00_0001 + (connection % 11);
     timeUs += random.below(100) === 0 ? random.below(60) * 1e6 : 1e3;
     batch.timeUs[row] = timeUs;
-    batch.family[row] = 4;
+    batch.family[row] = connection % 13 === 0 ? 6 : 4;
     batch.protocol[row] = connection % 5 === 0 ? 17 : 6;
     batch.src[row] = isReply ? server : client;
     batch.dst[row] = isReply ? client : server;
     batch.srcPort[row] = isReply ? 80 : 30_000 + connection;
     batch.dstPort[row] = isReply ? 30_000 + connection : 80;
-    batch.tcpFlags[row] = flags[random.below(random.chance(80) ? 3 : flags.length)]!;
+    batch.tcpFlags[row] = flags[random.below(random.chance(80) ? 3 : flags.length)]! | extra[random.below(8)]!;
   }
   for (const isTcpLoose of [false, true]) {
     const timeouts = { tcpEstablished: 600 };
