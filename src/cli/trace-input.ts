@@ -16,6 +16,7 @@ import { type Arena, createDictionary, type Dictionary, type FlowBatch } from '.
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
+import type { ChunkPair } from '../trace/chunk.ts';
 import type { ClockOffset } from '../trace/clock-offset.ts';
 import type { DirectFile, RandomAccess } from '../trace/format.ts';
 import type { CsvField, CsvMapping } from '../trace/mapping.ts';
@@ -102,8 +103,8 @@ export interface TraceReading {
   readonly refusals: string[];
 }
 
-/** Bytes of one read. */
-const CHUNK_SIZE = 1 << 21;
+/** Bytes of the first read of a file, by which the others are placed, and of one of a pipe. */
+const FIRST_SIZE = 1 << 21;
 
 /** Milliseconds between two lines of progress. */
 const PROGRESS_MS = 200;
@@ -351,26 +352,31 @@ async function* fileSource(
   const full = resolve(io.cwd, path);
   const file = openSync(full, 'r');
   if (!fstatSync(file).isFile()) {
-    yield* interruptible(createReadStream(full, { fd: file, highWaterMark: CHUNK_SIZE }), signal);
+    yield* interruptible(createReadStream(full, { fd: file, highWaterMark: FIRST_SIZE }), signal);
     return;
   }
   let reading: Promise<number> | undefined;
+  let pair: ChunkPair | undefined;
   try {
-    const first = Buffer.allocUnsafe(CHUNK_SIZE);
+    const first = Buffer.allocUnsafe(FIRST_SIZE);
     let left = limit;
-    let size = readSync(file, first, 0, Math.min(CHUNK_SIZE, left), null);
+    let size = readSync(file, first, 0, Math.min(FIRST_SIZE, left), null);
+    const { takeChunks } = await import('../trace/chunk.ts');
+    pair = takeChunks(first.subarray(0, size));
     // Readers are done with a chunk when they ask for the next one: the read after that goes where it was.
-    let [chunk, next] = [first, Buffer.allocUnsafe(CHUNK_SIZE)];
+    let chunk: Uint8Array = first;
+    let [next, afterNext] = pair.chunks;
     while (size > 0 && !signal.aborted) {
       left -= size;
       reading = readInto(file, next, left);
       yield chunk.subarray(0, size);
-      [chunk, next] = [next, chunk];
+      [chunk, next, afterNext] = [next, afterNext, next];
       size = await reading;
     }
   } finally {
     // The file may only be closed when nobody reads it; how that read ends is nobody's matter any more.
     await reading?.catch(() => 0);
+    pair?.release();
     closeSync(file);
   }
 }

@@ -37,25 +37,28 @@ const ENTRY_LIMIT: i32 = HandleLimit.End;
 const ENTRY_RESERVE: i32 = 8;
 
 /**
- * Of a member: the bytes between the value before it and its own, how many they are, its role, the two members that followed it last,
- * the hash of its key, 0 where there is none, and its level: one of another may have taken the place of a member that followed.
+ * Of a member: the bytes between the value before it and its own, 0xff for each that does not count, its role, how many bytes there are,
+ * the two members that followed it last, and the hash of its key, 0 where there is none.
  */
-const MEMBER_SIZE: usize = 64;
-const SIZE: u32 = 32;
-const ROLE: usize = 36;
-const NEXT: usize = 40;
-const OTHER: usize = 44;
-const HASH: usize = 48;
-const LEVEL: usize = 52;
-/** Members are found by their keys; the first ones of objects, which have no comma, lie behind the others. */
-const MEMBER_COUNT: usize = 128;
+const MEMBER_SIZE: usize = 128;
+const BYTES: usize = 32;
+const SPARE: usize = 32;
+const ROLE: usize = 64;
+const SIZE: usize = 68;
+const NEXT: usize = 72;
+const OTHER: usize = 76;
+const HASH: usize = 80;
+/**
+ * Members are found by their keys, the first ones of the objects of a level apart from the others, which begin with a comma: whatever takes
+ * the place of a member that followed is read as that one would be.
+ */
+const MEMBER_COUNT: usize = 64;
 /** Places that a member may have: two of a record that took each other's would be read anew each time. */
 const MEMBER_TRIES: i32 = 8;
-const FIRST_MEMBERS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT;
 /** What stands before a first member, by level. */
-const HEADS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT * 2;
+const HEADS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT * 16;
 /** Whole objects of TCP flags, found by their first bytes: as members, with what they say in place of a role. */
-const FLAG_SETS: usize = HEADS + MEMBER_SIZE * 16;
+const FLAG_SETS: usize = HEADS + MEMBER_SIZE * 8;
 const FLAG_SET_COUNT: usize = 32;
 
 /** Objects whose members are read. */
@@ -387,7 +390,7 @@ function readMembers(start: usize, level: i32): usize {
   let seen: u64 = 0;
   while (true) {
     let guess = <usize>load<u32>(member, NEXT);
-    if (isNext(p, guess, level) || (load<u8>(p) != 0x7d && isNext(p, (guess = <usize>load<u32>(member, OTHER)), level))) {
+    if (isAt(p, guess) || (load<u8>(p) != 0x7d && isAt(p, (guess = <usize>load<u32>(member, OTHER))))) {
       p += load<u32>(guess, SIZE);
       member = guess;
     } else {
@@ -416,32 +419,19 @@ function readMembers(start: usize, level: i32): usize {
   }
 }
 
-/** True where a member of an object of this level begins at `p`. */
-// @ts-ignore: decorator
-@inline
-function isNext(p: usize, member: usize, level: i32): bool {
-  return load<i32>(member, LEVEL) == level && isAt(p, member);
-}
-
-/** True where the bytes at `p` are those of a member. */
+/** True where the bytes at `p` are those of a member; one of which nothing is known has zeros, behind which no value is. */
 // @ts-ignore: decorator
 @inline
 function isAt(p: usize, member: usize): bool {
-  const size = load<u32>(member, SIZE);
-  const places = i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const limit = i8x16.splat(<i8>size);
-  const first = v128.and(v128.xor(v128.load(p), v128.load(member)), i8x16.lt_u(places, limit));
-  const second = v128.and(
-    v128.xor(v128.load(p, 16), v128.load(member, 16)),
-    i8x16.lt_u(i8x16.add(places, i8x16.splat(16)), limit),
-  );
-  return size != 0 && !v128.any_true(v128.or(first, second));
+  const first = v128.andnot(v128.xor(v128.load(p), v128.load(member)), v128.load(member, SPARE));
+  const second = v128.andnot(v128.xor(v128.load(p, 16), v128.load(member, 16)), v128.load(member, SPARE + 16));
+  return !v128.any_true(v128.or(first, second));
 }
 
 /** The member whose key was read last, in the bytes from `start` to its value; it has followed `before`. */
 function learn(before: usize, level: i32, start: usize, end: usize): usize {
-  const hash = <u32>mix(text0 ^ mix(text1 + <u64>textSize + (<u64>level << 32))) | 1;
-  const members: usize = before < HEADS ? MEMBERS : FIRST_MEMBERS;
+  const hash = <u32>mix(text0 ^ mix(text1 + <u64>textSize)) | 1;
+  const members = MEMBERS + ((<usize>level << 1) + <usize>(before >= HEADS)) * MEMBER_COUNT * MEMBER_SIZE;
   let member: usize = 0;
   for (let tries = 0; tries < MEMBER_TRIES; tries++) {
     member = members + (<usize>((hash >> 1) + tries) & (MEMBER_COUNT - 1)) * MEMBER_SIZE;
@@ -449,23 +439,21 @@ function learn(before: usize, level: i32, start: usize, end: usize): usize {
     if (known == hash || known == 0) break;
   }
   store<u32>(member, hash, HASH);
-  store<i32>(member, level, LEVEL);
   keep(member, start, end, roleOf(level));
   store<u32>(before, load<u32>(before, NEXT), OTHER);
   store<u32>(before, <u32>member, NEXT);
   return member;
 }
 
-/** The bytes from `start` to `end` as a member, and what they mean. */
-// @ts-ignore: decorator
-@inline
+/** The bytes from `start` to `end` as a member, and what they mean; those that are too many for its place are not known. */
 function keep(member: usize, start: usize, end: usize, meaning: u32): void {
-  const size = <u32>(end - start);
-  // A member without bytes is never found where it is tried.
-  store<u32>(member, size <= SIZE ? size : 0, SIZE);
+  const size = end - start;
   store<u32>(member, meaning, ROLE);
-  v128.store(member, v128.load(start));
-  v128.store(member, v128.load(start, 16), 16);
+  store<u32>(member, <u32>size, SIZE);
+  memory.fill(member, 0, BYTES + SPARE);
+  if (size > BYTES) return;
+  memory.copy(member, start, size);
+  memory.fill(member + SPARE + size, 0xff, BYTES - size);
 }
 
 /** The role of the key that was read last. */

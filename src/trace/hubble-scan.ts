@@ -15,13 +15,14 @@ export const enum Place {
   Time = 1152,
   Lanes = 8192,
   Members = 131_072,
-  Prefixes = 151_552,
-  Slots = 167_936,
-  Entries = 299_008,
-  Arena = 524_288,
+  Prefixes = 270_336,
+  Slots = 286_720,
+  Entries = 417_792,
+  Arena = 655_360,
   ArenaSize = 8_388_608,
-  /** The window. */
-  Input = 8_912_896,
+  /** The window; behind it, each in as much room as it, the two chunks that are lent. */
+  Input = 9_043_968,
+  InputSize = 2_162_688,
 }
 
 /** Words of `HubbleScanner.result`: the record of `Outcome.Record`, and what holds for the whole read. */
@@ -126,9 +127,10 @@ export const enum HandleLimit {
 
 /** Rows of a read at most. */
 const ROWS = LaneSize.Bytes / 8;
-/** Zeros behind the window, on which every loop of the tokenizer stops. */
+/** Zeros behind the bytes that are read, on which every loop of the tokenizer stops. */
 const SLACK = 64;
-const PAGE = 65_536;
+/** Bytes of a window at most, and of a chunk that is lent. */
+export const WINDOW_SIZE = 2_097_152;
 
 interface Exports {
   readonly memory: WasmMemory;
@@ -155,40 +157,83 @@ type ColumnName =
   | 'orientedBy'
   | 'line';
 
-/** Reads records of the window that was loaded last. */
+/** Reads records of the bytes that were loaded last. */
 export class HubbleScanner {
   /** By `Scan`. */
-  result!: Int32Array;
+  readonly result: Int32Array;
   /** Handles of the endpoints of the rows that were read last. */
-  source!: Int32Array;
-  destination!: Int32Array;
-  private time!: Float64Array;
-  private bytes!: Uint8Array;
+  readonly source: Int32Array;
+  readonly destination: Int32Array;
+  private readonly time: Float64Array;
+  private readonly bytes: Uint8Array;
   /** The lanes that are columns of a batch as they are. */
-  private columns!: readonly (readonly [
+  private readonly columns: readonly (readonly [
     ColumnName,
     Uint8Array | Uint16Array | Uint32Array | Int32Array | Float64Array,
   ])[];
   private readonly kernel: Exports;
+  private isLent = false;
   /** What is added to a place in the caller's bytes. */
   private shift = 0;
 
   constructor(kernel: Exports) {
     this.kernel = kernel;
-    this.view();
+    const { buffer } = kernel.memory;
+    const at = (lane: Lane): number => Place.Lanes + lane * LaneSize.Bytes;
+    this.result = new Int32Array(buffer, Place.Result, 32);
+    this.time = new Float64Array(buffer, Place.Time, 1);
+    this.bytes = new Uint8Array(buffer);
+    this.source = new Int32Array(buffer, at(Lane.Source), ROWS);
+    this.destination = new Int32Array(buffer, at(Lane.Destination), ROWS);
+    this.columns = [
+      ['kind', new Uint8Array(buffer, at(Lane.Kind), ROWS)],
+      ['protocol', new Uint8Array(buffer, at(Lane.Protocol), ROWS)],
+      ['src', new Uint32Array(buffer, at(Lane.Src), ROWS)],
+      ['dst', new Uint32Array(buffer, at(Lane.Dst), ROWS)],
+      ['srcPort', new Int32Array(buffer, at(Lane.SrcPort), ROWS)],
+      ['dstPort', new Int32Array(buffer, at(Lane.DstPort), ROWS)],
+      ['icmp', new Int32Array(buffer, at(Lane.Icmp), ROWS)],
+      ['tcpFlags', new Uint16Array(buffer, at(Lane.TcpFlags), ROWS)],
+      ['timeUs', new Float64Array(buffer, at(Lane.TimeUs), ROWS)],
+      ['recordedVerdict', new Uint8Array(buffer, at(Lane.Verdict), ROWS)],
+      ['orientation', new Uint8Array(buffer, at(Lane.Orientation), ROWS)],
+      ['orientedBy', new Uint8Array(buffer, at(Lane.OrientedBy), ROWS)],
+      ['line', new Float64Array(buffer, at(Lane.Line), ROWS)],
+    ];
     this.trust(-1, -1);
   }
 
-  /** Takes over `bytes[start, end)`: places keep the caller's numbers. */
-  load(bytes: Uint8Array, start: number, end: number): void {
-    const needed = Place.Input + (end - start) + SLACK;
-    if (needed > this.bytes.length) {
-      this.kernel.memory.grow(Math.ceil((needed - this.bytes.length) / PAGE));
-      this.view();
+  /**
+   * Takes over `bytes[start, end)`, or as much of it as there is room for: returns where that ends. Places keep the caller's numbers. Bytes of a
+   * chunk that was lent are read where they are.
+   */
+  load(bytes: Uint8Array, start: number, end: number): number {
+    if (bytes.buffer === this.bytes.buffer && this.isFree(bytes.byteOffset + end)) {
+      this.shift = bytes.byteOffset;
+      return end;
     }
-    this.bytes.set(bytes.subarray(start, end), Place.Input);
-    this.bytes.fill(0, needed - SLACK, needed);
+    const stop = Math.min(end, start + WINDOW_SIZE);
+    const behind = Place.Input + stop - start;
+    this.bytes.set(bytes.subarray(start, stop), Place.Input);
+    this.bytes.fill(0, behind, behind + SLACK);
     this.shift = Place.Input - start;
+    return stop;
+  }
+
+  /**
+   * Two chunks of the scanner's memory, to be filled in turn: what a source reads into them need not be copied. One borrower at a time has
+   * them, until `takeBack`; undefined for others.
+   */
+  lend(): readonly [Uint8Array, Uint8Array] | undefined {
+    if (this.isLent) return undefined;
+    this.isLent = true;
+    const chunk = (number: number): Uint8Array =>
+      new Uint8Array(this.bytes.buffer, Place.Input + number * Place.InputSize, WINDOW_SIZE);
+    return [chunk(1), chunk(2)];
+  }
+
+  takeBack(): void {
+    this.isLent = false;
   }
 
   /** Reads lines from `start` on into the lanes, at most `limit`: returns how many. `Scan.Outcome` says why no more. */
@@ -233,33 +278,14 @@ export class HubbleScanner {
     return parseJson(text) as Record<string, unknown>;
   }
 
-  private decode(at: number, size: number): string {
-    return Buffer.from(this.bytes.buffer, at, size).toString('utf8');
+  /** Are there zeros behind `end`, as behind a chunk that was filled to its end? */
+  private isFree(end: number): boolean {
+    for (let at = end; at < end + SLACK; at++) if (this.bytes[at] !== 0) return false;
+    return true;
   }
 
-  private view(): void {
-    const { buffer } = this.kernel.memory;
-    const at = (lane: Lane): number => Place.Lanes + lane * LaneSize.Bytes;
-    this.result = new Int32Array(buffer, Place.Result, 32);
-    this.time = new Float64Array(buffer, Place.Time, 1);
-    this.bytes = new Uint8Array(buffer);
-    this.source = new Int32Array(buffer, at(Lane.Source), ROWS);
-    this.destination = new Int32Array(buffer, at(Lane.Destination), ROWS);
-    this.columns = [
-      ['kind', new Uint8Array(buffer, at(Lane.Kind), ROWS)],
-      ['protocol', new Uint8Array(buffer, at(Lane.Protocol), ROWS)],
-      ['src', new Uint32Array(buffer, at(Lane.Src), ROWS)],
-      ['dst', new Uint32Array(buffer, at(Lane.Dst), ROWS)],
-      ['srcPort', new Int32Array(buffer, at(Lane.SrcPort), ROWS)],
-      ['dstPort', new Int32Array(buffer, at(Lane.DstPort), ROWS)],
-      ['icmp', new Int32Array(buffer, at(Lane.Icmp), ROWS)],
-      ['tcpFlags', new Uint16Array(buffer, at(Lane.TcpFlags), ROWS)],
-      ['timeUs', new Float64Array(buffer, at(Lane.TimeUs), ROWS)],
-      ['recordedVerdict', new Uint8Array(buffer, at(Lane.Verdict), ROWS)],
-      ['orientation', new Uint8Array(buffer, at(Lane.Orientation), ROWS)],
-      ['orientedBy', new Uint8Array(buffer, at(Lane.OrientedBy), ROWS)],
-      ['line', new Float64Array(buffer, at(Lane.Line), ROWS)],
-    ];
+  private decode(at: number, size: number): string {
+    return Buffer.from(this.bytes.buffer, at, size).toString('utf8');
   }
 }
 

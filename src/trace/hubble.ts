@@ -65,6 +65,8 @@ const DROP_PAIR_US = 1_000_000;
 /** How many drops wait for their second record. */
 const DROP_PAIRS = 65_536;
 
+const NEWLINE = 10;
+
 /** How many connections are remembered for the sake of L7 records. */
 const CONNECTIONS = 65_536;
 
@@ -162,6 +164,11 @@ class ScannedLines implements LineRun {
   private readonly reader: HubbleReader;
   private readonly scanner: HubbleScanner;
   private readonly handles: HandleTable;
+  private bytes: Uint8Array = new Uint8Array(0);
+  private end = 0;
+  /** What of the bytes the scanner has. */
+  private windowStart = 0;
+  private windowEnd = 0;
 
   constructor(context: ReadContext, reader: HubbleReader, scanner: HubbleScanner) {
     this.context = context;
@@ -171,7 +178,9 @@ class ScannedLines implements LineRun {
   }
 
   open(bytes: Uint8Array, start: number, end: number): void {
-    this.scanner.load(bytes, start, end);
+    this.bytes = bytes;
+    this.end = end;
+    this.windowStart = this.windowEnd = start;
   }
 
   takeRun(start: number, first: number): number {
@@ -180,19 +189,38 @@ class ScannedLines implements LineRun {
     let at = start;
     let line = first;
     while (batch.count < batch.capacity) {
+      if (at >= this.windowEnd && !this.loadFrom(at)) break;
       const count = scanner.read(at, line, batch.capacity - batch.count);
       if (count > 0) reader.takeRows(scanner, handles, count);
       line += count;
       at = scanner.stop();
       const outcome = scanner.result[Scan.Outcome]!;
       if (outcome === Outcome.More) continue;
-      if (outcome === Outcome.Unread || !reader.takeScanned(scanner, handles, line)) break;
+      if (outcome === Outcome.Unread) {
+        if (this.isCut(at) && this.loadFrom(at)) continue;
+        break;
+      }
+      if (!reader.takeScanned(scanner, handles, line)) break;
       at = scanner.recordStop();
       line++;
     }
     this.lines = line - first;
     account.read += this.lines;
     return at;
+  }
+
+  /** Gives the scanner what follows from `at` on; false where nothing does. */
+  private loadFrom(at: number): boolean {
+    this.windowStart = at;
+    this.windowEnd = this.scanner.load(this.bytes, at, this.end);
+    return at < this.windowEnd;
+  }
+
+  /** Does the window end within the line at `at`, which is not the first one in it? */
+  private isCut(at: number): boolean {
+    if (this.windowEnd === this.end || at === this.windowStart) return false;
+    const newline = this.bytes.indexOf(NEWLINE, at);
+    return newline < 0 || newline >= this.windowEnd;
   }
 }
 

@@ -1,10 +1,8 @@
 /** The few parts of the WebAssembly JavaScript API that the scanners of bytes use; Node's types alone do not declare it. */
 
-/** A memory of a module; growing it detaches its buffer. */
+/** A memory of a module; those of the scanners never grow, which would detach its buffer. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
-  /** Grows by so many pages of 64 KiB. */
-  grow(pages: number): number;
 }
 
 interface Wasm {

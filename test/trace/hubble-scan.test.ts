@@ -6,12 +6,14 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { createBatch, createDictionary, type Dictionary } from '../../src/model/flow.ts';
 import { createAccount, isBalanced, type TraceAccount } from '../../src/trace/account.ts';
+import { CHUNK_SIZE, takeChunks } from '../../src/trace/chunk.ts';
 import { createHead } from '../../src/trace/head.ts';
 import { openHubble } from '../../src/trace/hubble.ts';
 import { type HubbleScanner, Outcome, Scan, shareHubbleScanner } from '../../src/trace/hubble-scan.ts';
+import { readTrace } from '../../src/trace/read.ts';
 import { RecentTable } from '../../src/trace/recent.ts';
 import { seed } from '../law/seed.ts';
-import { toRow, type Row } from './build.ts';
+import { chunksOf, toRow, type Row } from './build.ts';
 
 const SAMPLES = '../shared/samples/hubble';
 
@@ -131,6 +133,40 @@ test('a window is of any size and its bytes are those of the caller', () => {
     flow: { ...(JSON.parse(first) as { flow: object }).flow, Summary: 'x'.repeat(5 << 20) },
   });
   assertSame(`${first}\n${long}\n${last}`);
+  // More than is loaded at once, cut where it may be; and a line that alone is more.
+  const many = lines.concat(lines, lines);
+  assertSame(many.join('\n'));
+  assertSame([...many, long, ...lines].join('\n'));
+});
+
+test('what goes into chunks of the tokenizer is read as what comes in any others', async () => {
+  const bytes = Buffer.from([...lines, ...lines, ...lines, ...lines].join('\n'));
+  assert.ok(bytes.length > 2.5 * CHUNK_SIZE);
+  const sum = async (source: AsyncIterable<Uint8Array>): Promise<unknown> => {
+    const account = createAccount('test');
+    const hash = createHash('sha256');
+    for await (const batch of readTrace(source, { file: 'test', dictionary: createDictionary(), account }))
+      for (const column of [batch.src, batch.dstPort, batch.timeUs, batch.srcEndpoint, batch.line])
+        hash.update(column.slice(0, batch.count));
+    return { account, rows: hash.digest('hex') };
+  };
+  const plain = await sum(chunksOf(bytes, 70_000));
+  const pair = takeChunks(bytes);
+  assert.notEqual(pair.chunks[0].buffer, takeChunks(bytes).chunks[0].buffer, 'one has them at a time');
+  assert.equal(pair.chunks[0].buffer, pair.chunks[1].buffer);
+  // A source fills the chunk that its reader is done with while the other one is read.
+  async function* fill(size: number): AsyncGenerator<Uint8Array> {
+    let [chunk, other] = pair.chunks;
+    for (let at = 0; at < bytes.length; at += size, [chunk, other] = [other, chunk]) {
+      other.fill(0x7d);
+      yield chunk.subarray(0, bytes.copy(chunk, 0, at, at + size));
+    }
+  }
+  for (const size of [CHUNK_SIZE, CHUNK_SIZE - 7, 1_000_000]) assert.deepEqual(await sum(fill(size)), plain);
+  pair.release();
+  const again = takeChunks(bytes);
+  assert.equal(again.chunks[0].buffer, pair.chunks[0].buffer);
+  again.release();
 });
 
 test('the table of what was seen lately agrees with a plain map while nothing is forgotten', () => {

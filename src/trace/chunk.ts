@@ -1,0 +1,24 @@
+/**
+ * Where the bytes of a file go, chunk by chunk, before a reader sees them. What a scanner will read goes into its memory at once, so that
+ * nothing is copied; what a file is, its first bytes suggest, and where they mislead, chunks are read like any others.
+ */
+import { shareHubbleScanner, WINDOW_SIZE } from './hubble-scan.ts';
+
+/** Bytes of a chunk. */
+export const CHUNK_SIZE: number = WINDOW_SIZE;
+
+/** Two chunks to be filled in turn. */
+export interface ChunkPair {
+  readonly chunks: readonly [Uint8Array, Uint8Array];
+  /** Nobody will fill or read them any more. */
+  release(): void;
+}
+
+/** Chunks for a file that begins with `head`. */
+export function takeChunks(head: Uint8Array): ChunkPair {
+  const isHubble = Buffer.from(head.subarray(0, 16)).includes('{"flow":');
+  const scanner = isHubble ? shareHubbleScanner() : undefined;
+  const lent = scanner?.lend();
+  if (lent !== undefined) return { chunks: lent, release: () => scanner!.takeBack() };
+  return { chunks: [Buffer.allocUnsafe(CHUNK_SIZE), Buffer.allocUnsafe(CHUNK_SIZE)], release: () => {} };
+}
