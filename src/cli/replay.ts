@@ -5,7 +5,8 @@ import { missesPods } from '../report/replay-text.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
 import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { type Io, colorOf } from './terminal.ts';
-import { optionsOf, readTraces, sizesOf, type TraceFlags, type TraceReading } from './trace-input.ts';
+import type { Crew } from './thread.ts';
+import { optionsOf, readTraces, sizesOf, type TraceFlags } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast replay --help`. */
 export interface ReplayFlags extends ClusterOptions, TraceFlags {
@@ -23,6 +24,29 @@ export interface ReplayFlags extends ClusterOptions, TraceFlags {
 /** Runs the command and returns its exit code; throws `Refusal` where it cannot begin. */
 export async function runReplay(traces: readonly string[], flags: ReplayFlags, io: Io): Promise<ExitCode> {
   checkFlags(traces, flags);
+  const sizes = sizesToShare(traces, flags, io);
+  const crew = sizes && (await import('./thread.ts')).recruit(flags.threads);
+  try {
+    return await replayTraces(traces, flags, io, crew && { crew, sizes: sizes! });
+  } finally {
+    crew?.dismiss();
+  }
+}
+
+/** The sizes of the traces where several threads replay them: they are asked to, can, and read by themselves what a pipe gives once. */
+function sizesToShare(traces: readonly string[], flags: ReplayFlags, io: Io): number[] | undefined {
+  // A full table gives up entries in an order that only one thread knows; a changing cluster is followed by one.
+  if (flags.threads === 1 || flags.conntrackMax !== undefined || flags.snapshots !== undefined) return undefined;
+  const rules = flags.map === undefined || flags.map.includes('=') ? [] : [flags.map];
+  return sizesOf(rules, io) && sizesOf(traces, io);
+}
+
+async function replayTraces(
+  traces: readonly string[],
+  flags: ReplayFlags,
+  io: Io,
+  shared: { readonly crew: Crew; readonly sizes: readonly number[] } | undefined,
+): Promise<ExitCode> {
   const cluster = await readCluster(flags, io);
   const [{ compile }, { createReplay }, { createDictionary }, { formatReplay }] = await Promise.all([
     import('../compile/compile.ts'),
@@ -42,30 +66,17 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
     ...(timeline && { timeline }),
   };
   const how = await optionsOf(flags, io);
-  // A full table gives up entries in an order that only one thread knows; a changing cluster is followed by one.
-  const canSplit = flags.threads > 1 && flags.conntrackMax === undefined && timeline === undefined;
-  // Threads read by themselves, which what comes through a pipe does only once.
-  const rules = flags.map === undefined || flags.map.includes('=') ? [] : [flags.map];
-  const sizes = canSplit && sizesOf(rules, io) !== undefined ? sizesOf(traces, io) : undefined;
-  const crew =
-    sizes === undefined
-      ? undefined
-      : (await import('./thread.ts')).replayOnThreads(options, flags.threads, { traces, flags, sizes, cwd: io.cwd });
-  const replay = crew ?? createReplay(options);
-  let reading: TraceReading;
-  let found: ReplayResult;
-  try {
-    reading = await readTraces(
-      traces,
-      dictionary,
-      { ...how, ...(sizes && { sizes }), arena: replay.arena },
-      io,
-      (batch, account, from, to) => replay.add(batch, account, from, to),
-    );
-    found = await replay.finish(reading.accounts);
-  } finally {
-    crew?.dismiss();
-  }
+  const sizes = shared?.sizes;
+  const replay =
+    shared?.crew.replay(options, { traces, flags, sizes: shared.sizes, cwd: io.cwd }) ?? createReplay(options);
+  const reading = await readTraces(
+    traces,
+    dictionary,
+    { ...how, ...(sizes && { sizes }), arena: replay.arena },
+    io,
+    (batch, account, from, to) => replay.add(batch, account, from, to),
+  );
+  const found = await replay.finish(reading.accounts);
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
   const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;

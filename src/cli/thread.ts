@@ -1,12 +1,14 @@
 /**
  * Threads of `dropcast replay`. Each reads the traces by itself, all of them, and takes the rows of its buckets: nothing of a row goes from
  * thread to thread. What the others are told is how far the first one has read, so that all stop at the same row; and at the end their
- * parts are put together. This file is both sides: loaded as a worker it serves, loaded by anyone else it can start one. It is shipped
- * twice, in the bundle of the commands and as a bundle of its own that is the worker.
+ * parts are put together. This file is both sides: loaded as a worker it serves, loaded by anyone else it can start one, before there is
+ * work for it, since a thread begins as slowly as manifests are read. It is shipped twice, in the bundle of the commands and as a bundle of
+ * its own that is the worker.
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { programFrom, type ProgramSource } from '../compile/program.ts';
 import { createDictionary } from '../model/flow.ts';
+import { adoptKernel, compiledKernel } from '../replay/kernel.ts';
 import { mergeParts, type Part } from '../replay/part.ts';
 import { createPartReplay, type Replay, type ReplayOptions } from '../replay/replay.ts';
 import type { ReplayResult } from '../replay/result.ts';
@@ -29,6 +31,12 @@ export interface SharedReading {
 export interface CrewReplay extends Pick<Replay, 'add' | 'arena'> {
   /** Throws `Refusal` where other threads did not find the same rows in the traces. */
   finish(accounts: readonly TraceAccount[]): Promise<ReplayResult>;
+}
+
+/** Threads that wait for a replay, or are at it. */
+export interface Crew {
+  /** Begins a replay on these threads and this one; what this one reads is given to `add`. Once. */
+  replay(options: ReplayOptions, reading: SharedReading): CrewReplay;
   /** Ends the threads, finished or not. */
   dismiss(): void;
 }
@@ -38,7 +46,8 @@ const SERVICE = 'dropcast-replay';
 
 /** What a worker is given. */
 interface Task {
-  readonly service: typeof SERVICE;
+  /** The kernel as this thread has compiled it, and made it fast already where it has run. */
+  readonly kernel: object | undefined;
   readonly reading: SharedReading;
   /** Of the candidate, and of the baseline where there is one. */
   readonly programs: readonly { readonly buffer: ArrayBufferLike; readonly source: ProgramSource }[];
@@ -66,19 +75,12 @@ interface Answer {
 /** The worker's file beside this one; the bundler knows its name in what is shipped. */
 const WORKER = (globalThis as { DROPCAST_THREAD?: string }).DROPCAST_THREAD ?? './thread.ts';
 
-/** Begins a replay on so many threads, this one among them; what this one reads is given to `add`. */
-export function replayOnThreads(options: ReplayOptions, threads: number, reading: SharedReading): CrewReplay {
-  const { program, baseline, dictionary: _dictionary, timeline: _timeline, ...rest } = options;
-  const [buckets, ...others] = shareBuckets(threads);
-  const progress = new Int32Array(new SharedArrayBuffer(Progress.Count * 4));
-  const programs = [program, ...(baseline === undefined ? [] : [baseline])].map(({ buffer, source }) => ({
-    buffer,
-    source,
-  }));
-  const workers = others.map((share) => {
-    const workerData: Task = { service: SERVICE, reading, programs, options: rest, buckets: share, progress };
-    return new Worker(new URL(WORKER, import.meta.url), { workerData });
-  });
+/** Begins so many threads but one, this one. */
+export function recruit(threads: number): Crew {
+  const workers = Array.from(
+    { length: threads - 1 },
+    () => new Worker(new URL(WORKER, import.meta.url), { workerData: SERVICE }),
+  );
   const answers = workers.map(
     (worker) =>
       new Promise<Answer>((resolve, reject) => {
@@ -88,7 +90,34 @@ export function replayOnThreads(options: ReplayOptions, threads: number, reading
   );
   // Whoever fails while this thread reads is heard at the end.
   for (const answer of answers) answer.catch(() => {});
+  return {
+    replay: (options, reading) => beginReplay(options, reading, workers, answers),
+    dismiss() {
+      for (const worker of workers) void worker.terminate();
+    },
+  };
+}
+
+function beginReplay(
+  options: ReplayOptions,
+  reading: SharedReading,
+  workers: readonly Worker[],
+  answers: readonly Promise<Answer>[],
+): CrewReplay {
+  const { program, baseline, dictionary: _dictionary, timeline: _timeline, ...rest } = options;
+  const [buckets, ...others] = shareBuckets(workers.length + 1);
+  const progress = new Int32Array(new SharedArrayBuffer(Progress.Count * 4));
+  const programs = [program, ...(baseline === undefined ? [] : [baseline])].map(({ buffer, source }) => ({
+    buffer,
+    source,
+  }));
   const own = createPartReplay(options, buckets!);
+  const kernel = compiledKernel();
+  workers.forEach((worker, index) => {
+    const task: Task = { kernel, reading, programs, options: rest, buckets: others[index]!, progress };
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    worker.postMessage(task);
+  });
   const release = (rows: number): void => {
     Atomics.store(progress, Progress.Rows, rows | 0);
     Atomics.notify(progress, Progress.Rows);
@@ -107,14 +136,12 @@ export function replayOnThreads(options: ReplayOptions, threads: number, reading
         throw new Refusal('a trace was changed while several threads read it: replay it with one');
       return mergeParts([own.part(), ...found.map(({ part }) => part)], options, accounts);
     },
-    dismiss() {
-      for (const worker of workers) void worker.terminate();
-    },
   };
 }
 
 /** A worker's side: reads what the first thread reads, as far as it reads. */
-async function serve({ reading, programs, options, buckets, progress }: Task): Promise<Answer> {
+async function serve({ kernel, reading, programs, options, buckets, progress }: Task): Promise<Answer> {
+  if (kernel !== undefined) adoptKernel(kernel);
   const [program, baseline] = programs.map(({ buffer, source }) => programFrom(buffer, source));
   const dictionary = createDictionary();
   const part = createPartReplay({ ...options, program: program!, ...(baseline && { baseline }), dictionary }, buckets);
@@ -164,8 +191,9 @@ function silentIo(cwd: string, onInterrupt: (handler: () => void) => void): Io {
   };
 }
 
-const task = workerData as Task | null;
-if (!isMainThread && task?.service === SERVICE)
-  // What is thrown is the other side's 'error'.
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-  void serve(task).then((answer) => parentPort!.postMessage(answer));
+if (!isMainThread && workerData === SERVICE)
+  parentPort!.once('message', (task: Task) => {
+    // What is thrown is the other side's 'error'.
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    void serve(task).then((answer) => parentPort!.postMessage(answer));
+  });

@@ -505,6 +505,16 @@ export function instantiate(api: WasmApi, memory: WasmMemory): Readonly<Record<s
   return new api.Instance(moduleOf(api), { env: { memory } }).exports;
 }
 
+/** The compiled kernel, for another thread's `adoptKernel`; undefined where this one has not made a kernel. */
+export function compiledKernel(): object | undefined {
+  return compiled;
+}
+
+/** Takes over a kernel that another thread has compiled. */
+export function adoptKernel(module: object): void {
+  compiled = module;
+}
+
 let compiled: object | undefined;
 
 function moduleOf({ Module }: WasmApi): object {
