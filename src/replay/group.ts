@@ -137,7 +137,7 @@ export class GroupTable {
       this.groupCapacity *= 2;
       this.renew();
     }
-    this.keys.set(key, group * GroupKey.Stride);
+    for (let word = 0; word < GroupKey.Stride; word++) this.keys[group * GroupKey.Stride + word] = key[word]!;
     this.clear(group);
     if (this.count * 2 > this.slotCapacity) this.rehash();
     return group;
@@ -164,10 +164,11 @@ export class GroupTable {
   }
 
   private clear(group: number): void {
+    const { sums } = this;
     const at = group * GroupSum.Stride;
-    this.sums.fill(0, at, at + GroupSum.Stride);
-    this.sums[at + GroupSum.FirstUs] = NaN;
-    this.sums[at + GroupSum.LastUs] = NaN;
+    for (let sum = 0; sum < GroupSum.Stride; sum++) sums[at + sum] = 0;
+    sums[at + GroupSum.FirstUs] = NaN;
+    sums[at + GroupSum.LastUs] = NaN;
   }
 
   private rehash(): void {
@@ -210,18 +211,15 @@ export function addSums(sums: Float64Array, target: number, more: Float64Array, 
   if (last === last && !(sums[to + GroupSum.LastUs]! >= last)) sums[to + GroupSum.LastUs] = last;
 }
 
-/**
- * Two sums of a group, what was let through and what was denied. Denials of connections that no row has let through are none
- * more than those that there are.
- */
-export function gravePair(
-  { sums }: GroupTable,
-  group: number,
-  allowSum: GroupSum,
-): { readonly allow: number; readonly deny: number } {
+/** Of two sums of a group, what was let through and what was denied, the first. */
+export function allowedSum({ sums }: GroupTable, group: number, allowSum: GroupSum): number {
+  return Math.max(0, sums[group * GroupSum.Stride + allowSum]!);
+}
+
+/** The other one: denials of connections that no row has let through are none more than those that there are. */
+export function deniedSum({ sums }: GroupTable, group: number, allowSum: GroupSum): number {
   const at = group * GroupSum.Stride + allowSum;
-  const excess = Math.max(0, -sums[at]!);
-  return { allow: sums[at]! + excess, deny: sums[at + 1]! - excess };
+  return sums[at + 1]! + Math.min(0, sums[at]!);
 }
 
 function takeArrays(groups: number, slots: number, old: GroupArrays | undefined): GroupArrays {

@@ -14,7 +14,7 @@ import { isGoverned } from '../compile/unit.ts';
 import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
-import { GroupKey, GroupSum, type GroupTable, gravePair, OVERFLOW_GROUPS } from './group.ts';
+import { allowedSum, deniedSum, GroupKey, GroupSum, type GroupTable, OVERFLOW_GROUPS } from './group.ts';
 import { countRules, foldClasses, type RuleSets } from './hit.ts';
 import type { Judge, Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
@@ -203,9 +203,8 @@ function addRecorded(
   const { sums } = groups;
   const at = group * GroupSum.Stride;
   recorded.otherDrop += sums[at + GroupSum.RecordedOther]!;
-  const firewall = gravePair(groups, group, GroupSum.FirewallAllow);
-  recorded.firewallAllow += firewall.allow;
-  recorded.firewallDeny += firewall.deny;
+  recorded.firewallAllow += allowedSum(groups, group, GroupSum.FirewallAllow);
+  recorded.firewallDeny += deniedSum(groups, group, GroupSum.FirewallAllow);
   addCompared(recorded, verdict, groups, group, GroupSum.RecordedAllow);
 }
 
@@ -215,9 +214,10 @@ function addCompared(
   verdict: Verdict,
   groups: GroupTable,
   group: number,
-  allowedSum: GroupSum,
+  sum: GroupSum,
 ): void {
-  const { allow: allowed, deny: denied } = gravePair(groups, group, allowedSum);
+  const allowed = allowedSum(groups, group, sum);
+  const denied = deniedSum(groups, group, sum);
   if (verdict === Verdict.Undecidable) compared.undecidable += allowed + denied;
   else if (verdict === Verdict.Allow) {
     compared.allowAllow += allowed;
@@ -362,8 +362,10 @@ function tallyAt({ sums }: GroupTable, group: number, before: Tally): Tally {
 }
 
 function recordedAt(groups: GroupTable, group: number, before: FlowGroup['recorded']): FlowGroup['recorded'] {
-  const { allow, deny } = gravePair(groups, group, GroupSum.RecordedAllow);
-  const { allow: firewallAllow, deny: firewallDeny } = gravePair(groups, group, GroupSum.FirewallAllow);
+  const allow = allowedSum(groups, group, GroupSum.RecordedAllow);
+  const deny = deniedSum(groups, group, GroupSum.RecordedAllow);
+  const firewallAllow = allowedSum(groups, group, GroupSum.FirewallAllow);
+  const firewallDeny = deniedSum(groups, group, GroupSum.FirewallAllow);
   const other = groups.sums[group * GroupSum.Stride + GroupSum.RecordedOther]!;
   return before.allow === allow &&
     before.deny === deny &&
@@ -395,7 +397,8 @@ function viaOf({ groups, parties }: SummaryInput, group: number): string | undef
 }
 
 function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): FlowGroup['pending'] {
-  const { allow, deny } = gravePair(groups, group, GroupSum.PendingAllow);
+  const allow = allowedSum(groups, group, GroupSum.PendingAllow);
+  const deny = deniedSum(groups, group, GroupSum.PendingAllow);
   if (allow + deny === 0) return undefined;
   const found = contradictions.get(group);
   const contradiction = found && options.dictionary.policyTraces[found.trace]!.pending;

@@ -93,7 +93,7 @@ export class Testimony {
     const base = group * GroupSum.Stride + firstSum;
     sums[base + said - 1]! += connections;
     if (said !== 2) return;
-    // The other end's row may come later: the sum may be negative until then, and `gravePair` sees to the rest.
+    // The other end's row may come later: the sum may be negative until then, and `deniedSum` sees to the rest.
     sums[base]! -= repeats;
     sums[base + 1]! += repeats;
   }

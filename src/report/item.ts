@@ -59,16 +59,20 @@ export function changeOf(group: FlowGroup): Change | undefined {
  */
 export function foldGroups(groups: readonly FlowGroup[], unit: Unit, top: number = Infinity): Folded {
   const numberOf = createNumbering();
+  const folds: { readonly members: readonly number[]; readonly tally: Tally }[] = [];
   /** Those that are explained, and those beyond, which are folded by their reasons alone. */
   const alike = [new Map<string, number[]>(), new Map<string, number[]>()] as const;
-  groups.forEach((group, index) => {
+  for (const [index, group] of groups.entries()) {
+    if (isAlone(group)) {
+      folds.push({ members: [index], tally: group.tally });
+      continue;
+    }
     const buckets = alike[index < EXPLAINED_GROUPS ? 0 : 1];
     const key = foldKey(group, numberOf);
     const members = buckets.get(key);
     if (members === undefined) buckets.set(key, [index]);
     else members.push(index);
-  });
-  const folds: { readonly members: readonly number[]; readonly tally: Tally }[] = [];
+  }
   const add = (members: readonly number[]): void => {
     const [first] = members as readonly [number];
     const tally =
@@ -151,6 +155,11 @@ function foldKey(group: FlowGroup, numberOf: Numbering): string {
   const before = baseline === undefined ? '' : decisionKey(baseline);
   const asked = via === undefined ? '' : `>${via}`;
   return `${from},${to},${protocol},${port},${icmp},${isPartial},${decisionKey(decision)},${before}${asked}`;
+}
+
+/** Workloads are named and not folded: a group between two of them, with no Service that others may be called like, is the only one of its key. */
+function isAlone({ source, destination, via }: FlowGroup): boolean {
+  return source.kind === 'workload' && destination.kind === 'workload' && via === undefined;
 }
 
 function isFoldable(endpoint: GroupEndpoint): boolean {
