@@ -67,13 +67,13 @@ async function replayTraces(
   };
   const how = await optionsOf(flags, io);
   const sizes = shared?.sizes;
-  const replay =
-    shared?.crew.replay(options, { traces, flags, sizes: shared.sizes, cwd: io.cwd }) ?? createReplay(options);
+  const crew = shared?.crew.replay(options, { traces, flags, sizes: shared.sizes }, io);
+  const replay = crew ?? createReplay(options);
   const reading = await readTraces(
     traces,
     dictionary,
     { ...how, ...(sizes && { sizes }), arena: replay.arena },
-    io,
+    crew?.io ?? io,
     (batch, account, from, to) => replay.add(batch, account, from, to),
   );
   const found = await replay.finish(reading.accounts);

@@ -1,6 +1,6 @@
 /**
  * Threads of `dropcast replay`. Each reads the traces by itself, all of them, and takes the rows of its buckets: nothing of a row goes from
- * thread to thread. What the others are told is how far the first one has read, so that all stop at the same row; and at the end their
+ * thread to thread. What the others are told is how far they may read, so that all stop at the same row; and at the end their
  * parts are put together. This file is both sides: loaded as a worker it serves, loaded by anyone else it can start one, before there is
  * work for it, since a thread begins as slowly as manifests are read. It is shipped twice, in the bundle of the commands and as a bundle of
  * its own that is the worker.
@@ -24,19 +24,20 @@ export interface SharedReading {
   readonly flags: TraceFlags;
   /** Bytes of each trace; see `TraceOptions`. */
   readonly sizes: readonly number[];
-  readonly cwd: string;
 }
 
 /** A replay whose rows are taken in by several threads. */
 export interface CrewReplay extends Pick<Replay, 'add' | 'arena'> {
   /** Throws `Refusal` where other threads did not find the same rows in the traces. */
   finish(accounts: readonly TraceAccount[]): Promise<ReplayResult>;
+  /** For this thread's reading: an interrupt comes when all has been read that the others were let read. */
+  readonly io: Io;
 }
 
 /** Threads that wait for a replay, or are at it. */
 export interface Crew {
   /** Begins a replay on these threads and this one; what this one reads is given to `add`. Once. */
-  replay(options: ReplayOptions, reading: SharedReading): CrewReplay;
+  replay(options: ReplayOptions, reading: SharedReading, io: Io): CrewReplay;
   /** Ends the threads, finished or not. */
   dismiss(): void;
 }
@@ -48,7 +49,7 @@ const SERVICE = 'dropcast-replay';
 interface Task {
   /** The kernel as this thread has compiled it, and made it fast already where it has run. */
   readonly kernel: object | undefined;
-  readonly reading: SharedReading;
+  readonly reading: SharedReading & { readonly cwd: string };
   /** Of the candidate, and of the baseline where there is one. */
   readonly programs: readonly { readonly buffer: ArrayBufferLike; readonly source: ProgramSource }[];
   readonly options: Omit<ReplayOptions, 'program' | 'baseline' | 'dictionary' | 'timeline'>;
@@ -57,14 +58,20 @@ interface Task {
   readonly progress: Int32Array<SharedArrayBuffer>;
 }
 
-/** How far the first thread has come, in words that all threads see. */
+/** How far threads may come, in words that all of them see. */
 const enum Progress {
-  /** Rows that it has read, modulo 2^32. */
+  /** Rows that the first one has read, or will have read before it ends, modulo 2^32. */
   Rows = 0,
   /** 1: there will be no more. */
   HasEnded = 1,
   Count = 2,
 }
+
+/**
+ * Rows by which others may be ahead of the first thread, which reads as many before it heeds an interrupt. One thread waking another takes as
+ * long as 2,000 rows, so that they do not wait for each other at every batch.
+ */
+const LEAD_ROWS = 1 << 18;
 
 /** What a worker says. */
 interface Answer {
@@ -91,7 +98,7 @@ export function recruit(threads: number): Crew {
   // Whoever fails while this thread reads is heard at the end.
   for (const answer of answers) answer.catch(() => {});
   return {
-    replay: (options, reading) => beginReplay(options, reading, workers, answers),
+    replay: (options, reading, io) => beginReplay(options, { ...reading, cwd: io.cwd }, io, workers, answers),
     dismiss() {
       for (const worker of workers) void worker.terminate();
     },
@@ -100,7 +107,8 @@ export function recruit(threads: number): Crew {
 
 function beginReplay(
   options: ReplayOptions,
-  reading: SharedReading,
+  reading: Task['reading'],
+  io: Io,
   workers: readonly Worker[],
   answers: readonly Promise<Answer>[],
 ): CrewReplay {
@@ -118,15 +126,34 @@ function beginReplay(
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     worker.postMessage(task);
   });
+  let released = 0;
   const release = (rows: number): void => {
+    released = rows;
     Atomics.store(progress, Progress.Rows, rows | 0);
     Atomics.notify(progress, Progress.Rows);
   };
+  let interrupt: (() => void) | undefined;
+  const endIfInterrupted = (): void => {
+    if (own.seen >= released) interrupt?.();
+  };
   return {
     arena: own.arena,
+    io: {
+      ...io,
+      onInterrupt(handler) {
+        interrupt = undefined;
+        return io.onInterrupt(() => {
+          interrupt = handler;
+          endIfInterrupted();
+        });
+      },
+    },
     add(batch, account, from = 0, to = batch.count) {
-      release(own.seen + to - from);
+      const rows = own.seen + to - from;
+      if (interrupt !== undefined) release(Math.max(rows, released));
+      else if (rows > released - LEAD_ROWS / 2) release(rows + LEAD_ROWS);
       own.add(batch, account, from, to);
+      endIfInterrupted();
     },
     async finish(accounts) {
       Atomics.store(progress, Progress.HasEnded, 1);
@@ -162,7 +189,7 @@ async function serve({ kernel, reading, programs, options, buckets, progress }: 
   return { part: part.part(), seen: part.seen };
 }
 
-/** Waits until the first thread has read so many rows; how many are missing if it ended before. */
+/** Waits until so many rows may be taken; how many are missing where the first thread has ended before. */
 function waitFor(progress: Int32Array, rows: number): number {
   for (;;) {
     // The end is looked at first: rows do not change after it.

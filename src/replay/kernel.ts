@@ -121,9 +121,11 @@ export class Kernel {
   private readonly program: Program;
   private readonly isPacketMode: boolean;
   private readonly listenMask: number;
-  /** Every group has two parties at most, so that half of the places stay free. */
-  private readonly addressMask: number;
+  /** The table of addresses is as large as they need, since what is touched of its region is memory, and has half of its places free. */
+  private addressMask = 4095;
   private addressCount = 0;
+  /** Every group has two parties at most. */
+  private readonly addressMost: number;
   /** Rows that `stage` left to be taken: those of the thread's buckets, and those of which only TypeScript knows. */
   selected = 0;
   /** `Clock.setBack` of the staged rows. */
@@ -194,7 +196,7 @@ export class Kernel {
     this.isPacketMode = mode === 'packets';
     this.hasBaseline = baseline !== undefined;
     this.listenMask = listenSize - 1;
-    this.addressMask = groups * 4 - 1;
+    this.addressMost = groups * 2 - 1;
     this.others = others;
     this.arena = { memory: heap.memory, offset: heap.offsetOf(Region.Arena), size: ARENA_BYTES };
     const columns = heap.offsetOf(Region.Columns);
@@ -207,7 +209,7 @@ export class Kernel {
     this.names = heap.words(Region.Names, Name.Size * Name.Stride);
     this.oriented = heap.floats(Region.Oriented, 5);
     this.parties = heap.words(Region.Parties, program.endpoints.length / Endpoint.Stride);
-    this.addresses = heap.words(Region.Addresses, (this.addressMask + 1) * 2);
+    this.addresses = heap.words(Region.Addresses, groups * 4 * 2);
     this.state = heap.words(Region.State, State.Count);
     this.stamp = createStamp(functions, this.state, this.ticks, heap.floats(Region.Clock, ClockState.Count));
     this.fillState();
@@ -257,16 +259,33 @@ export class Kernel {
       return;
     }
     if (family !== 4 || kind >= EndpointKind.Node) return;
-    const { addresses, addressMask } = this;
     // Outside addresses are three a group at most; those of unknown pods may be more than there is room for, and what the kernel
     // does not know of them it leaves to TypeScript.
-    if (kind === EndpointKind.UnknownPod && this.addressCount * 8 > addressMask) return;
+    if (kind === EndpointKind.UnknownPod && this.addressCount * 4 > this.addressMost) return;
+    const slot = this.slotOf(address);
+    if (this.addresses[slot + 1] !== 0) return;
+    if (++this.addressCount > this.addressMost) throw new RangeError('more parties than groups have ends');
+    this.addresses[slot] = address;
+    this.addresses[slot + 1] = party + 1;
+    if (this.addressCount * 2 > this.addressMask) this.growAddresses();
+  }
+
+  /** Where an address stands, or is to stand. */
+  private slotOf(address: number): number {
+    const { addresses, addressMask } = this;
     let slot = (Math.imul(address, 0x9e3779b1) >>> 8) & addressMask;
-    for (; addresses[slot * 2 + 1] !== 0; slot = (slot + 1) & addressMask)
-      if (addresses[slot * 2] === (address | 0)) return;
-    if (++this.addressCount * 2 > addressMask) throw new RangeError('more parties than groups have ends');
-    addresses[slot * 2] = address;
-    addresses[slot * 2 + 1] = party + 1;
+    while (addresses[slot * 2 + 1] !== 0 && addresses[slot * 2] !== (address | 0)) slot = (slot + 1) & addressMask;
+    return slot * 2;
+  }
+
+  private growAddresses(): void {
+    const { addresses } = this;
+    const old = addresses.slice(0, (this.addressMask + 1) * 2);
+    addresses.fill(0, 0, old.length);
+    this.addressMask = this.addressMask * 2 + 1;
+    this.state[State.AddressMask] = this.addressMask;
+    for (let at = 0; at < old.length; at += 2)
+      if (old[at + 1] !== 0) addresses.set(old.subarray(at, at + 2), this.slotOf(old[at]!));
   }
 
   /** Tells the kernel that an end of the dictionary, at an address, is whom the snapshot has there. */

@@ -1,10 +1,14 @@
 /** `--threads`, in the bundles that are shipped: threads are real there, and the result is that of one. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { clearRow, createBatch, createDictionary } from '../../src/model/flow.ts';
+import { GROUP_ROWS } from '../../src/trace/binary-layout.ts';
+import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
 
 const app = join(import.meta.dirname, '../../traces/app1');
 let folder = '';
@@ -79,6 +83,58 @@ test('threads that read files by themselves find what one finds: columnar, text,
     assert.deepEqual([two.status, two.stderr], [one.status, one.stderr]);
   }
 });
+
+test('an interrupt ends all threads at the same row, wherever it comes', async () => {
+  const long = join(folder, 'long.bin');
+  writeFileSync(long, makeLongTrace(120));
+  // Says when the command listens to signals: before, one would end the process.
+  const preload = join(folder, 'preload.cjs');
+  writeFileSync(preload, `process.on('newListener', (name) => name === 'SIGINT' && process.send('listens'));`);
+  let interrupted = 0;
+  for (const delay of [0, 10, 20, 40]) {
+    const argv = ['-r', preload, join(folder, 'cli.cjs'), 'replay', long, long, '-f', join(app, 'cluster.yaml')];
+    const child = spawn(process.execPath, [...argv, '--fail-on', 'never', '--threads', '2'], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    let output = '';
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    child.once('message', () => setTimeout(() => child.kill('SIGINT'), delay));
+    const [code] = (await once(child, 'close')) as [number];
+    // 2: before anything of the second trace was read.
+    assert.ok([0, 2, 3].includes(code), `${code}: ${output}`);
+    assert.doesNotMatch(output, /was changed|Error/);
+    if (code === 3) {
+      assert.match(output, /interrupted/);
+      interrupted++;
+    }
+  }
+  assert.ok(interrupted > 0, 'every replay had ended before it was interrupted');
+});
+
+/** So many groups of packets between two pods, from one port after another. */
+function makeLongTrace(groups: number): Uint8Array {
+  const writer = createBinaryWriter(createDictionary());
+  const batch = createBatch(GROUP_ROWS);
+  for (let row = 0; row < GROUP_ROWS; row++) {
+    clearRow(batch, row);
+    batch.srcPort[row] = 1024 + row;
+  }
+  for (const [column, value] of [
+    [batch.family, 4],
+    [batch.protocol, 17],
+    [batch.src, 0x0af40005],
+    [batch.dst, 0x0af40006],
+    [batch.dstPort, 53],
+  ] as const)
+    column.fill(value);
+  batch.count = GROUP_ROWS;
+  const parts = Array.from({ length: groups }, (_, group) => {
+    batch.timeUs.fill(1.79e15 + group * 1e5);
+    return writer.write(batch);
+  });
+  return Buffer.concat([...parts, writer.end()]);
+}
 
 test('with a limit of the connection table one thread does it all', () => {
   const limited = ['--conntrack-max', '50'];
