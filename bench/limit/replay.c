@@ -147,38 +147,48 @@ int main(int argumentCount, char **arguments) {
       const int32_t *srcPort = (int32_t *)columnData[C_SRC_PORT], *dstPort = (int32_t *)columnData[C_DST_PORT];
       const uint16_t *flags = (uint16_t *)columnData[C_FLAGS];
       const double *timeUs = (double *)columnData[C_TIME], *bytes = (double *)columnData[C_BYTES], *replyBytes = (double *)columnData[C_REPLY_BYTES];
-      for (uint32_t row = 0; row < rows; row++) {
-        if (kind[row] != 0 || family[row] != 4) fail("a record that this reference does not know in", folder);
-        setClock(&tracker, timeUs[row]);
-        uint32_t from = (uint32_t)srcPort[row], to = (uint32_t)dstPort[row];
-        int state;
-        if (protocol[row] == 6) state = trackTcp(&tracker, src[row], dst[row], from, to, flags[row]);
-        else if (protocol[row] == 17) state = trackUdp(&tracker, src[row], dst[row], from, to);
-        else fail("a protocol that this reference does not know in", folder);
-        double sent = (bytes[row] > 0 ? bytes[row] : 0) + (replyBytes[row] > 0 ? replyBytes[row] : 0);
-        Entry *entry = tracker.entry;
-        if (state == STATE_INVALID) {
-          if (tracker.cause == CAUSE_NO_CONNECTION) fail("a connection without its opening in", folder);
-          if (entry != NULL && entry->data != 0 && (groups.keys[entry->data - 1].decision & 3) == DENY)
-            addSums(groups.sums + entry->data - 1, timeUs[row], sent);
-          else
-            invalid += 1;
-          continue;
+      for (uint32_t first = 0; first < rows;) {
+        static Block block;
+        static uint32_t own[BLOCK]; /* group + 1 of each packet; 0: it counts nowhere */
+        uint32_t end = first + BLOCK < rows ? first + BLOCK : rows;
+        for (uint32_t row = first; row < end; row++)
+          stagePacket(&tracker, &block, row - first, src[row], dst[row], (uint32_t)srcPort[row], (uint32_t)dstPort[row], protocol[row]);
+        findBlock(&tracker, &block, end - first);
+        uint32_t changes = tracker.changes, row = first;
+        for (; row < end && tracker.changes == changes; row++) {
+          uint32_t at = row - first;
+          if (kind[row] != 0 || family[row] != 4) fail("a record that this reference does not know in", folder);
+          setClock(&tracker, timeUs[row]);
+          uint32_t from = (uint32_t)srcPort[row], to = (uint32_t)dstPort[row];
+          int state = protocol[row] == 6 ? takeStaged(&tracker, block.entry[at], block.isSwapped[at], tcpIndex[flags[row] & 63]) : -1;
+          if (state < 0) {
+            if (protocol[row] == 6) state = trackTcp(&tracker, src[row], dst[row], from, to, flags[row]);
+            else if (protocol[row] == 17) state = trackUdp(&tracker, keyOf(src[row], dst[row], from, to, 17), block.entry[at]);
+            else fail("a protocol that this reference does not know in", folder);
+          }
+          Entry *entry = tracker.entry;
+          own[at] = 0;
+          if (state == STATE_INVALID) {
+            if (tracker.cause == CAUSE_NO_CONNECTION) fail("a connection without its opening in", folder);
+            if (entry != NULL && entry->data != 0 && (groups.keys[entry->data - 1].decision & 3) == DENY) own[at] = entry->data;
+            else invalid += 1;
+            continue;
+          }
+          if (tracker.isCreated || entry->data == 0) {
+            int32_t source = findEndpoint4(&program, src[row]), destination = findEndpoint4(&program, dst[row]);
+            if (protocol[row] == 17 && (!listens(&program, destination, 17, to) || listens(&program, source, 17, from)))
+              fail("a connection that a reply opens in", folder);
+            int32_t decision = decide(&program, program.cellBytes == 2, source, destination, portIndexOf(protocol[row], dstPort[row], -1));
+            GroupKey key = {party[source] < 0 ? src[row] : (uint32_t)party[source], party[destination] < 0 ? dst[row] : (uint32_t)party[destination],
+                            (uint32_t)protocol[row] << 17 | (to + 1), decision};
+            entry->data = internGroup(&groups, key) + 1;
+            groups.sums[entry->data - 1].connections += 1;
+          }
+          own[at] = entry->data;
         }
-        if (!tracker.isCreated && entry->data != 0) {
-          addSums(groups.sums + entry->data - 1, timeUs[row], sent);
-          continue;
-        }
-        int32_t source = findEndpoint4(&program, src[row]), destination = findEndpoint4(&program, dst[row]);
-        if (protocol[row] == 17 && (!listens(&program, destination, 17, to) || listens(&program, source, 17, from)))
-          fail("a connection that a reply opens in", folder);
-        int32_t decision = decide(&program, program.cellBytes == 2, source, destination, portIndexOf(protocol[row], dstPort[row], -1));
-        GroupKey key = {party[source] < 0 ? src[row] : (uint32_t)party[source], party[destination] < 0 ? dst[row] : (uint32_t)party[destination],
-                        (uint32_t)protocol[row] << 17 | (to + 1), decision};
-        uint32_t own = internGroup(&groups, key);
-        groups.sums[own].connections += 1;
-        addSums(groups.sums + own, timeUs[row], sent);
-        entry->data = own + 1;
+        for (uint32_t at = 0; first < row; first++, at++)
+          if (own[at] != 0)
+            addSums(groups.sums + own[at] - 1, timeUs[first], (bytes[first] > 0 ? bytes[first] : 0) + (replyBytes[first] > 0 ? replyBytes[first] : 0));
       }
       records += rows;
       group += head[1];

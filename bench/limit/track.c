@@ -32,11 +32,22 @@ int main(int argumentCount, char **arguments) {
     }
   uint32_t all = HASH_START, first = HASH_START;
   double seconds[MOST_PASSES];
+  static Block block;
   for (int pass = 0; pass < passes; pass++) {
     double began = nowSeconds();
-    for (size_t row = 0; row < count; row++) {
-      setClock(&tracker, timeUs[row]);
-      out[row] = (uint32_t)trackTcp(&tracker, src[row], dst[row], ports[row] >> 16, ports[row] & 0xffff, flags[row]);
+    for (size_t row = 0; row < count;) {
+      size_t end = row + BLOCK < count ? row + BLOCK : count;
+      for (size_t at = row; at < end; at++)
+        stagePacket(&tracker, &block, at - row, src[at], dst[at], ports[at] >> 16, ports[at] & 0xffff, 6);
+      findBlock(&tracker, &block, end - row);
+      uint32_t changes = tracker.changes;
+      for (size_t at = 0; row < end && tracker.changes == changes; row++, at++) {
+        setClock(&tracker, timeUs[row]);
+        int state = takeStaged(&tracker, block.entry[at], block.isSwapped[at], tcpIndex[flags[row] & 63]);
+        if (__builtin_expect(state < 0, 0))
+          state = trackTcp(&tracker, src[row], dst[row], ports[row] >> 16, ports[row] & 0xffff, flags[row]);
+        out[row] = (uint32_t)state;
+      }
     }
     seconds[pass] = nowSeconds() - began;
     if (pass == 0) first = hashWords(HASH_START, out, sample < count ? sample : count);

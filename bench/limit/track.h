@@ -1,11 +1,18 @@
 /*
  * Connection tracking with the whole TCP machine of src/track (Linux's nf_conntrack without windows): one table of open addressing, one key
  * for both directions, expiry found when it is met. The answers are those of src/track/tracker.ts, packet by packet.
+ *
+ * Packets are taken in blocks, one step after another, so that what one of them waits for the others do not wait for: `stagePacket` makes
+ * keys, `findBlock` compares several entries at once and so guesses nothing, and what the TCP machine makes of an ordinary packet stands in
+ * a table. A packet that is not ordinary goes its way alone.
  */
 #ifndef TRACK_H
 #define TRACK_H
 
 #include "reference.h"
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 enum { STATE_NEW, STATE_ESTABLISHED, STATE_RELATED, STATE_INVALID };
 enum { CAUSE_NONE, CAUSE_FLAGS, CAUSE_TRANSITION, CAUSE_NO_CONNECTION };
@@ -18,6 +25,10 @@ enum {
   CLOSE_INIT = 1 << 22, CHALLENGE = 1 << 23, SIMULTANEOUS = 1 << 24
 };
 enum { TICK_US = 10000, TICKS_PER_SECOND = 100, BACK_TICKS = 6000 };
+/* Packets of a block; entries that are compared at once, of a table that stays in the cache and of a larger one. */
+enum { BLOCK = 64, WINDOW = 8, LARGE_WINDOW = 4, LARGE_TABLE = 1 << 15 };
+/* Bits of a meta word that choose a step, and what a step replaces. */
+enum { STEP_SHIFT = 11, STEP_MASK = 127, STEP_BITS = 7, REPLACED = STATE_MASK | LAST_MASK | LAST_REPLY };
 
 /* Half a cache line: a packet touches one. */
 typedef struct {
@@ -34,6 +45,8 @@ typedef struct {
   int32_t tick;
   double epochUs, fromUs, toUs;
   int looseState;
+  /* How often an entry was moved, deleted or made another one's. */
+  uint32_t changes;
   /* Of the last packet. */
   Entry *entry;
   int isCreated, cause;
@@ -43,6 +56,15 @@ typedef struct {
 static const int32_t TCP_SECONDS[] = {0, 120, 60, 432000, 120, 60, 30, 120, 10, 120, 300};
 static uint8_t tcpIndex[64], tcpTable[100];
 
+/* What an ordinary packet does: the bits that it sets, LIVE where it is not ordinary, CHALLENGE where it is not if that is set. */
+typedef struct {
+  uint32_t bits;
+  int32_t ticks;
+} Step;
+
+static Step steps[(BAD + 1) << STEP_BITS];
+static void buildSteps(void);
+
 static void buildTables(void) {
   const char *rows = "SS.....SS2" "--R------R" "--FFLLLTX-" "E-EECCTTX-" "-XXXXXXXXX" "-2-----S-2" "-R.......R" "--FFLLLTX-" "-.RECCTTX." "-XXXXXXXXX";
   const char *letters = " SREFCLTX2-.";
@@ -50,10 +72,12 @@ static void buildTables(void) {
   memset(tcpIndex, BAD, sizeof tcpIndex);
   const uint8_t valid[][2] = {{2, SYN}, {34, SYN}, {18, SYN_ACK}, {17, FIN}, {49, FIN}, {16, ACK}, {48, ACK}, {4, RST}, {20, RST}};
   for (size_t each = 0; each < sizeof valid / 2; each++) tcpIndex[valid[each][0]] = tcpIndex[valid[each][0] | 8] = valid[each][1];
+  buildSteps();
 }
 
 static void setCapacity(Tracker *tracker, uint32_t capacity) {
-  tracker->entries = allocate(capacity, sizeof(Entry));
+  /* Empty ones behind the last, for who compares several. */
+  tracker->entries = allocate(capacity + WINDOW, sizeof(Entry));
   tracker->mask = capacity - 1;
   tracker->shift = 64 - (uint32_t)__builtin_ctz(capacity);
   tracker->usedMost = (uint32_t)((double)capacity * 0.7);
@@ -90,12 +114,16 @@ static inline Key keyOf(uint32_t src, uint32_t dst, uint32_t srcPort, uint32_t d
   return key;
 }
 
-/* The entry of a key, or NULL and where to put it. */
-static inline Entry *findEntry(const Tracker *tracker, const Key *key, Entry **place) {
+static inline uint32_t slotOf(const Tracker *tracker, const Key *key) {
   uint64_t hash = ((uint64_t)key->first << 32 | key->second) * 0x9e3779b97f4a7c15u;
   hash = (hash ^ hash >> 32 ^ ((uint64_t)key->ports << 32 | key->meta)) * 0xd6e8feb86659fd93u;
   /* The high bits: everything in the key has a say in them. */
-  uint32_t slot = (uint32_t)(hash >> tracker->shift);
+  return (uint32_t)(hash >> tracker->shift);
+}
+
+/* The entry of a key, or NULL and where to put it. */
+static inline Entry *findEntry(const Tracker *tracker, const Key *key, Entry **place) {
+  uint32_t slot = slotOf(tracker, key);
   Entry *free = NULL;
   for (;; slot = (slot + 1) & tracker->mask) {
     Entry *entry = tracker->entries + slot;
@@ -116,6 +144,7 @@ static inline Entry *findEntry(const Tracker *tracker, const Key *key, Entry **p
 static void rehash(Tracker *tracker) {
   Entry *old = tracker->entries;
   uint32_t capacity = tracker->mask + 1, live = 0;
+  tracker->changes++;
   for (uint32_t slot = 0; slot < capacity; slot++)
     live += (old[slot].meta & LIVE) != 0 && old[slot].expiry > tracker->tick;
   uint32_t next = capacity;
@@ -132,6 +161,7 @@ static void rehash(Tracker *tracker) {
   free(old);
 }
 
+/* A live entry at `place` is the last connection of the same ends, whose place this one takes. */
 static inline Entry *insertEntry(Tracker *tracker, const Key *key, Entry *place) {
   if (place->meta == 0) {
     if (tracker->used >= tracker->usedMost) {
@@ -141,6 +171,7 @@ static inline Entry *insertEntry(Tracker *tracker, const Key *key, Entry *place)
     if (place->meta == 0) tracker->used++;
   }
   if ((place->meta & LIVE) == 0) tracker->count++;
+  else tracker->changes += place->expiry <= tracker->tick;
   *place = (Entry){key->first, key->second, key->ports, key->meta | (key->isSwapped ? SWAPPED : 0), tracker->tick + 1, 0, 0, 0};
   tracker->entry = place;
   tracker->isCreated = 1;
@@ -149,6 +180,7 @@ static inline Entry *insertEntry(Tracker *tracker, const Key *key, Entry *place)
 
 /* Deletes an entry; its words can be read until the next packet. */
 static inline void bury(Tracker *tracker, Entry *entry) {
+  tracker->changes++;
   Entry *next = tracker->entries + (((uint32_t)(entry - tracker->entries) + 1) & tracker->mask);
   entry->meta = next->meta == 0 ? 0 : GRAVE;
   tracker->used -= entry->meta == 0;
@@ -236,8 +268,7 @@ static inline int trackTcp(Tracker *tracker, uint32_t src, uint32_t dst, uint32_
       else if (isReply) entry->meta |= SEEN_REPLY;
       return isReply || (meta & SEEN_REPLY) != 0 ? STATE_ESTABLISHED : STATE_NEW;
     }
-    bury(tracker, entry);
-    findEntry(tracker, &key, &place);
+    place = entry;
   }
   tracker->entry = NULL;
   if (index == BAD) return refuse(tracker, CAUSE_FLAGS);
@@ -250,9 +281,10 @@ static inline int trackTcp(Tracker *tracker, uint32_t src, uint32_t dst, uint32_
   return STATE_NEW;
 }
 
-static inline int trackUdp(Tracker *tracker, uint32_t src, uint32_t dst, uint32_t srcPort, uint32_t dstPort) {
-  Key key = keyOf(src, dst, srcPort, dstPort, 17);
-  Entry *place = NULL, *entry = findEntry(tracker, &key, &place);
+/* `entry`: of the key, or NULL where nobody has looked. */
+static inline int trackUdp(Tracker *tracker, Key key, Entry *entry) {
+  Entry *place = NULL;
+  if (entry == NULL || entry->expiry <= tracker->tick) entry = findEntry(tracker, &key, &place);
   tracker->entry = entry;
   tracker->isCreated = 0;
   if (entry == NULL) {
@@ -267,6 +299,96 @@ static inline int trackUdp(Tracker *tracker, uint32_t src, uint32_t dst, uint32_
   entry->expiry = tracker->tick + (isStream ? 120 : 30) * TICKS_PER_SECOND;
   entry->meta = meta | (isStream ? ASSURED : 0) | (isReply ? SEEN_REPLY : 0);
   return isReply || (meta & SEEN_REPLY) != 0 ? STATE_ESTABLISHED : STATE_NEW;
+}
+
+/* A table of what stepTcp and refreshTcp do where nothing else of the entry matters. */
+static void buildSteps(void) {
+  for (int index = 0; index <= BAD; index++)
+    for (uint32_t bits = 0; bits <= STEP_MASK; bits++) {
+      Step *step = &steps[index << STEP_BITS | bits];
+      int isReply = (int)(bits & 1), old = (int)((bits << STEP_SHIFT & STATE_MASK) >> STATE_SHIFT);
+      *step = (Step){LIVE, 0};
+      if (index == BAD || old < SYN_SENT || old > SYN_SENT2) continue;
+      Entry entry = {.meta = LIVE | ((bits & ~1u) << STEP_SHIFT)};
+      setLast(&entry.meta, BAD, isReply);
+      Entry simultaneous = entry, challenged = entry;
+      simultaneous.meta |= SIMULTANEOUS;
+      challenged.meta |= CHALLENGE;
+      setLast(&challenged.meta, SYN, !isReply);
+      uint32_t kept = entry.meta & ~(uint32_t)REPLACED;
+      if (stepTcp(&entry, isReply, index) != ACCEPT) continue;
+      if (stepTcp(&simultaneous, isReply, index) != ACCEPT || simultaneous.meta != (entry.meta | SIMULTANEOUS)) continue;
+      Tracker tracker = {0};
+      uint32_t set = entry.meta & ~kept;
+      refreshTcp(&tracker, &entry, isReply);
+      step->bits = set | (isReply ? SEEN_REPLY : 0);
+      step->ticks = entry.expiry;
+      if (stepTcp(&challenged, isReply, index) != ACCEPT) step->bits |= CHALLENGE;
+    }
+}
+
+/* Packets of a block, column by column. */
+typedef struct {
+  uint64_t ends[BLOCK], rest[BLOCK]; /* the first four words of an entry */
+  uint32_t slot[BLOCK], isSwapped[BLOCK];
+  Entry *entry[BLOCK];
+} Block;
+
+static inline void stagePacket(const Tracker *tracker, Block *block, size_t at, uint32_t src, uint32_t dst, uint32_t srcPort, uint32_t dstPort,
+                               uint32_t protocol) {
+  Key key = keyOf(src, dst, srcPort, dstPort, protocol);
+  block->ends[at] = (uint64_t)key.second << 32 | key.first;
+  block->rest[at] = (uint64_t)key.meta << 32 | key.ports;
+  block->slot[at] = slotOf(tracker, &key);
+  block->isSwapped[at] = (uint32_t)key.isSwapped;
+}
+
+/* The entry of a staged packet among the first `window` from where its probe begins, expired or not, or NULL. */
+static inline __attribute__((always_inline)) Entry *findStaged(const Tracker *tracker, const Block *block, size_t at, int window) {
+  Entry *entry = tracker->entries + block->slot[at];
+#ifdef __AVX512F__
+  /* Two entries a register; of each the first sixteen bytes count. */
+  const __m512i key = _mm512_broadcast_i64x2(_mm_set_epi64x((long long)block->rest[at], (long long)block->ends[at]));
+  const __m512i mask = _mm512_broadcast_i64x4(_mm256_set_epi64x(0, 0, (long long)((uint64_t)KEY_MASK << 32 | 0xffffffff), -1));
+  uint32_t differs = 0;
+  for (int pair = 0; pair < window / 2; pair++)
+    differs |= (uint32_t)_mm512_test_epi64_mask(_mm512_xor_si512(_mm512_loadu_si512(entry + 2 * pair), key), mask) << 8 * pair;
+  uint32_t found = ~(differs | differs >> 1) & 0x11111111u >> (32 - 4 * window);
+  return found == 0 ? NULL : entry + (__builtin_ctz(found) >> 2);
+#else
+  uint32_t found = 0;
+  for (int each = 0; each < window; each++) {
+    uint64_t ends, rest;
+    memcpy(&ends, &entry[each].first, sizeof ends);
+    memcpy(&rest, &entry[each].ports, sizeof rest);
+    found |= (uint32_t)(((ends ^ block->ends[at]) | ((rest ^ block->rest[at]) & ((uint64_t)KEY_MASK << 32 | 0xffffffff))) == 0) << each;
+  }
+  return found == 0 ? NULL : entry + __builtin_ctz(found);
+#endif
+}
+
+static inline __attribute__((always_inline)) void findInWindow(const Tracker *tracker, Block *block, size_t count, int window) {
+  for (size_t at = 0; at < count; at++) block->entry[at] = findStaged(tracker, block, at, window);
+}
+
+/* The entries of staged packets. */
+static inline void findBlock(const Tracker *tracker, Block *block, size_t count) {
+  if (tracker->mask < LARGE_TABLE) findInWindow(tracker, block, count, WINDOW);
+  else findInWindow(tracker, block, count, LARGE_WINDOW);
+}
+
+/* Takes a TCP packet that is ordinary to its entry: STATE_NEW or STATE_ESTABLISHED; -1: it has to go its way alone. Staged packets are good for
+ * as long as `changes` does. */
+static inline int takeStaged(Tracker *tracker, Entry *entry, uint32_t isSwapped, uint32_t index) {
+  if (entry == NULL || entry->expiry <= tracker->tick) return -1;
+  uint32_t meta = entry->meta;
+  const Step *step = &steps[index << STEP_BITS | ((meta >> STEP_SHIFT & STEP_MASK) ^ isSwapped)];
+  if ((step->bits & meta & (LIVE | CHALLENGE)) != 0) return -1;
+  entry->meta = meta = (meta & ~(uint32_t)REPLACED) | (step->bits & ~(uint32_t)CHALLENGE);
+  entry->expiry = tracker->tick + step->ticks;
+  tracker->entry = entry;
+  tracker->isCreated = 0;
+  return (meta & SEEN_REPLY) != 0 ? STATE_ESTABLISHED : STATE_NEW;
 }
 
 #endif
