@@ -4,7 +4,7 @@
  * AssemblyScript.
  */
 import { RecordFlag, TcpFlag } from '../model/flow.ts';
-import { Meta, Staged, Step, TableState, Word } from '../track/entry.ts';
+import { Block, Meta, Staged, Step, TableState, Word } from '../track/entry.ts';
 import { probe, TCP } from '../track/table.as.ts';
 import { TcpIndex } from '../track/tcp-state.ts';
 import { Column, State } from './kernel-layout.ts';
@@ -14,7 +14,7 @@ export const PACKETS: i32 = 0;
 export const RECORDS: i32 = 1;
 
 /**
- * Stages rows `from` up to `to`, at most `Staged.Most`, or those whose places stand in `rows`: their keys, and the entry of each whose
+ * Stages rows `from` up to `to`, at most `Block.Rows`, or those whose places stand in `rows`: their keys, and the entry of each whose
  * probe ends soon. To a row that is no plain TCP packet no step is ordinary.
  */
 // @ts-ignore: decorator
@@ -68,13 +68,12 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
       special = v128.or(special, gather<u8>(state, Column.RecordedVerdict, places));
     }
     const swapped = v128.or(i32x4.gt_s(src, dst), v128.and(i32x4.eq(src, dst), i32x4.gt_s(srcPort, dstPort)));
-    const first = v128.bitselect(dst, src, swapped);
-    const second = v128.bitselect(src, dst, swapped);
-    const ports = v128.or(
-      i32x4.shl(v128.bitselect(dstPort, srcPort, swapped), 16),
-      v128.bitselect(srcPort, dstPort, swapped),
-    );
-    const ipv6 = v128.and(i32x4.eq(family, i32x4.splat(6)), i32x4.splat(Meta.Ipv6));
+    const first = i32x4.min_s(src, dst);
+    const second = i32x4.max_s(src, dst);
+    const turned = v128.and(v128.xor(srcPort, dstPort), swapped);
+    const ports = v128.or(i32x4.shl(v128.xor(srcPort, turned), 16), v128.xor(dstPort, turned));
+    // Of 4 and 6 only 6 has the bit that becomes this one.
+    const ipv6 = v128.and(i32x4.shl(family, 7), i32x4.splat(Meta.Ipv6));
     const keyMeta = v128.or(v128.or(protocol, i32x4.splat(Meta.Live)), ipv6);
     // The hash of `tracker.ts`.
     let hash = i32x4.add(

@@ -9,7 +9,7 @@ import { Tables } from '../decide/table-layout.ts';
 import { decide, findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
 import { createBatch, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { Clock, ClockState } from '../track/clock.ts';
-import { Staged, Step, Timer } from '../track/entry.ts';
+import { Block, Staged, Step, Timer } from '../track/entry.ts';
 import type { TrackerOptions } from '../track/state.ts';
 import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
@@ -231,6 +231,9 @@ const enum TrackRegion {
   Table = 17,
 }
 
+/** Rows that are given their ticks at a time. */
+const STAMPED = 4096;
+
 class WasmTracking implements BulkTracker {
   readonly tracker: TableTracker;
   readonly batch: FlowBatch;
@@ -259,7 +262,7 @@ class WasmTracking implements BulkTracker {
         TCP_INDEX.length,
         TCP_TABLE.length,
         Step.Count * Step.Stride * 4,
-        Staged.Most * Staged.Bytes,
+        Block.Rows * Staged.Bytes,
         ClockState.Count * 8,
         capacity * 4,
         capacity,
@@ -311,10 +314,10 @@ class WasmTracking implements BulkTracker {
     const { batch, states, state, ticks, heap, tracker, clock, now } = this;
     const { timeUs } = batch;
     for (let from = 0; from < count;) {
-      // Rows up to where the clock is set back, which is once in 124 days.
+      // Few enough that their ticks stay in the cache; fewer where the clock is set back, which is once in 124 days.
       clock.advance(timeUs[from]!);
       now.setBack = clock.setBack;
-      const to = this.stamp(clock, timeUs, 0, from, count);
+      const to = this.stamp(clock, timeUs, 0, from, Math.min(count, from + STAMPED));
       tracker.catchUp();
       for (let row = from; row < to; row++) {
         state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;

@@ -88,7 +88,7 @@ export const enum State {
   NewGroupPtr = 58,
   /** `Step` of TCP. */
   StepPtr = 59,
-  /** [`Staged.Most`] `Staged`. */
+  /** [`Block.Rows`] `Staged`. */
   StagedPtr = 60,
   /** [`ClockState`] of `stampTicks`, 64-bit floats. */
   ClockPtr = 61,

@@ -18,7 +18,7 @@ import {
 } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
 import { ClockState, Tick } from '../track/clock.ts';
-import { Meta, Staged, Step, Word } from '../track/entry.ts';
+import { Block, Meta, Staged, Step, Word } from '../track/entry.ts';
 import {
   advance,
   associate,
@@ -43,8 +43,8 @@ import { Column, Memo, MemoKey, Name, Scratch, State } from './kernel-layout.ts'
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
   const rows = load<i32>(state, State.RowPtr * 4);
-  for (let first = from; first < to; first += Staged.Most) {
-    const end = min<i32>(to, first + Staged.Most);
+  for (let first = from; first < to; first += Block.Rows) {
+    const end = min<i32>(to, first + Block.Rows);
     stageBlock(state, rows, first, end, RECORDS);
     const left = takeBlock(state, rows, first, end);
     addBlock(state, rows, first, left);
@@ -81,7 +81,7 @@ function takeBlock(state: i32, rows: i32, from: i32, to: i32): i32 {
 
 /** Where the block in hand ends at the latest. */
 function endOf(state: i32): i32 {
-  return load<i32>(state, State.StagedPtr * 4) + Staged.Most * Staged.Bytes;
+  return load<i32>(state, State.StagedPtr * 4) + Block.Rows * Staged.Bytes;
 }
 
 /** Adds the rows of a block to the sums of their groups. */
@@ -644,8 +644,8 @@ function mix(hash: i32, word: i32): i32 {
  * leaves to the reference, or `to`. Of the columns it reads what a packet has.
  */
 export function track(state: i32, from: i32, to: i32): i32 {
-  for (let row = from; row < to; row += Staged.Most) {
-    const end = min<i32>(to, row + Staged.Most);
+  for (let row = from; row < to; row += Block.Rows) {
+    const end = min<i32>(to, row + Block.Rows);
     stageBlock(state, 0, row, end, PACKETS);
     const left = trackBlock(state, row, end);
     if (left < end) return left;

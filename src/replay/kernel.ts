@@ -10,7 +10,7 @@ import { Tables } from '../decide/table-layout.ts';
 import { type Arena, type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
 import { type Clock, ClockState } from '../track/clock.ts';
-import { Staged, Step, Timer } from '../track/entry.ts';
+import { Block, Staged, Step, Timer } from '../track/entry.ts';
 import type { TableStorage } from '../track/state.ts';
 import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
@@ -166,7 +166,7 @@ export class Kernel {
       [Region.Indices]: TCP_INDEX.length,
       [Region.Transitions]: TCP_TABLE.length,
       [Region.Steps]: Step.Count * Step.Stride * 4,
-      [Region.Staged]: Staged.Most * Staged.Bytes,
+      [Region.Staged]: Block.Rows * Staged.Bytes,
       [Region.Oriented]: 5 * 8,
       [Region.Clock]: ClockState.Count * 8,
       [Region.Columns]: STAGE * columnOffset(Column.Count),

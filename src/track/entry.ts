@@ -127,6 +127,12 @@ export const enum Timer {
   Count = 29,
 }
 
+/** The block of packets that the kernel takes at a time. */
+export const enum Block {
+  /** Enough for their loads to overlap, and a multiple of four. */
+  Rows = 32,
+}
+
 /** A packet of the block that the kernel has in hand, in bytes. */
 export const enum Staged {
   /** Key words and what must be equal in the meta word: 16 bytes, as an entry has them. */
@@ -140,8 +146,6 @@ export const enum Staged {
   /** The connection's data. */
   Data = 28,
   Bytes = 32,
-  /** Packets of a block: enough for their loads to overlap. A multiple of four. */
-  Most = 64,
 }
 
 /** What a table remembers beside its words, for whoever works on the same memory. */
