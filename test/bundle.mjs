@@ -16,7 +16,7 @@ export async function bundlePrograms(...programs) {
   // Inside of the project, where packages and its own doors are found.
   mkdirSync(join(ROOT, 'reports'), { recursive: true });
   const outdir = mkdtempSync(join(ROOT, 'reports/test-'));
-  process.env.KEEP || process.on('exit', () => rmSync(outdir, { recursive: true, force: true }));
+  process.on('exit', () => rmSync(outdir, { recursive: true, force: true }));
   const entries = programs.map((files, index) => {
     const entry = join(outdir, `${index}.ts`);
     writeFileSync(entry, files.map((file) => `import ${JSON.stringify(file)};\n`).join(''));
