@@ -8,7 +8,7 @@
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { programFrom, type ProgramSource } from '../compile/program.ts';
 import { createDictionary } from '../model/flow.ts';
-import { adoptKernel, compiledKernel } from '../replay/kernel.ts';
+import { adoptKernel, compileKernel } from '../replay/kernel.ts';
 import { mergeParts, type Part } from '../replay/part.ts';
 import { createPartReplay, type Replay, type ReplayOptions } from '../replay/replay.ts';
 import type { ReplayResult } from '../replay/result.ts';
@@ -119,13 +119,14 @@ function beginReplay(
     buffer,
     source,
   }));
-  const own = createPartReplay(options, buckets!);
-  const kernel = compiledKernel();
+  const kernel = compileKernel();
   workers.forEach((worker, index) => {
     const task: Task = { kernel, reading, programs, options: rest, buckets: others[index]!, progress };
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     worker.postMessage(task);
   });
+  // The others begin meanwhile.
+  const own = createPartReplay(options, buckets!);
   let released = 0;
   const release = (rows: number): void => {
     released = rows;

@@ -524,9 +524,14 @@ export function instantiate(api: WasmApi, memory: WasmMemory): Readonly<Record<s
   return new api.Instance(moduleOf(api), { env: { memory } }).exports;
 }
 
-/** The compiled kernel, for another thread's `adoptKernel`; undefined where this one has not made a kernel. */
-export function compiledKernel(): object | undefined {
-  return compiled;
+/** The compiled kernel, for another thread's `adoptKernel`; undefined where there is no WebAssembly. */
+export function compileKernel(): object | undefined {
+  try {
+    return wasm && moduleOf(wasm);
+  } catch {
+    // Whoever makes a kernel finds out, too.
+    return undefined;
+  }
 }
 
 /** Takes over a kernel that another thread has compiled. */

@@ -18,6 +18,7 @@ import {
 } from './group.ts';
 import { RuleSets } from './hit.ts';
 import { createJudge } from './judgement.ts';
+import { orderOfSample, type PackedSamples, unpackSample } from './packed-sample.ts';
 import { createParties, type NamedParty, type PartyTable } from './party.ts';
 import { createPlacer } from './place.ts';
 import type { ReplayCounters, ReplayOptions } from './replay.ts';
@@ -29,8 +30,7 @@ export interface Part {
   /** [groups x 9], [groups x 16], see `GroupTable`. */
   readonly keys: Int32Array;
   readonly sums: Float64Array;
-  /** By group. */
-  readonly samples: readonly (Sample | undefined)[];
+  readonly samples: PackedSamples;
   readonly contradictions: ReadonlyMap<number, Contradiction>;
   /** By number, as in the keys. */
   readonly parties: readonly NamedParty[];
@@ -55,11 +55,18 @@ export function mergeParts(
   const samples: Sample[] = [];
   const contradictions = new Map<number, Contradiction>();
   const ruleSets = new RuleSets();
+  // By part: its parties, as far as they have been met, in the numbers of the result.
+  const met = new Map(parts.map((part) => [part, new Int32Array(part.parties.length).fill(-1)]));
   for (const { part, group } of inOrder(parts)) {
     const before = groups.count;
-    const target = internGroup(groups, parties, ruleSets, part, group);
-    const sample = part.samples[group];
-    if (groups.count > before && sample !== undefined) samples[target] = sample;
+    const own = met.get(part)!;
+    const partyOf = (party: number): number => {
+      if (own[party]! < 0) own[party] = parties.ofNamed(part.parties[party]!);
+      return own[party]!;
+    };
+    const target = internGroup(groups, parties, ruleSets, part, group, partyOf);
+    const sample = groups.count > before ? unpackSample(part.samples, group) : undefined;
+    if (sample !== undefined) samples[target] = sample;
     addSums(groups.sums, target, part.sums, group);
     const found = part.contradictions.get(group);
     const known = contradictions.get(target);
@@ -92,19 +99,26 @@ function inOrder(parts: readonly Part[]): { readonly part: Part; readonly group:
       Array.from({ length: part.keys.length / GroupKey.Stride }, (_, group) => ({
         part,
         group,
-        order: part.samples[group]?.order ?? -1,
+        order: orderOfSample(part.samples, group),
       })),
     )
     .sort((a, b) => a.order - b.order);
 }
 
 /** The group of the result: as it is, pooled, or summed by verdict, by the rules of `Replaying.groupOf`. */
-function internGroup(groups: GroupTable, parties: PartyTable, ruleSets: RuleSets, part: Part, group: number): number {
+function internGroup(
+  groups: GroupTable,
+  parties: PartyTable,
+  ruleSets: RuleSets,
+  part: Part,
+  group: number,
+  partyOf: (party: number) => number,
+): number {
   if (group < OVERFLOW_GROUPS) return group;
   const { key } = groups;
   const at = group * GroupKey.Stride;
   for (let word = 0; word < GroupKey.Stride; word++) key[word] = part.keys[at + word]!;
-  mapParties(key, (party) => parties.ofNamed(part.parties[party]!));
+  mapParties(key, partyOf);
   const set = ~key[GroupKey.SourceClass]!;
   if (set >= 0) key[GroupKey.SourceClass] = ~ruleSets.intern(part.ruleSets[set]!);
   const apart = groups.intern();

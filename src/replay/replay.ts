@@ -55,6 +55,7 @@ import {
 import { createParties, type PartyTable } from './party.ts';
 import { createPlacer, endpointOf, kindOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
+import { packSamples } from './packed-sample.ts';
 import type { Part } from './part.ts';
 import { type Buckets, isOwn } from './share.ts';
 import { type Sample, summarize } from './summary.ts';
@@ -291,7 +292,7 @@ class Replaying implements Replay, PartReplay {
     return {
       keys: groups.keys.slice(0, groups.count * GroupKey.Stride),
       sums: groups.sums.slice(0, groups.count * GroupSum.Stride),
-      samples,
+      samples: packSamples(samples, groups.count),
       contradictions: testimony.contradictions,
       parties: parties.list(),
       ruleSets: ruleSets.list,
