@@ -10,7 +10,8 @@ import type { Decision, Flow, Packet } from '../model/flow.ts';
 import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
 import { Verdict } from '../model/verdict.ts';
-import { arbitraryCase, arbitraryPacketCase } from './arbitrary.ts';
+import { arbitraryCase } from './arbitrary-flow.ts';
+import { arbitraryPacketCase } from './arbitrary-packet.ts';
 
 /** A world and packets to ask in it; `tracked`: one stream through connection tracking, else each alone. */
 export interface Trial {

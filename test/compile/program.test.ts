@@ -9,7 +9,7 @@ import { classifyPorts, type PortRange } from '../../src/compile/port.ts';
 import { InvalidProgram, Program } from '../../src/compile/program.ts';
 import { decide, findEndpoint4, findEndpoint6 } from '../../src/decide/decide.ts';
 import { judge } from '../../src/decide/judge.ts';
-import { arbitraryCase } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryCase } from '../../src/fuzz/arbitrary-flow.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import type { Pod, Snapshot } from '../../src/model/cluster.ts';
 import type { Selector } from '../../src/model/label.ts';

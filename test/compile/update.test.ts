@@ -7,7 +7,7 @@ import { Program } from '../../src/compile/program.ts';
 import { applyChange, type Change, update, workOf } from '../../src/compile/update.ts';
 import { explain } from '../../src/decide/explain.ts';
 import { judge } from '../../src/decide/judge.ts';
-import { arbitraryCase, type Case } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryCase, type Case } from '../../src/fuzz/arbitrary-flow.ts';
 import { generateCluster } from '../../src/generate/cluster.ts';
 import { generatePolicies } from '../../src/generate/policy.ts';
 import type { AddressText } from '../../src/model/address.ts';

@@ -11,7 +11,7 @@ import { explainFacts, explainSide } from '../../src/decide/explain.ts';
 import { endpointWithoutAddress, type Facts, factsOfDescription, factsOfEndpoint } from '../../src/decide/fact.ts';
 import { rulesOfExplanation } from '../../src/decide/hit.ts';
 import { endpointOfAddress, placePod } from '../../src/decide/resolve.ts';
-import { arbitraryWorld } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryWorld } from '../../src/fuzz/arbitrary-world.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
 import type { EndpointFact } from '../../src/model/flow.ts';

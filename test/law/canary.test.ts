@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { arbitraryCase, arbitraryPacketCase } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryCase } from '../../src/fuzz/arbitrary-flow.ts';
+import { arbitraryPacketCase } from '../../src/fuzz/arbitrary-packet.ts';
 import { loadScenarioWorld } from '../../src/manifest/scenario-world.ts';
 import { type Evaluator, type Session, UnknownName, type World } from '../../src/model/evaluator.ts';
 import type { Flow, Packet } from '../../src/model/flow.ts';

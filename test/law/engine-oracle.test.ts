@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type Case, arbitraryCase, type WorldOptions } from '../../src/fuzz/arbitrary.ts';
+import { type Case, arbitraryCase } from '../../src/fuzz/arbitrary-flow.ts';
+import type { WorldOptions } from '../../src/fuzz/arbitrary-world.ts';
 import type { Evaluator } from '../../src/model/evaluator.ts';
 import { MISSING_FACTS, REASONS } from '../../src/model/verdict.ts';
 import { oracle } from '../../src/oracle/oracle.ts';

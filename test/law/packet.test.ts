@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { arbitraryPacketCase } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryPacketCase } from '../../src/fuzz/arbitrary-packet.ts';
 import { oracle } from '../../src/oracle/oracle.ts';
 import { candidates } from '../semantics/evaluators.ts';
 import { Reached, describeOutcome } from './outcome.ts';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { arbitraryCase } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryCase } from '../../src/fuzz/arbitrary-flow.ts';
 import { formatCidr, parseCidr } from '../../src/model/cidr.ts';
 import type { World } from '../../src/model/evaluator.ts';
 import { type Labels, NAMESPACE_NAME_LABEL, type Selector } from '../../src/model/label.ts';

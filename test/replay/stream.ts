@@ -1,6 +1,7 @@
 /** Random streams of records over random worlds, mean enough for a replay: few ends, many openings, everything a row may say. */
 import * as fc from 'fast-check';
-import { arbitraryWorld, edgeAddresses, edgePorts, type WorldOptions } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryWorld, type WorldOptions } from '../../src/fuzz/arbitrary-world.ts';
+import { edgeAddresses, edgePorts } from '../../src/fuzz/edge.ts';
 import { type AddressText, parseAddress } from '../../src/model/address.ts';
 import {
   addQuote,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { arbitraryCase } from '../../src/fuzz/arbitrary.ts';
+import { arbitraryCase } from '../../src/fuzz/arbitrary-flow.ts';
 import { printScenario, readScenario } from '../../src/manifest/scenario.ts';
 import { DIALECT_CHOICES, type Dialect } from '../../src/model/dialect.ts';
 import type { Packet } from '../../src/model/flow.ts';
