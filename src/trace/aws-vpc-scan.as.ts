@@ -6,6 +6,7 @@
  * A window is read in two passes: where its words end, 64 bytes at a time, and then row by row without looking for an end again,
  * digits eight at a time whatever their number. Places of memory and lanes are those of `aws-vpc-scan.ts`.
  */
+import { prepareAddresses, readAddress4 } from './address-scan.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, TcpFlag } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { Role } from './aws-vpc-field.ts';
@@ -264,54 +265,15 @@ function digitsOf(bytes: u64, size: u32): i64 {
 }
 
 /** A version 4 address; -1 where it is none. */
+// @ts-ignore: decorator
+@inline
 function readAddress(begin: usize, end: usize): i64 {
-  const size = <u32>(end - begin);
-  if (size > 15) return -1;
-  const text = v128.load(begin);
-  const dots = <u32>i8x16.bitmask(i8x16.eq(text, i8x16.splat(46)));
-  // The parts by their ends, as if another dot were behind the last one.
-  const form = <usize>load<u8>(Place.Forms + ((dots & ((1 << size) - 1)) | (1 << size)));
-  if (form == 0) return -1;
-  const shape = Place.Shapes + (form << 5);
-  // Each part in four bytes, the last digit last.
-  const digits = i8x16.swizzle(v128.xor(text, i8x16.splat(48)), v128.load(shape));
-  const parts = i32x4.add(
-    i32x4.dot_i16x8_s(v128.and(digits, i16x8.splat(0xff)), i32x4.splat(10 << 16)),
-    i32x4.dot_i16x8_s(i16x8.shr_u(digits, 8), i32x4.splat((1 << 16) | 100)),
-  );
-  const odd = v128.or(
-    i8x16.gt_u(digits, i8x16.splat(9)),
-    // A leading zero is octal to some.
-    v128.or(i32x4.gt_s(parts, i32x4.splat(255)), i32x4.lt_s(parts, v128.load(shape + 16))),
-  );
-  if (v128.any_true(odd)) return -1;
-  const packed = i8x16.swizzle(parts, i8x16(12, 8, 4, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
-  return <i64>(<u32>i32x4.extract_lane(packed, 0));
+  return readAddress4(begin, <u32>(end - begin), Place.Forms, Place.Shapes);
 }
 
-/**
- * Notes the 81 forms of an address, one to three digits a part: where the digits of each part are, and its least value. Called once.
- */
+/** Makes the tables of addresses. Called once. */
 export function prepare(): void {
-  for (let form: i32 = 0; form < 81; form++) {
-    const shape = Place.Shapes + <usize>((form + 1) << 5);
-    let place = 0;
-    let dots: u32 = 0;
-    let rest = form;
-    for (let part: usize = 0; part < 4; part++) {
-      const size = 1 + (rest % 3);
-      rest /= 3;
-      for (let index = 0; index < 4; index++) {
-        const isDigit = index >= 4 - size;
-        store<u8>(shape + part * 4 + <usize>index, isDigit ? <u8>(place + index - 4 + size) : <u8>0x80);
-      }
-      store<i32>(shape + 16 + part * 4, size == 1 ? 0 : size == 2 ? 10 : 100);
-      place += size;
-      dots |= 1 << place;
-      place++;
-    }
-    store<u8>(Place.Forms + <usize>dots, <u8>(form + 1));
-  }
+  prepareAddresses(Place.Forms, Place.Shapes);
 }
 
 /** `ACCEPT` or `REJECT`; -1 for anything else. */

@@ -8,10 +8,11 @@
  * Writers print members in one order: behind each member the two that followed it last are tried first, as bytes, and its key is read
  * only where they differ.
  *
- * Memory (`Place`): the result, the lanes, members by key, sets of TCP flags, a table from the first bytes of an object to the two
- * read there last, a hash table of all objects with their places and lengths, their bytes, and the window of input. Behind the window
- * lie zeros: every loop stops at a control byte.
+ * Memory (`Place`): the result, the lanes, members by key, small objects, a table from the first bytes of an object to the two
+ * read there last, a hash table of all objects with their places and lengths, the forms of addresses, the objects' bytes, the window of input
+ * and two chunks of it. Behind what is read lie zeros: every loop stops at a control byte.
  */
+import { prepareAddresses, readAddress4 } from './address-scan.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordKind, TcpFlag } from '../model/flow.ts';
 import { Protocol } from '../model/port.ts';
 import { Event, HandleLimit, Lane, LaneSize, Outcome, Place, Scan, ScanVerdict } from './hubble-scan.ts';
@@ -28,7 +29,7 @@ const ARENA: usize = Place.Arena;
 const ARENA_END: usize = ARENA + <usize>Place.ArenaSize;
 const INPUT: usize = Place.Input;
 
-const PREFIX_SLOTS: u32 = 4096;
+const PREFIX_SLOTS: u32 = 16_384;
 const SLOT_COUNT: u32 = 32768;
 /** Of an object: offset, length, hash. */
 const ENTRY_SIZE: usize = 12;
@@ -57,9 +58,9 @@ const MEMBER_COUNT: usize = 64;
 const MEMBER_TRIES: i32 = 8;
 /** What stands before a first member, by level. */
 const HEADS: usize = MEMBERS + MEMBER_SIZE * MEMBER_COUNT * 16;
-/** Whole objects of TCP flags, found by their first bytes: as members, with what they say in place of a role. */
-const FLAG_SETS: usize = HEADS + MEMBER_SIZE * 8;
-const FLAG_SET_COUNT: usize = 32;
+/** Whole objects of TCP flags and of events, found by their first bytes: as members, with what they say in place of a role. */
+const SMALL: usize = HEADS + MEMBER_SIZE * 8;
+const SMALL_COUNT: usize = 32;
 
 /** Objects whose members are read. */
 const enum Level {
@@ -177,6 +178,8 @@ const TRUE: u32 = 0x65757274;
 const FALS: u32 = 0x736c6166;
 const NULL: u32 = 0x6c6c756e;
 
+const ZEROS: u64 = 0x3030303030303030;
+
 /** How deep values that are passed over may be nested. */
 const DEPTH: i32 = 60;
 
@@ -193,8 +196,8 @@ let text1: u64 = 0;
 // The number that was read last.
 let count: i32 = 0;
 
-// The flags of TCP that are set in the object that was read last.
-let tcpFlags: i32 = 0;
+// What the small object that was read last says: the flags of TCP that are set, or the number of the event.
+let small: i32 = 0;
 
 // The time of the record beside its flow: where it begins, 0 absent, and its length.
 let recordTime: usize = 0;
@@ -208,6 +211,14 @@ let minuteUs: f64 = NaN;
 // What `read` left: where it stopped, and where the record ends that stands in the result.
 let stopAt: usize = 0;
 let resultEnd: usize = 0;
+
+/** Makes the tables of addresses. Called once. */
+export function prepare(): void {
+  // Where a table has grown into the next one.
+  if (SMALL + SMALL_COUNT * 2 * MEMBER_SIZE > PREFIXES || PREFIXES + PREFIX_SLOTS * 4 > SLOTS) unreachable();
+  if (SLOTS + SLOT_COUNT * 4 > ENTRIES || ENTRIES + <usize>ENTRY_LIMIT * ENTRY_SIZE > <usize>Place.Shapes) unreachable();
+  prepareAddresses(Place.Forms, Place.Shapes);
+}
 
 /** Place and length of an object by its handle. */
 export function objectOffset(handle: i32): usize {
@@ -605,10 +616,12 @@ function readMember(p: usize, role: u32): usize {
       store<i32>(word(Scan.HasEthernet), 1);
       return skipValue(p, DEPTH);
     case Role.EventType:
-      return readMembers(p, Level.Event);
+      p = readSmall(p, Level.Event);
+      store<i32>(word(Scan.Event), small);
+      return p;
     case Role.EventNumber:
       p = readCount(p);
-      store<i32>(word(Scan.Event), count);
+      small = count;
       return p;
     case Role.DropReason:
       p = readCount(p);
@@ -639,9 +652,9 @@ function readMember(p: usize, role: u32): usize {
     case Role.DstPort:
       return readPort(p, word(Scan.DstPort));
     case Role.TcpFlags: {
-      p = readFlags(p);
+      p = readSmall(p, Level.Flags);
       // Other protocols have none, whatever is written.
-      if (load<i32>(word(Scan.Protocol)) == Protocol.Tcp) store<i32>(word(Scan.TcpFlags), tcpFlags);
+      if (load<i32>(word(Scan.Protocol)) == Protocol.Tcp) store<i32>(word(Scan.TcpFlags), small);
       return p;
     }
     case Role.IcmpType:
@@ -662,31 +675,11 @@ function readMember(p: usize, role: u32): usize {
 function readAddress(start: usize, out: usize): usize {
   const end = readSpan(start);
   if (end == 0) return 0;
-  let p = textStart;
-  let value: u32 = 0;
-  for (let parts = 0; ; parts++) {
-    let part: u32 = <u32>load<u8>(p) - 48;
-    if (part > 9) break;
-    let next: u32 = <u32>load<u8>(++p) - 48;
-    if (next <= 9) {
-      // A leading zero is octal to some.
-      if (part == 0) break;
-      part = part * 10 + next;
-      next = <u32>load<u8>(++p) - 48;
-      if (next <= 9) {
-        part = part * 10 + next;
-        p++;
-      }
-    }
-    if (part > 255) break;
-    value = (value << 8) | part;
-    if (parts == 3) {
-      if (p != textStart + textSize) break;
-      store<i32>(out, 4);
-      store<u32>(out + 4, value);
-      return end;
-    }
-    if (load<u8>(p++) != 0x2e) break;
+  const address = readAddress4(textStart, textSize, Place.Forms, Place.Shapes);
+  if (address >= 0) {
+    store<i32>(out, 4);
+    store<u32>(out + 4, <u32>address);
+    return end;
   }
   store<i32>(out, 6);
   store<u32>(out + 4, <u32>(textStart - INPUT));
@@ -702,17 +695,18 @@ function readTransport(p: usize, protocol: i32, level: i32): usize {
   return readMembers(p, level);
 }
 
-/** The flags of TCP: few sets of them occur, and each is written one way. */
-function readFlags(start: usize): usize {
-  const hash = mix(load<u64>(start) ^ mix(load<u64>(start + 8)));
-  const set = FLAG_SETS + (<usize>hash & (FLAG_SET_COUNT - 1)) * MEMBER_SIZE;
-  if (isAt(start, set)) {
-    tcpFlags = load<u32>(set, ROLE);
-    return start + load<u32>(set, SIZE);
+/** Whole objects of which few occur, each written one way; what they say. Those of a level have places of their own. */
+function readSmall(start: usize, level: i32): usize {
+  const hash = mix(load<u64>(start) ^ mix(load<u64>(start + 8) + mix(load<u64>(start + 16))));
+  const place = (<usize>(level & 1) * SMALL_COUNT) | (<usize>hash & (SMALL_COUNT - 1));
+  const object = SMALL + place * MEMBER_SIZE;
+  if (isAt(start, object)) {
+    small = load<u32>(object, ROLE);
+    return start + load<u32>(object, SIZE);
   }
-  tcpFlags = 0;
-  const end = readMembers(start, Level.Flags);
-  if (end != 0) keep(set, start, end, tcpFlags);
+  small = 0;
+  const end = readMembers(start, level);
+  if (end != 0) keep(object, start, end, small);
   return end;
 }
 
@@ -727,7 +721,7 @@ function readPort(start: usize, out: usize): usize {
 /** `true` or `false` for one bit. */
 function readFlag(p: usize, bit: i32): usize {
   if (load<u32>(p) == TRUE) {
-    tcpFlags |= bit;
+    small |= bit;
     return p + 4;
   }
   return load<u32>(p) == FALS && load<u8>(p + 4) == 0x65 ? p + 5 : 0;
@@ -777,13 +771,12 @@ function readTime(): bool {
   let fraction: i32 = 0;
   if (textSize > 20) {
     if (load<u8>(p + 19) != 0x2e || textSize == 21) return false;
-    let scale = 100000;
-    for (let index: usize = 20; index < textSize - 1; index++) {
-      const digit: u32 = <u32>load<u8>(p + index) - 48;
-      if (digit > 9) return false;
-      fraction += <i32>digit * scale;
-      scale /= 10;
-    }
+    const size = textSize - 21;
+    let digits = load<u64>(p + 20) ^ ZEROS;
+    if (size < 8) digits &= (<u64>1 << (<u64>size << 3)) - 1;
+    if (notDigits(digits) != 0 || (size == 9 && <u32>load<u8>(p + 28) - 48 > 9)) return false;
+    // Digits behind the sixth one are less than a microsecond.
+    fraction = valueOf(digits << 16);
   }
   store<f64>(TIME, minuteUs + <f64>second * 1e6 + <f64>fraction);
   return true;
@@ -886,20 +879,24 @@ function mix(value: u64): u64 {
 
 function isEqual(left: usize, right: usize, size: u32): bool {
   let at: u32 = 0;
-  for (; at + 64 <= size; at += 64) {
-    const first = v128.xor(v128.load(left + at), v128.load(right + at));
-    const second = v128.xor(v128.load(left + at + 16), v128.load(right + at + 16));
-    const third = v128.xor(v128.load(left + at + 32), v128.load(right + at + 32));
-    const fourth = v128.xor(v128.load(left + at + 48), v128.load(right + at + 48));
-    if (v128.any_true(v128.or(v128.or(first, second), v128.or(third, fourth)))) return false;
+  if (size >= 64) {
+    for (; at + 64 <= size; at += 64) if (!isSame64(left + at, right + at)) return false;
+    // The last bytes again, as many as in a step: a loop over what is left would end where nobody can foresee.
+    return at == size || isSame64(left + size - 64, right + size - 64);
   }
-  for (; at + 16 <= size; at += 16)
-    if (v128.any_true(v128.xor(v128.load(left + at), v128.load(right + at)))) return false;
-  // The last sixteen bytes again, where some of them are left.
-  if (size >= 16)
-    return at == size || !v128.any_true(v128.xor(v128.load(left + size - 16), v128.load(right + size - 16)));
+  for (; at + 8 <= size; at += 8) if (load<u64>(left + at) != load<u64>(right + at)) return false;
   for (; at < size; at++) if (load<u8>(left + at) != load<u8>(right + at)) return false;
   return true;
+}
+
+// @ts-ignore: decorator
+@inline
+function isSame64(left: usize, right: usize): bool {
+  const first = v128.xor(v128.load(left), v128.load(right));
+  const second = v128.xor(v128.load(left, 16), v128.load(right, 16));
+  const third = v128.xor(v128.load(left, 32), v128.load(right, 32));
+  const fourth = v128.xor(v128.load(left, 48), v128.load(right, 48));
+  return !v128.any_true(v128.or(v128.or(first, second), v128.or(third, fourth)));
 }
 
 function readBoolean(p: usize, out: usize): usize {
@@ -914,17 +911,29 @@ function readBoolean(p: usize, out: usize): usize {
 
 /** A whole number of at most seven digits into `count`. */
 function readCount(start: usize): usize {
-  const bytes = load<u64>(start) ^ 0x3030303030303030;
-  const size = <usize>ctz(((bytes + 0x0606060606060606) | bytes) & 0xf0f0f0f0f0f0f0f0) >> 3;
+  const digits = load<u64>(start) ^ ZEROS;
+  const size = <usize>ctz(notDigits(digits)) >> 3;
   if (size == 0 || size > 7 || (size > 1 && load<u8>(start) == 48)) return 0;
   const end = start + size;
   const byte = load<u8>(end);
   if (byte == 0x2e || (byte | 0x20) == 0x65) return 0;
-  // The digits last, zeros before them: two, four and eight digits are put together at once.
-  const digits = bytes << ((8 - <u64>size) << 3);
-  const pairs = digits * 10 + (digits >> 8);
-  count = <i32>(((pairs & 0xff000000ff) * 0xf424000000064 + ((pairs >> 16) & 0xff000000ff) * 0x271000000001) >> 32);
+  count = valueOf(digits << ((8 - <u64>size) << 3));
   return end;
+}
+
+/** Eight digits of text, or fewer with zeros behind them, after `^ ZEROS`: bits in the bytes that are none. */
+// @ts-ignore: decorator
+@inline
+function notDigits(digits: u64): u64 {
+  return ((digits + 0x0606060606060606) | digits) & 0xf0f0f0f0f0f0f0f0;
+}
+
+/** Eight digits, the last one in the highest byte: two, four and eight of them are put together at once. */
+// @ts-ignore: decorator
+@inline
+function valueOf(digits: u64): i32 {
+  const pairs = digits * 10 + (digits >> 8);
+  return <i32>(((pairs & 0xff000000ff) * 0xf424000000064 + ((pairs >> 16) & 0xff000000ff) * 0x271000000001) >> 32);
 }
 
 /** A key with its colon; the place of its value. */

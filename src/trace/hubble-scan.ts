@@ -15,13 +15,15 @@ export const enum Place {
   Time = 1152,
   Lanes = 8192,
   Members = 131_072,
-  Prefixes = 270_336,
-  Slots = 286_720,
-  Entries = 417_792,
-  Arena = 655_360,
+  Prefixes = 274_432,
+  Slots = 339_968,
+  Entries = 471_040,
+  Shapes = 663_552,
+  Forms = 667_648,
+  Arena = 786_432,
   ArenaSize = 8_388_608,
   /** The window; behind it, each in as much room as it, the two chunks that are lent. */
-  Input = 9_043_968,
+  Input = 9_175_040,
   InputSize = 2_162_688,
 }
 
@@ -134,6 +136,7 @@ export const WINDOW_SIZE = 2_097_152;
 
 interface Exports {
   readonly memory: WasmMemory;
+  prepare(): void;
   objectOffset(handle: number): number;
   objectSize(handle: number): number;
   read(start: number, line: number, limit: number): number;
@@ -200,6 +203,7 @@ export class HubbleScanner {
       ['orientedBy', new Uint8Array(buffer, at(Lane.OrientedBy), ROWS)],
       ['line', new Float64Array(buffer, at(Lane.Line), ROWS)],
     ];
+    kernel.prepare();
     this.trust(-1, -1);
   }
 

@@ -127,6 +127,25 @@ test('what is known again is the same to its end: flags and numbers that begin a
   assertSame([...turns, ...ports.map((port) => record('{"SYN":true}', port))].join('\n'));
 });
 
+test('what is known again is the same to its end: events that begin alike, in turns, and flags that are written like them', () => {
+  const numbers = [0, 1, 4, 5, 7, 129, 131];
+  const events = [
+    '{}',
+    ...numbers.flatMap((type) => [`{"type":${type}}`, `{"type": ${type}}`, `{"sub_type":3,"type":${type}}`]),
+    ...numbers.flatMap((sub) => [4, 5].map((type) => `{"type":${type},"sub_type":${sub}}`)),
+    ...numbers.map((last) => `{"type":4,"sub_type":1,"more":[1,2,3,${last}]}`),
+    '{"type":4,"type":4}',
+    '{"type":4',
+    '{"SYN":true}',
+  ];
+  const record = (event: string, flags: string): string =>
+    `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"source_port":7,"destination_port":80,"flags":${flags}}},"event_type":${event}}}`;
+  const turns = [...events, ...events.toReversed(), ...events].map((event, turn) =>
+    record(event, turn % 3 === 0 ? event : '{"ACK":true}'),
+  );
+  assertSame(turns.join('\n'));
+});
+
 test('a window is of any size and its bytes are those of the caller', () => {
   const [first, last] = [lines[0]!, lines[1]!];
   const long = JSON.stringify({
