@@ -80,7 +80,7 @@ static void setCapacity(Tracker *tracker, uint32_t capacity) {
   tracker->entries = allocate(capacity + WINDOW, sizeof(Entry));
   tracker->mask = capacity - 1;
   tracker->shift = 64 - (uint32_t)__builtin_ctz(capacity);
-  tracker->usedMost = (uint32_t)((double)capacity * 0.7);
+  tracker->usedMost = (uint32_t)((double)capacity * 0.625);
 }
 
 static Tracker createTracker(int isLoose) {

@@ -276,11 +276,7 @@ class WasmTracking implements BulkTracker {
     this.tracker = new TableTracker({
       ...options,
       clock: this.now,
-      storage: (length, old) => {
-        const kept = old?.slice();
-        const fresh = heap.takeLast(length);
-        return { old: kept ?? fresh, fresh };
-      },
+      storage: (length, old) => heap.takeLast(length, old?.length),
     });
     heap.bytes(TrackRegion.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(TrackRegion.Transitions, TCP_TABLE.length).set(TCP_TABLE);

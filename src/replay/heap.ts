@@ -17,6 +17,8 @@ const SLACK_BYTES = 128;
 export class Heap {
   readonly memory: WasmMemory;
   private readonly offsets: number[] = [];
+  /** Words of the last region that have ever been taken. */
+  private taken = 0;
 
   /**
    * `sizes` are the bytes of each region; `rest`: behind them is a last one, of all the memory that can be had. Throws a RangeError where there
@@ -57,11 +59,14 @@ export class Heap {
     return new Float64Array(this.memory.buffer, this.offsetOf(region), length);
   }
 
-  /** The last region's first words, all 0. Throws a RangeError where it is smaller. */
-  takeLast(length: number): Int32Array<ArrayBuffer> {
-    return this.words(this.offsets.length - 1, length + SLACK_BYTES / 4)
-      .fill(0)
-      .subarray(0, length);
+  /** The last region's first words: `kept` of them as they are, and zeros. Throws a RangeError where it is smaller. */
+  takeLast(length: number, kept = 0): Int32Array<ArrayBuffer> {
+    const words = this.words(this.offsets.length - 1, length + SLACK_BYTES / 4);
+    // What nobody has taken yet is zero; writing there would only make the machine find memory for it.
+    const from = Math.min(kept, length);
+    if (from < this.taken) words.fill(0, from, Math.min(this.taken, words.length));
+    this.taken = Math.max(this.taken, length);
+    return words.subarray(0, length);
   }
 }
 

@@ -238,11 +238,7 @@ export class Kernel {
   }
 
   /** Where the connection table lies. */
-  readonly tableStorage: TableStorage = (length, old) => {
-    const kept = old?.slice();
-    const fresh = this.heap.takeLast(length);
-    return { old: kept ?? fresh, fresh };
-  };
+  readonly tableStorage: TableStorage = (length, old) => this.heap.takeLast(length, old?.length);
 
   /** Where the groups lie. */
   readonly groupStorage: GroupStorage = (groups, slots) => ({

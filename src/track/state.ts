@@ -123,10 +123,7 @@ export interface TrackerOptions {
 }
 
 /**
- * Gives a table of so many 32-bit words, all zero, in place of another one; `old` is what the other one held, in itself or
- * as a copy.
+ * Gives a table of so many 32-bit words in place of another one, `old`, which nobody uses any more: what it held comes first, as far as
+ * there is room, and zeros behind it.
  */
-export type TableStorage = (
-  length: number,
-  old: Int32Array | undefined,
-) => { readonly old: Int32Array; readonly fresh: Int32Array };
+export type TableStorage = (length: number, old: Int32Array | undefined) => Int32Array;

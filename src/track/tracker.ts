@@ -142,12 +142,12 @@ export class TableTracker implements Tracker {
     this.clock = options.clock ?? new Clock();
     this.timeouts = createTimers({ ...DEFAULT_TIMEOUTS, ...options.timeouts });
     let capacity: number = Size.SmallestCapacity;
-    while (capacity * 0.7 < (options.initialCapacity ?? 0)) capacity *= 2;
+    while (mostOf(capacity) < (options.initialCapacity ?? 0)) capacity *= 2;
     this.smallestCapacity = capacity;
     this.storage = options.storage ?? takeTable;
-    this.words = this.storage(capacity * Word.Count, undefined).fresh;
+    this.words = this.storage(capacity * Word.Count, undefined);
     this.mask = capacity - 1;
-    this.usedMost = Math.floor(capacity * 0.7);
+    this.usedMost = mostOf(capacity);
   }
 
   get bytes(): number {
@@ -729,35 +729,73 @@ export class TableTracker implements Tracker {
   /** Leaves graves and expired entries behind; grows only if the living need it, and shrinks when few are left. */
   private rehash(): void {
     this.sweep();
-    let capacity = this.mask + 1;
+    const before = this.mask + 1;
+    let capacity = before;
     while (this.count > capacity * 0.5) capacity *= 2;
     while (capacity > this.smallestCapacity && this.count < capacity * 0.1) capacity /= 2;
-    const oldTags = this.tags;
-    const { old, fresh } = this.storage(capacity * Word.Count, this.words);
-    this.words = fresh;
+    const { first, second, ports, keyMeta, tags: oldTags } = this;
+    if (capacity >= before) this.words = this.storage(capacity * Word.Count, this.words);
+    // Where the table does not shrink, entries find their new places where they lie: from an empty slot on each one goes to its own slot, to
+    // one that was left before it, or to the new half. Those before that slot, and who comes round the end, are put aside.
+    const aside: { readonly slot: number; readonly entry: Int32Array }[] = [];
+    let start = 0;
+    while (start < before && (capacity < before || this.words[start * Word.Count + Word.Meta] !== 0))
+      this.lift(start++, aside);
+    if (capacity < before) this.words = this.storage(capacity * Word.Count, this.words);
     this.tags = new Int32Array(0);
     this.mask = capacity - 1;
-    this.usedMost = Math.floor(capacity * 0.7);
+    this.usedMost = mostOf(capacity);
     this.used = this.count;
-    const { words, first, second, ports, keyMeta } = this;
-    for (let from = 0; from < old.length; from += Word.Count) {
-      const meta = old[from + Word.Meta]!;
+    const { words } = this;
+    for (let slot = start; slot < before; slot++) {
+      const from = slot * Word.Count;
+      const meta = words[from + Word.Meta]!;
+      if (meta === 0) continue;
+      words[from + Word.Meta] = 0;
       if ((meta & Meta.Live) === 0) continue;
-      this.first = old[from + Word.First]!;
-      this.second = old[from + Word.Second]!;
-      this.ports = old[from + Word.Ports]!;
-      this.keyMeta = meta & Meta.KeyMask;
-      const at = ~this.find();
-      for (let word = 0; word < Word.Count; word++) words[at + word] = old[from + word]!;
-      if ((meta & Meta.ProtocolMask) !== Protocol.Sctp) continue;
-      const tags = this.tagsOf(at);
-      const oldTag = Math.trunc(from / Word.Count) * Tag.Count;
-      for (let word = 0; word < Tag.Count; word++) this.tags[tags + word] = oldTags[oldTag + word]!;
+      this.keyEntry(words, from, meta);
+      const to = ~this.find();
+      words[from + Word.Meta] = meta;
+      if (to === 0) this.lift(slot, aside);
+      else if (to !== from) {
+        for (let word = 0; word < Word.Count; word++) words[to + word] = words[from + word]!;
+        words[from + Word.Meta] = 0;
+      }
+      if (to !== 0) this.moveTags(meta, oldTags, slot, to);
+    }
+    for (const { slot, entry } of aside) {
+      const meta = entry[Word.Meta]!;
+      this.keyEntry(entry, 0, meta);
+      const to = ~this.find();
+      words.set(entry, to);
+      this.moveTags(meta, oldTags, slot, to);
     }
     this.first = first;
     this.second = second;
     this.ports = ports;
     this.keyMeta = keyMeta;
+  }
+
+  /** Takes an entry out of the table, if there is one. */
+  private lift(slot: number, aside: { readonly slot: number; readonly entry: Int32Array }[]): void {
+    const at = slot * Word.Count;
+    const entry = this.words.slice(at, at + Word.Count);
+    this.words[at + Word.Meta] = 0;
+    if ((entry[Word.Meta]! & Meta.Live) !== 0) aside.push({ slot, entry });
+  }
+
+  /** Takes the key of an entry in hand. */
+  private keyEntry(words: Int32Array, at: number, meta: number): void {
+    this.first = words[at + Word.First]!;
+    this.second = words[at + Word.Second]!;
+    this.ports = words[at + Word.Ports]!;
+    this.keyMeta = meta & Meta.KeyMask;
+  }
+
+  private moveTags(meta: number, oldTags: Int32Array, slot: number, to: number): void {
+    if ((meta & Meta.ProtocolMask) !== Protocol.Sctp) return;
+    const at = this.tagsOf(to);
+    for (let word = 0; word < Tag.Count; word++) this.tags[at + word] = oldTags[slot * Tag.Count + word]!;
   }
 
   /** Sets the table's ticks back with the clock; what was to expire by then is expired. */
@@ -783,9 +821,15 @@ export class TableTracker implements Tracker {
   }
 }
 
-function takeTable(length: number, old: Int32Array | undefined): { old: Int32Array; fresh: Int32Array } {
-  const fresh = new Int32Array(length);
-  return { old: old ?? fresh, fresh };
+function takeTable(length: number, old: Int32Array | undefined): Int32Array {
+  const table = new Int32Array(length);
+  if (old !== undefined) table.set(old.subarray(0, length));
+  return table;
+}
+
+/** Slots of so many that may be taken: a probe for what is not there looks at four then, and at six where it is seven of ten. */
+function mostOf(capacity: number): number {
+  return Math.floor(capacity * 0.625);
 }
 
 /** CT-01 */
