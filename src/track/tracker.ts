@@ -738,10 +738,13 @@ export class TableTracker implements Tracker {
     // Where the table does not shrink, entries find their new places where they lie: from an empty slot on each one goes to its own slot, to
     // one that was left before it, or to the new half. Those before that slot, and who comes round the end, are put aside.
     const aside: { readonly slot: number; readonly entry: Int32Array }[] = [];
+    const isShrunk = capacity < before;
     let start = 0;
-    while (start < before && (capacity < before || this.words[start * Word.Count + Word.Meta] !== 0))
-      this.lift(start++, aside);
-    if (capacity < before) this.words = this.storage(capacity * Word.Count, this.words);
+    for (; start < before; start++) {
+      if (!isShrunk && this.words[start * Word.Count + Word.Meta] === 0) break;
+      this.lift(start, aside);
+    }
+    if (isShrunk) this.words = this.storage(capacity * Word.Count, this.words);
     this.tags = new Int32Array(0);
     this.mask = capacity - 1;
     this.usedMost = mostOf(capacity);
