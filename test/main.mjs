@@ -32,7 +32,7 @@ const order = [
  */
 const LEAN = ['--single-threaded', '--interrupt-budget=400000', '--max-old-space-size=16384'];
 /** Rooms that take about as long as all others. */
-const SECOND_HALF = ['bench', 'cli', 'fuzz', 'law', 'report', 'semantics'];
+const SECOND_HALF = ['bench', 'cli', 'fuzz', 'law', 'report', 'semantics', 'structure'];
 
 const named = process.argv.slice(2);
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
