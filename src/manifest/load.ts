@@ -1,14 +1,14 @@
 /**
  * Manifest files -> snapshot and policies. Texts become documents, documents become objects (lists taken apart), each object is
- * decoded and validated on its own, then the set is made: later groups replace, duplicates are refused, removals applied,
- * owners folded and missing namespaces added. Every finding of every document is kept; nothing throws on bad input.
+ * decoded and validated on its own and goes into a set (object-set.ts), of which the snapshot is made (snapshot.ts). Every finding of
+ * every document is kept; nothing throws on bad input.
  */
-import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
+import type { Pod, Snapshot } from '../model/cluster.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
-import { type Labels, NAMESPACE_NAME_LABEL } from '../model/label.ts';
-import type { Policy, Position } from '../model/policy.ts';
+import { NAMESPACE_NAME_LABEL } from '../model/label.ts';
+import type { Policy } from '../model/policy.ts';
+import type { CidrReading } from './cidr.ts';
 import {
-  type RawEndpointSlice,
   type RawNode,
   type RawPod,
   type RawService,
@@ -16,43 +16,28 @@ import {
   checkPod,
   checkPodSpec,
   checkService,
-  readEndpointSlice,
-  readNode,
-  readUnlistedNodes,
-  readPod,
-  readService,
 } from './cluster-object.ts';
-import type { CidrReading } from './cidr.ts';
 import { checkAgainst } from './decode.ts';
 import { explainJson, looksLikeJson, readJson } from './json-document.ts';
-import { type RawMeta, checkLabels, checkMeta, readLabels } from './meta.ts';
+import { type RawMeta, checkLabels, checkMeta } from './meta.ts';
 import { momentOfEvent } from './moment.ts';
 import { findNearest } from './nearest.ts';
 import { type RawNetworkPolicy, checkNetworkPolicy, readNetworkPolicy } from './network-policy.ts';
+import { type Unit, type Load, addEntry, removeObject, placeOf, report } from './object-set.ts';
 import { type Problem, invalid } from './problem.ts';
 import { type Kind, KINDS } from './schema.ts';
+import { buildSnapshot, podOf, warnOfNamespaceLabels } from './snapshot.ts';
 import {
   type DocumentSet,
   type DuplicateKey,
   type Finding,
   type Path,
-  type SourceDocument,
   createSource,
   diagnose,
-  diagnoseFile,
   formatPath,
   positionOf,
 } from './source.ts';
-import {
-  MOST_ORDINALS,
-  type RawWorkload,
-  WORKLOAD_KINDS,
-  type WorkloadObject,
-  objectKey,
-  replicaCount,
-  standIns,
-  topOwner,
-} from './workload.ts';
+import { type RawWorkload, WORKLOAD_KINDS } from './workload.ts';
 import { readYaml } from './yaml-document.ts';
 
 /** One text to read. */
@@ -172,33 +157,6 @@ function eventType(value: unknown): string | undefined {
   return textField(value as Record<string, unknown>, 'type');
 }
 
-/** One object and where it stands in its document. */
-interface Unit {
-  readonly document: SourceDocument;
-  readonly path: Path;
-  readonly file: ManifestFile;
-}
-
-/** An accepted object. */
-interface Entry extends Unit {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly meta: RawMeta;
-  readonly raw: unknown;
-  /** Of policies: read at once, while the places of the object are at hand. */
-  readonly policy?: Policy;
-}
-
-interface Load {
-  readonly options: LoadOptions;
-  readonly diagnostics: Diagnostic[];
-  readonly entries: Map<string, Entry>;
-  readonly skipped: Map<string, number>;
-  /** How many names were made of generateName. */
-  generated: number;
-}
-
 /** Policy kinds of others: passing them over in silence would make a wrong forecast. */
 const OTHER_POLICY_KINDS: ReadonlySet<string> = new Set([
   'NetworkPolicy',
@@ -220,20 +178,6 @@ const OLD_GROUPS: ReadonlySet<string> = new Set([
   'networking.k8s.io',
   '',
 ]);
-
-const SHORT_NAMES: Readonly<Record<string, string>> = {
-  ns: 'Namespace',
-  po: 'Pod',
-  no: 'Node',
-  svc: 'Service',
-  rc: 'ReplicationController',
-  deploy: 'Deployment',
-  rs: 'ReplicaSet',
-  sts: 'StatefulSet',
-  ds: 'DaemonSet',
-  cj: 'CronJob',
-  netpol: 'NetworkPolicy',
-};
 
 /** Lists inside lists beyond this are not followed. */
 const DEEPEST_LIST = 5;
@@ -496,261 +440,6 @@ function passOver(load: Load, unit: Unit, kind: string, apiVersion: string): voi
       path: 'apiVersion',
       object: label,
     });
-}
-
-function addEntry(load: Load, entry: Entry): void {
-  const key = objectKey(entry.kind, entry.namespace, entry.name);
-  const before = load.entries.get(key);
-  const object = `${entry.kind} ${entry.namespace === '' ? '' : `${entry.namespace}/`}${entry.name}`;
-  if (before === undefined) {
-    load.entries.set(key, entry);
-    return;
-  }
-  const first = placeOf(before, []);
-  if (before.file.group === entry.file.group) {
-    report(load, entry, [], 'value', {
-      severity: 'error',
-      code: 'duplicate-object',
-      message: `${object} is already defined at ${first.file}:${first.line}`,
-      object,
-    });
-    return;
-  }
-  load.entries.set(key, entry);
-  report(load, entry, [], 'value', {
-    severity: 'note',
-    code: 'replaced-object',
-    message: `${object} replaces the one at ${first.file}:${first.line}`,
-    object,
-  });
-}
-
-function removeObject(load: Load, target: string): void {
-  const parts = target.split('/');
-  const [kindText = ''] = parts;
-  const lower = kindText.toLowerCase();
-  const kind =
-    [...KINDS.keys()].find((name) =>
-      [name.toLowerCase(), `${name.toLowerCase()}s`, name.toLowerCase().replace(/y$/, 'ies')].includes(lower),
-    ) ?? (Object.hasOwn(SHORT_NAMES, lower) ? SHORT_NAMES[lower] : undefined);
-  const isCluster = kind !== undefined && KINDS.get(kind)!.scope === 'cluster';
-  const namespace = isCluster ? '' : parts.length === 3 ? parts[1]! : load.options.namespace;
-  const name = parts.at(-1) ?? '';
-  const isForm = (parts.length === 2 || (parts.length === 3 && !isCluster)) && !parts.includes('');
-  if (kind !== undefined && isForm && load.entries.delete(objectKey(kind, namespace, name))) return;
-  const nearKind = kind === undefined ? findNearest(kindText, [...KINDS.keys()]) : undefined;
-  const near =
-    kind === undefined
-      ? undefined
-      : findNearest(
-          name,
-          [...load.entries.values()]
-            .filter((entry) => entry.kind === kind && entry.namespace === namespace)
-            .map((entry) => entry.name),
-        );
-  const hint = !isForm
-    ? 'the form is KIND/NAMESPACE/NAME, or KIND/NAME'
-    : nearKind !== undefined
-      ? `did you mean "${nearKind}"?`
-      : near === undefined
-        ? undefined
-        : `did you mean "${near}"?`;
-  load.diagnostics.push(
-    diagnoseFile('--delete', {
-      severity: 'error',
-      code: 'nothing-to-delete',
-      message: `${target} names no object of the input`,
-      ...(hint === undefined ? {} : { hint }),
-    }),
-  );
-}
-
-function buildSnapshot(load: Load, entries: readonly Entry[]): Snapshot {
-  const ofKind = (kind: string): Entry[] => entries.filter((entry) => entry.kind === kind);
-  const owned = new Map(
-    entries
-      .filter(({ kind }) => WORKLOAD_KINDS.has(kind))
-      .map((entry) => [objectKey(entry.kind, entry.namespace, entry.name), entry]),
-  );
-  const podEntries = ofKind('Pod');
-  const listed = ofKind('Node').map((entry) => readNode(entry.raw as RawNode));
-  const unlisted = readUnlistedNodes(
-    podEntries.map(({ raw }) => raw as RawPod),
-    listed,
-  );
-  const nodes = [...listed, ...unlisted];
-  const pods: Pod[] = [];
-  const owners = new Set<string>();
-  for (const entry of podEntries) {
-    const pod = podOf(entry, owned);
-    const { workload } = pod;
-    owners.add(objectKey(workload.kind, workload.namespace, workload.name));
-    pods.push(pod);
-  }
-  const livePods = settleAddresses(load, pods);
-  noteTerminated(load, livePods);
-  const standing = addStandIns(load, [...owned.values()], owned, owners, nodes.length);
-  const own = (entry: Entry): { namespace: string; name: string } => ({ namespace: entry.namespace, name: entry.name });
-  return {
-    namespaces: buildNamespaces(load, entries),
-    pods: [...livePods, ...standing],
-    nodes,
-    services: ofKind('Service').map((entry) =>
-      readService(entry.raw as RawService, { ...own(entry), position: placeOf(entry, []) }),
-    ),
-    endpointSlices: ofKind('EndpointSlice')
-      .map((entry) => readEndpointSlice(entry.raw as RawEndpointSlice, own(entry)))
-      .filter((slice) => slice !== undefined),
-  };
-}
-
-function podOf(entry: Entry, owned: ReadonlyMap<string, Entry>): Pod {
-  const { namespace, name } = entry;
-  return readPod(entry.raw as RawPod, {
-    namespace,
-    name,
-    labels: readLabels(entry.meta.labels),
-    workload: topOwner(entry, owned),
-    position: placeOf(entry, []),
-  });
-}
-
-/** Workloads whose top owner has no Pod object. The top owner itself stands where it is in the input, else what it owns. */
-function addStandIns(
-  load: Load,
-  entries: readonly Entry[],
-  owned: ReadonlyMap<string, Entry>,
-  owners: ReadonlySet<string>,
-  nodeCount: number,
-): Pod[] {
-  const pods: Pod[] = [];
-  for (const entry of entries) {
-    const owner = topOwner(entry, owned);
-    const key = objectKey(owner.kind, owner.namespace, owner.name);
-    const isTop = owner.kind === entry.kind && owner.name === entry.name;
-    if (owners.has(key) || (!isTop && owned.has(key))) continue;
-    const workload: WorkloadObject = { ...entry, raw: entry.raw as RawWorkload, position: placeOf(entry, []) };
-    if (entry.kind === 'StatefulSet' && replicaCount(workload, nodeCount) > MOST_ORDINALS)
-      report(load, entry, ['spec', 'replicas'], 'value', {
-        severity: 'warning',
-        code: 'limit-exceeded',
-        message: `only the first ${MOST_ORDINALS} pods of this StatefulSet are made`,
-        path: 'spec.replicas',
-      });
-    pods.push(...standIns(workload, owner, nodeCount));
-  }
-  return pods;
-}
-
-/** One live pod an address: of two, the running one keeps it, else the first (semantics 1.4). */
-function settleAddresses(load: Load, pods: readonly Pod[]): Pod[] {
-  const holders = new Map<string, number>();
-  const lost = new Map<number, Set<string>>();
-  for (const [index, pod] of pods.entries()) {
-    // Terminated pods give their address back, hostNetwork pods share their node's.
-    if (pod.phase === 'Succeeded' || pod.phase === 'Failed' || pod.hostNetwork) continue;
-    for (const address of pod.addresses) {
-      const holder = holders.get(address);
-      if (holder === undefined) {
-        holders.set(address, index);
-        continue;
-      }
-      const other = pods[holder]!;
-      const isTaken = pod.phase === 'Running' && other.phase !== 'Running';
-      const [keeper, loser] = isTaken ? [index, holder] : [holder, index];
-      holders.set(address, keeper);
-      const addresses = lost.get(loser) ?? new Set();
-      addresses.add(address);
-      lost.set(loser, addresses);
-      const { position, namespace, name } = pods[loser]!;
-      const kept = pods[keeper]!;
-      load.diagnostics.push({
-        severity: 'warning',
-        code: 'address-conflict',
-        message: `${address} belongs to two live pods; ${kept.namespace}/${kept.name} (${kept.position.file}:${kept.position.line}) keeps it`,
-        ...position,
-        object: `Pod ${namespace}/${name}`,
-      });
-    }
-  }
-  if (lost.size === 0) return [...pods];
-  return pods.map((pod, index) => {
-    const addresses = lost.get(index);
-    return addresses === undefined
-      ? pod
-      : { ...pod, addresses: pod.addresses.filter((address) => !addresses.has(address)) };
-  });
-}
-
-function noteTerminated(load: Load, pods: readonly Pod[]): void {
-  const ended = pods.filter(({ phase }) => phase === 'Succeeded' || phase === 'Failed');
-  const [first] = ended;
-  if (first === undefined) return;
-  load.diagnostics.push({
-    severity: 'note',
-    code: 'terminated-pod',
-    message: `${ended.length} pod${ended.length === 1 ? ' has' : 's have'} terminated and take${ended.length === 1 ? 's' : ''} no part, first ${first.namespace}/${first.name}`,
-    ...first.position,
-  });
-}
-
-/** Namespaces of the input, then one for each namespace that objects name and nobody defined. */
-function buildNamespaces(load: Load, entries: readonly Entry[]): Namespace[] {
-  const namespaces = new Map<string, Namespace>();
-  for (const entry of entries) {
-    if (entry.kind !== 'Namespace') continue;
-    const labels: Labels = new Map([...readLabels(entry.meta.labels), [NAMESPACE_NAME_LABEL, entry.name]]);
-    namespaces.set(entry.name, { name: entry.name, labels });
-  }
-  const areListed = namespaces.size > 0;
-  for (const entry of entries) {
-    if (entry.namespace === '' || namespaces.has(entry.namespace)) continue;
-    namespaces.set(entry.namespace, {
-      name: entry.namespace,
-      labels: new Map([[NAMESPACE_NAME_LABEL, entry.namespace]]),
-    });
-    // Where no Namespace is listed at all only selectors that ask for labels want them; where some are, this one may be a slip.
-    if (areListed)
-      report(load, entry, ['metadata', 'namespace'], 'value', {
-        severity: 'note',
-        code: 'unknown-namespace',
-        message: `no Namespace ${entry.namespace} in the input: it is taken to exist without labels of its own`,
-        object: `${entry.kind} ${entry.namespace}/${entry.name}`,
-      });
-  }
-  return [...namespaces.values()];
-}
-
-/** Labels that nobody listed are taken to be missing, which decides what asks for them: said once, at the first that does. */
-function warnOfNamespaceLabels(load: Load, policies: readonly Policy[]): void {
-  for (const { kind, namespace, name, ingress, egress } of policies)
-    for (const { peers = [], peerPositions = [], position } of [...ingress, ...egress])
-      for (const [index, peer] of peers.entries()) {
-        if (peer.kind !== 'pods' || peer.namespaces.kind !== 'selected') continue;
-        const asked = peer.namespaces.selector.find(({ key }) => key !== NAMESPACE_NAME_LABEL);
-        if (asked === undefined) continue;
-        load.diagnostics.push({
-          severity: 'warning',
-          code: 'unknown-namespace',
-          message: `no Namespace in the input, and a policy asks for their label ${asked.key}: all are taken to exist without labels of their own`,
-          ...(peerPositions[index] ?? position),
-          hint: 'add them: kubectl get namespaces -o json',
-          object: `${kind} ${namespace}/${name}`,
-        });
-        return;
-      }
-}
-
-function placeOf(unit: Unit, path: Path): Position {
-  return positionOf(unit.document.source, unit.document.locate([...unit.path, ...path], 'value').start);
-}
-
-function report(load: Load, unit: Unit, path: Path, part: 'key' | 'value', finding: Finding): void {
-  const span = unit.document.locate([...unit.path, ...path], part);
-  // Of a whole object only its beginning is marked.
-  load.diagnostics.push(
-    diagnose(unit.document.source, path.length === 0 ? { start: span.start, end: span.start + 1 } : span, finding),
-  );
 }
 
 /** By file in the order given, then by place; findings without a line go first. */
