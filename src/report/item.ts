@@ -62,7 +62,8 @@ export function foldGroups(groups: readonly FlowGroup[], unit: Unit, top: number
   const folds: { readonly members: readonly number[]; readonly tally: Tally }[] = [];
   /** Those that are explained, and those beyond, which are folded by their reasons alone. */
   const alike = [new Map<string, number[]>(), new Map<string, number[]>()] as const;
-  for (const [index, group] of groups.entries()) {
+  for (let index = 0; index < groups.length; index++) {
+    const group = groups[index]!;
     if (isAlone(group)) {
       folds.push({ members: [index], tally: group.tally });
       continue;
