@@ -170,7 +170,8 @@ export class Kernel {
       [Region.Oriented]: 5 * 8,
       [Region.Clock]: ClockState.Count * 8,
       [Region.Columns]: STAGE * columnOffset(Column.Count),
-      [Region.Rows]: STAGE * 4,
+      // The kernel looks at four places at a time, and what stands behind the last has to be a place.
+      [Region.Rows]: (STAGE + 3) * 4,
       [Region.Memo]: Memo.Size * Memo.Stride * 4,
       [Region.CandidateTables]: Tables.Count * 4,
       [Region.BaselineTables]: Tables.Count * 4,

@@ -83,6 +83,25 @@ test('wasm = plain where every connection is a group of its own, and the kernel 
   }
 });
 
+test('wasm = plain at the end of what is staged, whatever lies behind it in memory', () => {
+  // A connection from an outside address to a node is remembered behind the places of the rows, at the very beginning here.
+  const [src, dst] = [0xcb007107, 0xc0a80001];
+  const dstPort = Array.from({ length: 65_536 }, (_, port) => port).find((port) => memoSlotOf(src, dst, port) === 0)!;
+  const rows = Array.from({ length: 4096 }, (_, row) => ({ src, dst, srcPort: 10_000 + row, dstPort, isReply: false }));
+  // Not of the kernel: it goes on with the two rows behind it.
+  rows[4093] = { src: DB, dst: WEB, srcPort: -1, dstPort: 5432, isReply: true };
+  const [wasm, plain] = (['wasm', 'plain'] as const).map((kernel) => replayRows(rows, { kernel }));
+  assert.deepEqual(wasm!.summary, plain!.summary);
+  assert.ok(wasm!.byKernel > 0.9 * rows.length, `${wasm!.byKernel}`);
+});
+
+/** Where the kernel remembers a TCP connection. */
+function memoSlotOf(src: number, dst: number, dstPort: number): number {
+  const key = (6 << 17) | (dstPort + 1);
+  const hash = (Math.imul(Math.imul(src, 0x9e3779b1) ^ dst, 0x85ebca6b) + Math.imul(key, 0xc2b2ae35)) | 0;
+  return (hash ^ (hash >>> 15)) & 32_767;
+}
+
 interface RowDraft {
   readonly src: number;
   readonly dst: number;
