@@ -3,7 +3,7 @@
  * rows is put into memory as it lies in the file, by the reader of a file or out of the chunks of a stream, and the columns of its batch
  * are views of that memory. Columns of one value are arrays that are filled once; those of older versions, which are not aligned, are copied.
  */
-import { addQuote, type Arena, type FlowBatch, type QuoteColumns, TcpFlag } from '../model/flow.ts';
+import { addQuote, type Arena, type FlowBatch, type QuoteColumns } from '../model/flow.ts';
 import { addMalformed } from './account.ts';
 import {
   BINARY_COLUMNS,
@@ -22,11 +22,11 @@ import {
   partsOf,
   QUOTE_SIZE,
 } from './binary-layout.ts';
+import { isColumnValid } from './binary-check.ts';
 import { type BinaryScanner, createBinaryScanner } from './binary-scan.ts';
 import type { DirectFile, ReadContext, TraceDecoder, TraceFormat } from './format.ts';
 import { parseJson } from './line.ts';
 import { internEndpointJson, internPoliciesJson } from './ndjson.ts';
-import { TIME_MAX_US } from './time.ts';
 
 /** The columnar trace. */
 export const BINARY: TraceFormat = {
@@ -49,9 +49,6 @@ const TIME = BINARY_COLUMNS.indexOf('timeUs');
 
 /** Columns that hold numbers of the file's own. */
 const NUMBERED: readonly BinaryColumn[] = ['src', 'dst', 'preDst', 'srcEndpoint', 'dstEndpoint', 'policies'];
-
-/** The first value that a closed set does not have. */
-const BOUNDS = { kind: 5, orientation: 3, orientedBy: 5, recordedVerdict: 8 } as const;
 
 /** What is read next. */
 const enum Part {
@@ -428,19 +425,18 @@ class BinaryDecoder implements TraceDecoder {
     new Uint8Array(column.buffer, column.byteOffset, count * width).set(new Uint8Array(buffer, source, count * width));
   }
 
-  /** Whether every value is in its range. A column that is one value everywhere is looked at once. */
+  /** Whether every value is in its range. */
   private areRowsValid(first: number, count: number): boolean {
-    const { columns, room, group } = this;
+    const { columns, room } = this;
     const { batch } = this.context;
+    const bounds = { endpoints: this.endpointCount, policies: this.policyCount, quotes: this.group!.quotes };
     for (let index = 0; index < columns.length; index++) {
       const name = columns[index]!;
+      // A column that is one value everywhere is looked at once, and that in the batch.
       const isConstant = this.isConstant[index]!;
-      const width = columnOf(batch, name).BYTES_PER_ELEMENT;
-      const known =
-        isConstant || room.scanner === undefined
-          ? undefined
-          : this.scanColumn(room.scanner, name, room.bytes.byteOffset + this.offsets[index]! + first * width, count);
-      if (!(known ?? this.isColumnValid(name, isConstant ? 1 : count, group!.quotes))) return false;
+      const at = room.bytes.byteOffset + this.offsets[index]! + first * columnOf(batch, name).BYTES_PER_ELEMENT;
+      const scan = isConstant || room.scanner === undefined ? undefined : { scanner: room.scanner, at };
+      if (!isColumnValid(batch, name, isConstant ? 1 : count, bounds, scan)) return false;
     }
     const { family, src, dst, preDst, preDstPort } = batch;
     const { addressCount } = this;
@@ -452,89 +448,6 @@ class BinaryDecoder implements TraceDecoder {
       if (preDstPort[row]! >= 0 && preDst[row]! >= addressCount) return false;
     }
     return true;
-  }
-
-  /** `isColumnValid` of `count` elements where they lie, for columns that the scanner knows. */
-  private scanColumn(scanner: BinaryScanner, name: BinaryColumn, at: number, count: number): boolean | undefined {
-    switch (name) {
-      case 'kind':
-      case 'orientation':
-      case 'orientedBy':
-      case 'recordedVerdict':
-        return scanner.areBytesBelow(at, count, BOUNDS[name]) !== 0;
-      case 'srcEndpoint':
-      case 'dstEndpoint':
-        return scanner.areWordsBelow(at, count, this.endpointCount) !== 0;
-      case 'srcPort':
-      case 'dstPort':
-      case 'preDstPort':
-      case 'icmp':
-        return scanner.arePorts(at, count) !== 0;
-      case 'bytes':
-      case 'packets':
-      case 'replyBytes':
-      case 'replyPackets':
-        return scanner.areAmounts(at, count) !== 0;
-      case 'tcpFlags':
-        return scanner.areFlags(at, count) !== 0;
-      case 'timeUs': {
-        if (scanner.areTimes(at, count, TIME_MAX_US) === 0) return false;
-        this.context.batch.extent = { firstUs: scanner.firstTime(), lastUs: scanner.lastTime() };
-        return true;
-      }
-      default:
-        return undefined;
-    }
-  }
-
-  private isColumnValid(name: BinaryColumn, count: number, quotes: number): boolean {
-    const { batch } = this.context;
-    switch (name) {
-      case 'kind':
-      case 'orientation':
-      case 'orientedBy':
-      case 'recordedVerdict':
-        return isBelow(batch[name], count, BOUNDS[name]);
-      case 'srcEndpoint':
-      case 'dstEndpoint':
-        return isBelow(batch[name], count, this.endpointCount);
-      case 'policies':
-        return isBelow(batch[name], count, this.policyCount);
-      case 'srcPort':
-      case 'dstPort':
-      case 'preDstPort':
-      case 'icmp':
-        return arePorts(batch[name], count);
-      case 'bytes':
-      case 'packets':
-      case 'replyBytes':
-      case 'replyPackets':
-        return areAmounts(batch[name], count);
-      case 'connections':
-      case 'repeats': {
-        const column = batch[name];
-        for (let row = 0; row < count; row++) if (!isCount(column[row]!)) return false;
-        return true;
-      }
-      case 'family': {
-        const { family } = batch;
-        for (let row = 0; row < count; row++)
-          if (family[row] !== 4 && family[row] !== 6 && family[row] !== 0) return false;
-        return true;
-      }
-      case 'tcpFlags':
-        return areFlags(batch.tcpFlags, count);
-      case 'timeUs':
-        return areTimes(batch.timeUs, count);
-      case 'quote': {
-        const { quote } = batch;
-        for (let row = 0; row < count; row++) if (quote[row]! >= quotes || quote[row]! < -1) return false;
-        return true;
-      }
-      default:
-        // Addresses, protocols, flags and tags: any value.
-        return true;
-    }
   }
 
   private translateIds(count: number): void {
@@ -615,51 +528,6 @@ function fillColumn(batch: FlowBatch, name: BinaryColumn, value: number, count: 
   if (Object.is(uniform?.get(name), value)) return;
   columnOf(batch, name).fill(value, 0, uniform === undefined ? count : batch.capacity);
   uniform?.set(name, value);
-}
-
-/** Small functions of their own, because each column type wants a loop that the compiler knows it by. */
-function isBelow(column: Uint8Array | Uint32Array, count: number, bound: number): boolean {
-  if (column instanceof Uint8Array) {
-    for (let row = 0; row < count; row++) if (column[row]! >= bound) return false;
-  } else for (let row = 0; row < count; row++) if (column[row]! >= bound) return false;
-  return true;
-}
-
-function arePorts(column: Int32Array, count: number): boolean {
-  for (let row = 0; row < count; row++) if (!isPort(column[row]!)) return false;
-  return true;
-}
-
-function areAmounts(column: Float64Array, count: number): boolean {
-  for (let row = 0; row < count; row++) if (!(column[row]! >= -1 && column[row]! < Infinity)) return false;
-  return true;
-}
-
-function areFlags(column: Uint16Array, count: number): boolean {
-  for (let row = 0; row < count; row++) {
-    const value = column[row]!;
-    if (value > 0x1ff && value !== TcpFlag.Absent) return false;
-  }
-  return true;
-}
-
-/** A time that is absent is NaN. */
-function areTimes(column: Float64Array, count: number): boolean {
-  for (let row = 0; row < count; row++) {
-    const value = column[row]!;
-    if (value > TIME_MAX_US || value < -TIME_MAX_US) return false;
-  }
-  return true;
-}
-
-/** A number of connections, which sums of them stay exact with. */
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
-}
-
-/** A port, or an ICMP type and code; -1 none. */
-function isPort(value: number): boolean {
-  return (value + 1) >>> 0 <= 65_536;
 }
 
 function readElement(view: DataView, at: number, column: ColumnArray): number {
