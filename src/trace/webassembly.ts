@@ -27,9 +27,16 @@ export function shareInstance<T>(base64: string, make: (exports: object) => T): 
   };
 }
 
-/** The exports of a module in base64; undefined where WebAssembly, or something that the module needs of it, is missing. */
+/** The exports of a module in base64; undefined where WebAssembly, something that the module needs of it, or memory is missing. */
 export function instantiate(base64: string, imports: object): object | undefined {
   const code = Buffer.from(base64, 'base64');
   const wasm = (globalThis as { readonly WebAssembly?: Wasm }).WebAssembly;
-  return wasm?.validate(code) === true ? new wasm.Instance(new wasm.Module(code), imports).exports : undefined;
+  if (wasm?.validate(code) !== true) return undefined;
+  try {
+    return new wasm.Instance(new wasm.Module(code), imports).exports;
+  } catch (error) {
+    // Where address space is limited: each memory asks for gigabytes of it.
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }

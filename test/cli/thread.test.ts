@@ -136,6 +136,19 @@ function makeLongTrace(groups: number): Uint8Array {
   return Buffer.concat([...parts, writer.end()]);
 }
 
+test(
+  'where there is no address space for WebAssembly, TypeScript takes every row, with the same result',
+  { skip: process.platform === 'linux' ? false : 'only Linux limits address space' },
+  () => {
+    const args = ['replay', capture, join(app, 'hubble.jsonl'), '-f', join(app, 'cluster.yaml'), '--fail-on', 'never'];
+    const script = 'ulimit -v 4000000 && exec "$@"';
+    const argv = ['-c', script, 'sh', process.execPath, join(folder, 'cli.cjs'), ...args];
+    const { status, stdout, stderr } = spawnSync('sh', argv, { encoding: 'latin1' });
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, run(args).stdout);
+  },
+);
+
 test('with a limit of the connection table one thread does it all', () => {
   const limited = ['--conntrack-max', '50'];
   assert.equal(replay(...limited, '--threads', '2').stdout, replay(...limited).stdout);
