@@ -8,6 +8,7 @@ import {
   openSync,
   read,
   readSync,
+  type Stats,
   statSync,
 } from 'node:fs';
 import { resolve } from 'node:path';
@@ -84,15 +85,24 @@ function readOnce(paths: readonly string[], io: Io): string | undefined {
   return path === '-' ? 'stdin (-)' : path;
 }
 
-/** The sizes of files that can be read again and again; undefined where one is a pipe, a device, or says that it is empty. */
+/** The sizes of files that can be read again and again; undefined where one is a pipe, a device, nothing at all, or says that it is empty. */
 export function sizesOf(paths: readonly string[], io: Io): number[] | undefined {
   const sizes: number[] = [];
   for (const path of paths) {
-    const stat = path === '-' ? undefined : statSync(resolve(io.cwd, path), { throwIfNoEntry: false });
+    const stat = path === '-' ? undefined : statOf(resolve(io.cwd, path));
     if (!stat?.isFile() || stat.size === 0) return undefined;
     sizes.push(stat.size);
   }
   return sizes;
+}
+
+/** Who reads the file says why there is none. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** How reading ended. */

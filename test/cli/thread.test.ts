@@ -154,6 +154,13 @@ test('with a limit of the connection table one thread does it all', () => {
   assert.equal(replay(...limited, '--threads', '2').stdout, replay(...limited).stdout);
 });
 
+test('a trace that nobody can read is refused as by one thread', () => {
+  const traces = [join(capture, 'inside-a-file')];
+  const two = replayTraces(traces, ['--threads', '2']);
+  assert.deepEqual(two, replayTraces(traces, []));
+  assert.equal(two.status, 2);
+});
+
 test('a number of threads that nobody can mean is refused', () => {
   assert.equal(replay('--threads', '0').status, 2);
   assert.equal(replay('--threads', '1000').status, 2);
