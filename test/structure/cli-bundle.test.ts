@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { optimizerFlags } from '../../src/cli/compiled.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const script = new URL('../../scripts/cli.mjs', import.meta.url);
@@ -48,6 +49,15 @@ describe('the bundles of the command line', () => {
     assert.equal(status, 2, stderr);
     assert.match(stderr, /^dropcast: nothing-here.yaml/);
     assert.doesNotMatch(stderr, /defect/);
+  });
+
+  it('set flags of V8 that it has: it would complain of others on stderr', () => {
+    const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8' });
+    for (const flag of optimizerFlags(process.versions.v8))
+      assert.ok(stdout.includes(`  ${flag.slice(0, flag.indexOf('='))} `), flag);
+    assert.ok(optimizerFlags('11.3.244.8-node.38').length > 0);
+    // Of Node 22.
+    assert.deepEqual(optimizerFlags('12.4.254.21-node.57'), []);
   });
 
   it('leave out of the first every command that argv can name', () => {
