@@ -157,6 +157,8 @@ const K_SOURCEPORT: u64 = 0x6f50656372756f73;
 const K_SOURCEPORT_2: u64 = 0x7472;
 const K_DESTINATION_PORT_2: u64 = 0x74726f705f6e6f69;
 const K_DESTINATIONPORT_2: u64 = 0x74726f506e6f69;
+const K_SERVICE_2: u64 = 0x767265735f6e6f69;
+const K_SERVICE_CAMEL_2: u64 = 0x69767265536e6f69;
 const K_SERVICE_3: u64 = 0x656369767265735f; // `_service`, the last eight of `destination_service`
 const K_SERVICE_CAMEL_3: u64 = 0x656369767265536e; // `nService`, of `destinationService`
 const K_FLAGS: u64 = 0x7367616c66;
@@ -551,9 +553,11 @@ function roleInFlow(): u32 {
     case 16:
       return text0 == K_DROP_REASON && text1 == K_DROP_REASON_DESC_2 ? Role.DropReasonText : Role.None;
     case 18:
-      return text0 == K_DESTINATION && load<u64>(textStart + 10) == K_SERVICE_CAMEL_3 ? Role.Service : Role.None;
+      if (text0 != K_DESTINATION || text1 != K_SERVICE_CAMEL_2) return Role.None;
+      return load<u64>(textStart + 10) == K_SERVICE_CAMEL_3 ? Role.Service : Role.None;
     case 19:
-      return text0 == K_DESTINATION && load<u64>(textStart + 11) == K_SERVICE_3 ? Role.Service : Role.None;
+      if (text0 != K_DESTINATION || text1 != K_SERVICE_2) return Role.None;
+      return load<u64>(textStart + 11) == K_SERVICE_3 ? Role.Service : Role.None;
   }
   return Role.None;
 }

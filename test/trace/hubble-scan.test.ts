@@ -104,6 +104,16 @@ test('keys of one object are not taken for those of another, whatever came befor
   assertSame(records.flat().join('\n'));
 });
 
+test('a key is what all of its bytes say', () => {
+  const keys = ['destination_service', 'destinationService', 'drop_reason_desc', 'dropReasonDesc', 'source_port'];
+  const others = keys.flatMap((key) => [...key].map((_, at) => `${key.slice(0, at)}X${key.slice(at + 1)}`));
+  const valueOf = (key: string): string =>
+    key.endsWith('vice') ? '{"name":"s","namespace":"n"}' : key.startsWith('drop') ? '"POLICY_DENIED"' : '7';
+  const record = (key: string): string =>
+    `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"TCP":{"destination_port":80,"${key}":7}},"verdict":"DROPPED","${key}":${valueOf(key)}}}`;
+  assertSame([...keys, ...others].map(record).join('\n'));
+});
+
 test('more endpoints than the tokenizer remembers: it forgets all, and nothing is mixed up', () => {
   const record = (index: number): string =>
     `{"flow":{"IP":{"source":"10.0.0.1","destination":"10.0.0.2"},"l4":{"UDP":{"source_port":${1 + (index % 60000)},"destination_port":53}},"source":{"namespace":"n","pod_name":"p${index % 16_500}"},"destination":{"namespace":"n","pod_name":"q${index % 7}"}}}`;
