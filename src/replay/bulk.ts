@@ -234,6 +234,9 @@ const enum TrackRegion {
 /** Rows that are given their ticks at a time. */
 const STAMPED = 4096;
 
+/** Address space for a table of some forty million connections. */
+const TABLE_BYTES = 2 ** 31;
+
 class WasmTracking implements BulkTracker {
   readonly tracker: TableTracker;
   readonly batch: FlowBatch;
@@ -268,7 +271,7 @@ class WasmTracking implements BulkTracker {
         capacity,
         ...TRACK_COLUMNS.map(([name]) => model[name].byteLength),
       ],
-      'rest',
+      TABLE_BYTES,
     );
     this.heap = heap;
     const functions = instantiate(api, heap.memory);
@@ -276,7 +279,7 @@ class WasmTracking implements BulkTracker {
     this.tracker = new TableTracker({
       ...options,
       clock: this.now,
-      storage: (length, old) => heap.takeLast(length, old?.length),
+      storage: (length, old) => heap.takeLast(length, old),
     });
     heap.bytes(TrackRegion.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(TrackRegion.Transitions, TCP_TABLE.length).set(TCP_TABLE);
@@ -316,11 +319,13 @@ class WasmTracking implements BulkTracker {
       const to = this.stamp(clock, timeUs, 0, from, Math.min(count, from + STAMPED));
       tracker.catchUp();
       for (let row = from; row < to; row++) {
-        state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;
-        tracker.writeState(state, State.Table);
-        row = this.run(heap.offsetOf(TrackRegion.State), row, to);
-        tracker.readState(state, State.Table);
-        if (row === to) break;
+        if (heap.holds(tracker.words)) {
+          state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;
+          tracker.writeState(state, State.Table);
+          row = this.run(heap.offsetOf(TrackRegion.State), row, to);
+          tracker.readState(state, State.Table);
+          if (row === to) break;
+        }
         now.tick = ticks[row]!;
         states[row] = tracker.track(batch, row);
       }

@@ -1,14 +1,15 @@
 /**
  * One WebAssembly memory in regions, one behind the other, which never moves: growing a memory detaches every view of it, so all that it may
- * come to is reserved at the beginning. That costs address space, and memory only where something is written.
+ * come to is reserved at the beginning. That costs address space, and memory only where something is written. A table that outgrows it goes
+ * on outside, where no kernel sees it.
  */
 
 import type { WasmMemory } from './webassembly.ts';
 
 /** Bytes of a WebAssembly page. */
 const PAGE_BYTES = 65_536;
-/** Pages of the largest memory: addresses in it are positive as 32-bit integers, which the kernel makes use of. */
-const MOST_PAGES = 32_768;
+/** Bytes of the largest memory: addresses in it are positive as 32-bit integers, which the kernel makes use of. */
+const MOST_BYTES = 2 ** 31;
 
 /** Zeros behind what is taken of the last region: a kernel may look at a few entries beyond the last one. */
 const SLACK_BYTES = 128;
@@ -21,13 +22,13 @@ export class Heap {
   private taken = 0;
 
   /**
-   * `sizes` are the bytes of each region; `rest`: behind them is a last one, of all the memory that can be had. Throws a RangeError where there
-   * is not enough.
+   * `sizes` are the bytes of each region; behind them is a last one, of all that is left of `most` bytes, or of as much as can be had.
+   * Throws a RangeError where the others find no room.
    */
   constructor(
     Memory: new (limits: { readonly initial: number; readonly maximum: number }) => WasmMemory,
     sizes: readonly number[],
-    rest?: 'rest',
+    most = 0,
   ) {
     let offset = 64; // 0 means "none" to the kernel.
     for (const size of sizes) {
@@ -36,7 +37,7 @@ export class Heap {
     }
     this.offsets.push(offset);
     const least = Math.ceil((offset + PAGE_BYTES) / PAGE_BYTES);
-    this.memory = reserve(Memory, least, rest === undefined ? least : MOST_PAGES);
+    this.memory = reserve(Memory, least, Math.floor(Math.min(most, MOST_BYTES) / PAGE_BYTES));
   }
 
   /** Where a region begins. */
@@ -59,14 +60,25 @@ export class Heap {
     return new Float64Array(this.memory.buffer, this.offsetOf(region), length);
   }
 
-  /** The last region's first words: `kept` of them as they are, and zeros. Throws a RangeError where it is smaller. */
-  takeLast(length: number, kept = 0): Int32Array<ArrayBuffer> {
+  /** A table of so many words in place of `old`, whose words come first, and zeros: in the last region, or, once there is no room, outside. */
+  takeLast(length: number, old: Int32Array | undefined): Int32Array {
+    const offset = this.offsetOf(this.offsets.length - 1);
+    if (offset + length * 4 + SLACK_BYTES > this.memory.buffer.byteLength || (old !== undefined && !this.holds(old))) {
+      const table = new Int32Array(length);
+      if (old !== undefined) table.set(old.subarray(0, length));
+      return table;
+    }
     const words = this.words(this.offsets.length - 1, length + SLACK_BYTES / 4);
     // What nobody has taken yet is zero; writing there would only make the machine find memory for it.
-    const from = Math.min(kept, length);
+    const from = Math.min(old?.length ?? 0, length);
     if (from < this.taken) words.fill(0, from, Math.min(this.taken, words.length));
     this.taken = Math.max(this.taken, length);
     return words.subarray(0, length);
+  }
+
+  /** Does a table lie here? */
+  holds(table: Int32Array): boolean {
+    return table.buffer === this.memory.buffer;
   }
 }
 

@@ -68,6 +68,8 @@ export interface KernelOptions {
   readonly groupMost: number;
   /** The party of pooled outside addresses. */
   readonly others: number;
+  /** Address space, for as much of a table as fits. */
+  readonly memoryBytes: number;
 }
 
 const enum Region {
@@ -155,7 +157,7 @@ export class Kernel {
   private tracker!: TableTracker;
   private groups!: GroupTable;
 
-  constructor(api: WasmApi, { program, baseline, mode, groupMost, others }: KernelOptions) {
+  constructor(api: WasmApi, { program, baseline, mode, groupMost, others, memoryBytes }: KernelOptions) {
     const listeners = listListeners(program);
     const listenSize = powerOfTwo(listeners.length * 2 + 1);
     // The table of groups grows by doubling.
@@ -188,7 +190,7 @@ export class Kernel {
       [Region.NewGroups]: STAGE * 4,
       [Region.Arena]: ARENA_BYTES,
     };
-    const heap = new Heap(api.Memory, Object.values(sizes), 'rest');
+    const heap = new Heap(api.Memory, Object.values(sizes), memoryBytes);
     this.heap = heap;
     const functions = instantiate(api, heap.memory);
     this.run = functions['run'] as typeof this.run;
@@ -239,7 +241,7 @@ export class Kernel {
   }
 
   /** Where the connection table lies. */
-  readonly tableStorage: TableStorage = (length, old) => this.heap.takeLast(length, old?.length);
+  readonly tableStorage: TableStorage = (length, old) => this.heap.takeLast(length, old);
 
   /** Where the groups lie. */
   readonly groupStorage: GroupStorage = (groups, slots) => ({
@@ -386,6 +388,7 @@ export class Kernel {
   /** Takes staged rows `from` up to `to`; returns the first that it leaves to TypeScript, or `to`. */
   take(from: number, to: number): number {
     const { heap, state, tracker, groups } = this;
+    if (!heap.holds(tracker.words)) return from;
     state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.words.byteLength;
     state[State.GroupSlotMask] = groups.slots.length - 1;
     state[State.IsFull] = groups.isFull ? 1 : 0;

@@ -80,6 +80,12 @@ export interface ReplayOptions {
   /** `plain`: every row goes through TypeScript, the reference. Else the WASM kernel takes what it can. */
   readonly kernel?: 'plain' | 'wasm';
   /**
+   * Address space that the WASM kernel takes at the beginning; memory is only what it uses. 1 GiB unless told, which is ten million connections,
+   * and at most 2 GiB. A table that outgrows it goes on in TypeScript. V8 counts all of it when it decides to collect garbage: for many
+   * small replays in one process 0 is quicker, which is no more than a small table.
+   */
+  readonly kernelBytes?: number;
+  /**
    * The cluster over time: a connection is judged in the state of its opening's time. `program` and `baseline` are compiled of the first
    * state. Such a replay is `plain`, and on one thread.
    */
@@ -234,6 +240,7 @@ class Replaying implements Replay, PartReplay {
         mode,
         groupMost: (groupLimit + OVERFLOW_GROUPS) * 2,
         others: this.parties.ofOthers(),
+        memoryBytes: options.kernelBytes ?? 2 ** 30,
       });
     const { kernel } = this;
     this.tracker = new TableTracker({

@@ -21,25 +21,33 @@ function machineOf(pages: number): { asked: number[]; Memory: new (limits: { ini
   return { asked, Memory };
 }
 
-test('the last region is as large as the machine allows, and what does not fit is refused', () => {
+test('the last region is as large as the machine allows, and a table that outgrows it goes on outside', () => {
   const { asked, Memory } = machineOf(100);
-  const heap = new Heap(Memory, [1000, 70_000], 'rest');
+  const heap = new Heap(Memory, [1000, 70_000], 2 ** 40);
   assert.ok(asked.length > 3 && asked[0] === 32_768 && asked.every((pages, at) => at === 0 || pages < asked[at - 1]!));
   const pages = heap.memory.buffer.byteLength / 65_536;
   assert.ok(pages > 50 && pages <= 100, `${pages} of 100 pages`);
   const free = heap.memory.buffer.byteLength - heap.offsetOf(2);
   const before = heap.words(0, 250);
   before.fill(7);
-  const table = heap.takeLast(free / 4 - 32);
-  table.fill(1);
-  assert.ok(heap.takeLast(100).every((word) => word === 0));
+  const table = heap.takeLast(free / 4 - 32, undefined).fill(1);
+  assert.ok(heap.holds(table) && table.length === free / 4 - 32);
   assert.ok(before.buffer === heap.memory.buffer && before.every((word) => word === 7), 'nothing has moved');
-  assert.throws(() => heap.takeLast(free / 4), RangeError);
+  const outside = heap.takeLast(free / 4, table);
+  assert.ok(!heap.holds(outside) && outside.length === free / 4);
+  assert.ok(
+    outside.subarray(0, table.length).every((word) => word === 1),
+    'what it held comes first',
+  );
+  assert.ok(outside.subarray(table.length).every((word) => word === 0));
+  const smaller = heap.takeLast(100, outside);
+  assert.ok(!heap.holds(smaller) && smaller.every((word) => word === 1), 'it stays outside');
+  assert.ok(heap.takeLast(100, undefined).every((word) => word === 0));
 });
 
 test('a memory without a last region is as small as its regions, and one that cannot be had at all is refused', () => {
   const { asked, Memory } = machineOf(3);
   assert.equal(new Heap(Memory, [1000]).memory.buffer.byteLength, 2 * 65_536);
   assert.deepEqual(asked, [2]);
-  assert.throws(() => new Heap(Memory, [1_000_000], 'rest'), RangeError);
+  assert.throws(() => new Heap(Memory, [1_000_000], 2 ** 31), RangeError);
 });

@@ -103,7 +103,14 @@ function makeBatch(count: number): FlowBatch {
 
 function makeKernel(): Kernel {
   const program = compile(SNAPSHOT, WEB_TO_DB);
-  const made = createKernel({ program, baseline: undefined, mode: 'connections', groupMost: 100, others: 0 });
+  const made = createKernel({
+    program,
+    baseline: undefined,
+    mode: 'connections',
+    groupMost: 100,
+    others: 0,
+    memoryBytes: 2 ** 26,
+  });
   assert.ok(made !== undefined);
   made.attach(new TableTracker({ storage: made.tableStorage }), new GroupTable(10, made.groupStorage));
   return made;
