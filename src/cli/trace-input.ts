@@ -153,6 +153,7 @@ export async function readTraces(
   const progress = createProgress(io, options.progress);
   const refusals: string[] = [];
   const opened: DirectReading[] = [];
+  const { arena, ...others } = options;
   const inputs = paths.map((path, file) => {
     const offset = offsets.find((one) => one.file === file);
     const account = createAccount(path);
@@ -164,14 +165,15 @@ export async function readTraces(
     const direct = access && new DirectReading(resolve(io.cwd, path), interrupt.signal, limit);
     if (direct !== undefined) opened.push(direct);
     const reading = {
-      ...options,
+      ...others,
       file: path,
       dictionary,
       account,
       batchUse: 'read' as const,
       ...(access && { randomAccess: access }),
       ...(direct && { directFile: direct }),
-      ...(options.arena && paths.length === 1 && { arena: options.arena }),
+      // Rows of one trace wait while those of another are taken.
+      ...(arena && paths.length === 1 && { arena }),
       ...(window && { window }),
       ...(offset && { clockOffsetUs: offset.offsetUs }),
     };

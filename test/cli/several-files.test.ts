@@ -88,6 +88,21 @@ test('a packet that two files hold is one record: as many as the file that saw m
   }
 });
 
+test('columnar traces that are read in turns keep their rows apart', async () => {
+  bench.write('a.ndjson', capture(0, 20));
+  bench.write(
+    'b.ndjson',
+    capture(6_000, 30, (packet) => packet % 7 === 0),
+  );
+  for (const name of ['a', 'b']) {
+    const { code, stderr } = await bench.run(['convert', `${name}.ndjson`, '-o', `${name}.bin`, '--to', 'binary']);
+    assert.equal(code, 0, stderr);
+  }
+  const expected = await replay('a.ndjson', 'b.ndjson');
+  assert.deepEqual((await replay('a.bin', 'b.bin')).totals, expected.totals);
+  assert.deepEqual((await replay('a.bin', 'b.ndjson')).totals, expected.totals);
+});
+
 test('what differs in more than its file is no duplicate: ports, flags, direction, 5 ms', async () => {
   bench.write('a.ndjson', capture(0, 20));
   bench.write('later.ndjson', capture(6_000, 20));
