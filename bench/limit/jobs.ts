@@ -1,7 +1,7 @@
 /** Every contender in TypeScript. A new one, a WASM kernel say, is a function here and a line in table.ts. */
 import { openBigInt6, openBlockList, openBlockList6, openIpaddr, openIpNum } from '../peers/address.ts';
 import { openMapTracker } from '../peers/connection.ts';
-import { openNaive, openOracle } from '../peers/decision.ts';
+import { openEveryRule, openNaive, openOracle } from '../peers/decision.ts';
 import { openJsYaml, openOwnYaml, openYaml } from '../peers/manifest.ts';
 import { openObvious } from '../peers/obvious.ts';
 import { openDuckCsv, openDuckJson, openJsonLoop } from '../peers/trace.ts';
@@ -31,6 +31,7 @@ export const JOBS: Readonly<Record<string, OpenJob>> = {
   'BigInt ipv6': openBigInt6,
   'Map connections': openMapTracker,
   'naive decision': openNaive,
+  'every rule decision': openEveryRule,
   'oracle decision': openOracle,
   compile: openCompile,
   'own yaml': openOwnYaml,

@@ -58,7 +58,8 @@ export function createNaive(snapshot: Snapshot, policies: readonly Policy[]): Na
   };
 }
 
-function matches(selector: Selector, labels: Labels): boolean {
+/** All requirements of a selector against labels that are known. */
+export function matches(selector: Selector, labels: Labels): boolean {
   return selector.every(({ key, operator, values }) => {
     const value = labels.get(key);
     if (operator === 'Exists') return value !== undefined;
@@ -67,12 +68,14 @@ function matches(selector: Selector, labels: Labels): boolean {
   });
 }
 
-function isInBlock(cidr: string, address: number): boolean {
+/** Is an IPv4 address in a block, read from its text? */
+export function isInBlock(cidr: string, address: number): boolean {
   const { family, first, length } = parseCidr(cidr)!;
   return family === 4 && (length === 0 || (address ^ first[0]!) >>> (32 - length) === 0);
 }
 
-function isPort(match: PortMatch, destination: Pod | undefined, protocol: number, port: number): boolean {
+/** Does an item of `ports` admit a destination port? */
+export function isPort(match: PortMatch, destination: Pod | undefined, protocol: number, port: number): boolean {
   if (match.protocol !== undefined && PORT_PROTOCOLS[match.protocol] !== protocol) return false;
   if (match.kind === 'any') return true;
   if (match.kind === 'range') return match.first <= port && port <= match.last;
