@@ -388,11 +388,12 @@ export class Kernel {
   /** Takes staged rows `from` up to `to`; returns the first that it leaves to TypeScript, or `to`. */
   take(from: number, to: number): number {
     const { heap, state, tracker, groups } = this;
+    // `addGroups` asks for it whoever took the rows.
+    state[State.GroupCount] = groups.count;
     if (!heap.holds(tracker.words)) return from;
     state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.words.byteLength;
     state[State.GroupSlotMask] = groups.slots.length - 1;
     state[State.IsFull] = groups.isFull ? 1 : 0;
-    state[State.GroupCount] = groups.count;
     state[State.GroupRoom] = groups.room('none');
     state[State.PoolRoom] = groups.room('pool');
     state[State.NewGroupPtr] = heap.offsetOf(Region.NewGroups);

@@ -62,8 +62,15 @@ test('wasm = plain in a table that is larger than the cache', () => {
   assert.ok(quick!.byKernel > rows.length * 0.3, `${quick!.byKernel}`);
 });
 
-test('wasm = plain where the table outgrows the memory: TypeScript goes on outside', () => {
-  const rows = mixedConnections(20_000);
+test('wasm = plain where the table outgrows the memory: TypeScript goes on outside, and makes groups that the kernel has not seen', () => {
+  const others = Array.from({ length: 100 }, (_, row) => ({
+    src: DB,
+    dst: WEB,
+    srcPort: 40_000,
+    dstPort: 1 + row,
+    isReply: false,
+  }));
+  const rows = [...mixedConnections(20_000), ...others];
   const [small, plain] = (['wasm', 'plain'] as const).map((kernel) => replayRows(rows, { kernel, kernelBytes: 0 }));
   assert.deepEqual(small!.summary, plain!.summary);
   assert.ok(small!.byKernel > 500 && small!.byKernel < 20_000, `${small!.byKernel}`);
