@@ -28,7 +28,7 @@ const order = [
 /**
  * For V8. Other threads that collect and compile would take time from the other half of the tests, and of so much code that runs for a
  * moment less is worth being optimised: a fifth of all processor time. Half of the largest heap is how much may be reserved outside of it
- * before everything is collected at once: a replay reserves 2 GiB of addresses.
+ * before everything is collected at once: a replay reserves 1 GiB of addresses.
  */
 const LEAN = ['--single-threaded', '--max-old-space-size=16384'];
 // That of Node 22 has no such flag, and would not begin with it.
