@@ -1,6 +1,6 @@
-// The command line as several bundles, so that `dropcast --version` and `--help` read only the first: cli.cjs parses argv, command.cjs
-// loads command-code.cjs, which holds what the commands need, and exit.cjs is what both must share, because one class is recognised
-// across them. Libraries that most runs never ask for have a file each. Names are kept whole, so that a stack says where it was.
+// The command line as several bundles, so that a start reads no more than it needs: cli.cjs answers `--version` and `--help`, main.cjs parses
+// argv, command.cjs loads command-code.cjs, which holds what the commands need, and exit.cjs is what they must share, because one class is
+// recognised across them. Libraries that most runs never ask for have a file each. Names are kept whole, so that a stack says where it was.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -30,17 +30,14 @@ const OWN_URL = {
 /** Leaves the files, and the threads' own, in `outdir`. */
 export async function buildCli(outdir) {
   const main = `${outdir}/cli.cjs`;
+  const exit = keepOut(/^\.\/exit\.ts$/, './exit.cjs');
   const late = readLate(await namesOfLibraries());
   await Promise.all([
     build({
       ...CLI,
-      entryPoints: ['src/cli/bin.ts'],
-      outfile: main,
-      banner: { js: '#!/usr/bin/env node' },
-      plugins: [
-        keepOut(/^\.\/exit\.ts$/, './exit.cjs'),
-        keepOut(new RegExp(`^\\./(${COMMANDS.join('|')})\\.ts$`), './command.cjs', 'main.ts'),
-      ],
+      entryPoints: ['src/cli/main.ts'],
+      outfile: `${outdir}/main.cjs`,
+      plugins: [exit, keepOut(new RegExp(`^\\./(${COMMANDS.join('|')})\\.ts$`), './command.cjs', 'main.ts')],
     }),
     build({
       ...CLI,
@@ -51,15 +48,15 @@ export async function buildCli(outdir) {
       },
       outfile: `${outdir}/command-code.cjs`,
       ...OWN_URL,
-      plugins: [keepOut(/^\.\/exit\.ts$/, './exit.cjs'), late],
+      plugins: [exit, late],
     }),
     build({
       ...CLI,
       stdin: {
         contents: `
-          const { requireCompiled, restrainOptimizer } = require('./src/cli/compiled.ts');
+          const { requireCompiled, tuneV8 } = require('./src/cli/compiled.ts');
           module.exports = requireCompiled(__dirname, 'command-code.cjs', require);
-          restrainOptimizer();`,
+          tuneV8();`,
         resolveDir: process.cwd(),
       },
       outfile: `${outdir}/command.cjs`,
@@ -80,7 +77,25 @@ export async function buildCli(outdir) {
       plugins: [late],
     }),
   ]);
+  await build({
+    ...CLI,
+    entryPoints: ['src/cli/bin.ts'],
+    outfile: main,
+    banner: { js: '#!/usr/bin/env node' },
+    define: { ...CLI.define, 'globalThis.DROPCAST_HELP': JSON.stringify(helpOf(`${outdir}/main.cjs`)) },
+    plugins: [exit, keepOut(/^\.\/main\.ts$/, './main.cjs', 'bin.ts')],
+  });
   chmodSync(main, 0o755);
+}
+
+/** What `--help` prints, which does not depend on the terminal. */
+function helpOf(main) {
+  const code = `
+    const print = (text) => Promise.resolve(process.stdout.write(text) && 'open');
+    require(${JSON.stringify(resolve(main))}).run(['--help'], { stdout: { write: print }, stderr: { write: print } });`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', code], { encoding: 'utf8' });
+  if (status !== 0 || stdout === '') throw new Error(`the help could not be had: ${stderr}`);
+  return stdout;
 }
 
 /** Runs a replay of the bundles in `outdir` and keeps what V8 has compiled for it; it need not be there. */

@@ -7,7 +7,7 @@ import { compileAssembly } from './assembly.mjs';
 
 // Pages of memory are those of 64 KiB.
 const SCANS = [
-  { file: 'hubble-scan', name: 'HUBBLE_SCAN_CODE', title: 'The WASM tokenizer of Hubble records', pages: 239 },
+  { file: 'hubble-scan', name: 'HUBBLE_SCAN_CODE', title: 'The WASM tokenizer of Hubble records', pages: 272 },
   { file: 'aws-vpc-scan', name: 'AWS_VPC_SCAN_CODE', title: 'The WASM scanner of VPC flow logs', pages: 8 },
   { file: 'pcap-scan', name: 'PCAP_SCAN_CODE', title: 'The WASM scanner of packet captures', pages: 7 },
   { file: 'binary-scan', name: 'BINARY_SCAN_CODE', title: 'What is asked of the columns of columnar traces', pages: 0 },

@@ -17,7 +17,7 @@ import { type Arena, createDictionary, type Dictionary, type FlowBatch } from '.
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
-import type { ChunkPair } from '../trace/chunk.ts';
+import type { Chunks } from '../trace/chunk.ts';
 import type { ClockOffset } from '../trace/clock-offset.ts';
 import type { DirectFile, RandomAccess } from '../trace/format.ts';
 import type { CsvField, CsvMapping } from '../trace/mapping.ts';
@@ -352,8 +352,9 @@ function checkPaths(paths: readonly string[], io: Io): void {
 }
 
 /**
- * A regular file in large reads, which are twice as fast as a stream; pipes and devices as a stream. Each read is under way on another
- * thread while its reader works on the one before, and waiting for it gives signals and timers their turn.
+ * A regular file in large reads, which are twice as fast as a stream; pipes and devices as a stream. Two reads are under way on other
+ * threads while the chunk before them is worked on: a read from the cache of the system takes as long as the work on it, so that either
+ * one would wait for the other by turns. Waiting gives signals and timers their turn.
  */
 async function* fileSource(
   path: string,
@@ -367,38 +368,58 @@ async function* fileSource(
     yield* interruptible(createReadStream(full, { fd: file, highWaterMark: FIRST_SIZE }), signal);
     return;
   }
-  let reading: Promise<number> | undefined;
-  let pair: ChunkPair | undefined;
+  const ahead: AheadRead[] = [];
+  let lent: Chunks | undefined;
   try {
     const first = Buffer.allocUnsafe(FIRST_SIZE);
-    let left = limit;
-    let size = readSync(file, first, 0, Math.min(FIRST_SIZE, left), null);
+    let size = readSync(file, first, 0, Math.min(FIRST_SIZE, limit), 0);
     const { takeChunks } = await import('../trace/chunk.ts');
-    pair = takeChunks(first.subarray(0, size));
-    // Readers are done with a chunk when they ask for the next one: the read after that goes where it was.
+    lent = takeChunks(first.subarray(0, size));
+    const free = lent.chunks.slice(0, 2);
+    const spare = lent.chunks[2]!;
+    let place = size;
     let chunk: Uint8Array = first;
-    let [next, afterNext] = pair.chunks;
     while (size > 0 && !signal.aborted) {
-      left -= size;
-      reading = readInto(file, next, left);
+      for (let next = free.pop(); next !== undefined; next = free.pop()) {
+        const most = Math.min(next.length, limit - place);
+        ahead.push({ chunk: next, place, most, size: readAt(file, next, most, place) });
+        place += most;
+      }
       yield chunk.subarray(0, size);
-      [chunk, next, afterNext] = [next, afterNext, next];
-      size = await reading;
+      // Readers are done with a chunk when they ask for the next one.
+      free.push(chunk === first ? spare : chunk);
+      const read = ahead.shift()!;
+      ({ chunk } = read);
+      size = await read.size;
+      // The end, or what was the end a moment ago: reads behind it have begun in the wrong place.
+      if (size < read.most) {
+        for (const late of ahead.splice(0)) {
+          await late.size;
+          free.push(late.chunk);
+        }
+        place = read.place + size;
+      }
     }
   } finally {
-    // The file may only be closed when nobody reads it; how that read ends is nobody's matter any more.
-    await reading?.catch(() => 0);
-    pair?.release();
+    // The file may only be closed when nobody reads it; how those reads end is nobody's matter any more.
+    await Promise.allSettled(ahead.map((late) => late.size));
+    lent?.release();
     closeSync(file);
   }
 }
 
-/** Reads on from where the last read of the file ended, `most` bytes at most; gives how many bytes there were, 0 at the end. */
-function readInto(file: number, chunk: Uint8Array, most: number): Promise<number> {
+/** A read that is under way: of `most` bytes from `place` of its file on. */
+interface AheadRead {
+  readonly chunk: Uint8Array;
+  readonly place: number;
+  readonly most: number;
+  /** How many bytes there were, 0 at the end. */
+  readonly size: Promise<number>;
+}
+
+function readAt(file: number, chunk: Uint8Array, most: number, place: number): Promise<number> {
   const reading = new Promise<number>((resolve, reject) => {
-    read(file, chunk, 0, Math.min(chunk.length, most), null, (error, size) =>
-      error === null ? resolve(size) : reject(error),
-    );
+    read(file, chunk, 0, most, place, (error, size) => (error === null ? resolve(size) : reject(error)));
   });
   // A read ahead may fail before anybody waits for it.
   reading.catch(() => {});

@@ -7,18 +7,18 @@ import { shareHubbleScanner, WINDOW_SIZE } from './hubble-scan.ts';
 /** Bytes of a chunk. */
 export const CHUNK_SIZE: number = WINDOW_SIZE;
 
-/** Two chunks to be filled in turn. */
-export interface ChunkPair {
-  readonly chunks: readonly [Uint8Array, Uint8Array];
+/** Three chunks to be filled in turn: one is read while two are filled. */
+export interface Chunks {
+  readonly chunks: readonly Uint8Array[];
   /** Nobody will fill or read them any more. */
   release(): void;
 }
 
 /** Chunks for a file that begins with `head`. */
-export function takeChunks(head: Uint8Array): ChunkPair {
+export function takeChunks(head: Uint8Array): Chunks {
   const isHubble = Buffer.from(head.subarray(0, 16)).includes('{"flow":');
   const scanner = isHubble ? shareHubbleScanner() : undefined;
   const lent = scanner?.lend();
   if (lent !== undefined) return { chunks: lent, release: () => scanner!.takeBack() };
-  return { chunks: [Buffer.allocUnsafe(CHUNK_SIZE), Buffer.allocUnsafe(CHUNK_SIZE)], release: () => {} };
+  return { chunks: [1, 2, 3].map(() => Buffer.allocUnsafe(CHUNK_SIZE)), release: () => {} };
 }

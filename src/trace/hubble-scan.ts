@@ -22,7 +22,7 @@ export const enum Place {
   Forms = 667_648,
   Arena = 786_432,
   ArenaSize = 8_388_608,
-  /** The window; behind it, each in as much room as it, the two chunks that are lent. */
+  /** The window; behind it, each in as much room as it, the three chunks that are lent. */
   Input = 9_175_040,
   InputSize = 2_162_688,
 }
@@ -225,15 +225,15 @@ export class HubbleScanner {
   }
 
   /**
-   * Two chunks of the scanner's memory, to be filled in turn: what a source reads into them need not be copied. One borrower at a time has
+   * Chunks of the scanner's memory, to be filled in turn: what a source reads into them need not be copied. One borrower at a time has
    * them, until `takeBack`; undefined for others.
    */
-  lend(): readonly [Uint8Array, Uint8Array] | undefined {
+  lend(): readonly Uint8Array[] | undefined {
     if (this.isLent) return undefined;
     this.isLent = true;
     const chunk = (number: number): Uint8Array =>
       new Uint8Array(this.bytes.buffer, Place.Input + number * Place.InputSize, WINDOW_SIZE);
-    return [chunk(1), chunk(2)];
+    return [chunk(1), chunk(2), chunk(3)];
   }
 
   takeBack(): void {

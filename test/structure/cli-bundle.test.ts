@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { optimizerFlags } from '../../src/cli/compiled.ts';
+import { flagsOfV8 } from '../../src/cli/compiled.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const script = new URL('../../scripts/cli.mjs', import.meta.url);
@@ -53,18 +53,35 @@ describe('the bundles of the command line', () => {
 
   it('set flags of V8 that it has: it would complain of others on stderr', () => {
     const { stdout } = spawnSync(process.execPath, ['--v8-options'], { encoding: 'utf8' });
-    for (const flag of optimizerFlags(process.versions.v8))
+    for (const flag of flagsOfV8(process.versions.v8))
       assert.ok(stdout.includes(`  ${flag.slice(0, flag.indexOf('='))} `), flag);
-    assert.ok(optimizerFlags('11.3.244.8-node.38').length > 0);
+    assert.ok(flagsOfV8('11.3.244.8-node.38').length > 0);
     // Of Node 22.
-    assert.deepEqual(optimizerFlags('12.4.254.21-node.57'), []);
+    assert.deepEqual(flagsOfV8('12.4.254.21-node.57'), []);
+  });
+
+  it('answer at once, and without any other, what the long way says', () => {
+    const help = run('help');
+    assert.match(help.stdout, /^Usage: dropcast/);
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    const known = { status: 0, stdout: `${version}\n`, stderr: '' };
+    assert.deepEqual(run('--version', '--version'), known);
+    renameSync(join(folder, 'main.cjs'), join(folder, 'away.cjs'));
+    try {
+      for (const option of ['--help', '-h']) assert.deepEqual(run(option), help);
+      for (const option of ['--version', '-V']) assert.deepEqual(run(option), known);
+      assert.equal(run('help').status, 1);
+    } finally {
+      renameSync(join(folder, 'away.cjs'), join(folder, 'main.cjs'));
+    }
   });
 
   it('leave out of the first every command that argv can name', () => {
     const commands = /COMMANDS = \[([^\]]+)\]/.exec(readFileSync(script, 'utf8'))?.[1]?.match(/\w+/g) ?? [];
     const imported = [...readFileSync(join(root, 'src/cli/main.ts'), 'utf8').matchAll(/import\('\.\/(\w+)\.ts'\)/g)];
     assert.deepEqual(imported.map(([, name]) => name).sort(), [...commands].sort());
-    assert.ok(statSync(join(folder, 'cli.cjs')).size < 200_000, 'it has grown: what is in it is read on every start');
+    assert.ok(statSync(join(folder, 'cli.cjs')).size < 20_000, 'it has grown: it is read on every start');
+    assert.ok(statSync(join(folder, 'main.cjs')).size < 200_000, 'it has grown: what is in it is read on every start');
   });
 
   it('do the same with what V8 has compiled before, without it, and with something that is no such thing', async () => {
