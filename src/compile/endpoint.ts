@@ -3,7 +3,7 @@
  * to the row and column of each table; addresses lead to it through the trie.
  */
 import { type AddressText, parseAddress } from '../model/address.ts';
-import type { Pod, Snapshot } from '../model/cluster.ts';
+import { hasEnded, isGoverned, type Pod, type Snapshot } from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
 import {
   addressKey,
@@ -20,7 +20,7 @@ import { type Groups, groupByKey } from './group.ts';
 import { grow, ListStore } from './list.ts';
 import { buildLookup6, type Lookup6 } from './search6.ts';
 import { buildLookup4, type Lookup4, overlayPoints, type ValueIntervals } from './trie.ts';
-import { isGoverned, type UnitIndex } from './unit.ts';
+import type { UnitIndex } from './unit.ts';
 
 /** What `finish` translates by: rows of each unit, and final numbers of the columns given so far. */
 export interface Numbering {
@@ -198,7 +198,7 @@ export function indexEndpoints(
       for (const address of node.addresses) addNode(address, elements.firstNode + index, node.name, index);
     });
     snapshot.pods.forEach((pod, index) => {
-      if (!pod.hostNetwork || pod.phase === 'Succeeded' || pod.phase === 'Failed') return;
+      if (!pod.hostNetwork || hasEnded(pod)) return;
       for (const address of pod.addresses) addPodEndpoint(index, addNode(address, elements.otherNode, undefined, -1));
       if (pod.addresses.length === 0) addPodEndpoint(index, nodeNoAddress);
     });

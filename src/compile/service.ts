@@ -3,14 +3,22 @@
  * ports and host ports; and the same by Service name. Backends are endpoints with the port that traffic arrives at.
  */
 import { type AddressText, familyOf } from '../model/address.ts';
-import type { EndpointPort, EndpointSlice, Pod, Service, ServicePort, Snapshot } from '../model/cluster.ts';
+import {
+  type EndpointPort,
+  type EndpointSlice,
+  hasEnded,
+  isGoverned,
+  type Pod,
+  type Service,
+  type ServicePort,
+  type Snapshot,
+} from '../model/cluster.ts';
 import type { Dialect } from '../model/dialect.ts';
 import type { Labels } from '../model/label.ts';
 import type { PortProtocol } from '../model/port.ts';
 import { ServiceSlot, ServiceTarget } from './layout.ts';
 import { append } from './multimap.ts';
 import { PROTOCOL_ORDINAL } from './port.ts';
-import { isGoverned } from './unit.ts';
 
 /** The family of the flow that is translated; undefined where nothing tells. */
 export type FlowFamily = 4 | 6 | undefined;
@@ -49,7 +57,7 @@ export function indexServices(snapshot: Snapshot): ServiceIndex {
   for (const slice of snapshot.endpointSlices) append(slices, `${slice.namespace}/${slice.service}`, slice);
   const podsByNamespace = new Map<string, number[]>();
   snapshot.pods.forEach((pod, index) => {
-    if (pod.phase !== 'Succeeded' && pod.phase !== 'Failed') append(podsByNamespace, pod.namespace, index); // EP-02
+    if (!hasEnded(pod)) append(podsByNamespace, pod.namespace, index); // EP-02
   });
   // By `namespace/name`; made when a slice asks.
   let podsByName: Map<string, number> | undefined;

@@ -3,7 +3,7 @@
  * the labels as far as selectors ask for them: a label that nobody asks for, and a value that nobody names, make no unit of
  * their own. Selectors are resolved to units here, once each, from the shortest list of candidates inwards.
  */
-import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
+import { isGoverned, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
 import { type Labels, NAMESPACE_NAME_LABEL, type Requirement, type Selector } from '../model/label.ts';
 import type { PolicyBook } from './book.ts';
 import { groupByKey } from './group.ts';
@@ -42,11 +42,6 @@ export interface Selection {
 /** `TCP/http`, the key of a named port. */
 export function namedPortKey(protocol: string, name: string): string {
   return `${protocol}/${name}`;
-}
-
-/** True where a pod takes part in policy: it is not over, and it has an address of its own (or will have). */
-export function isGoverned(pod: Pod): boolean {
-  return !pod.hostNetwork && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
 }
 
 /** Groups the governed pods of a snapshot into units, by what the policies in a book ask for. */

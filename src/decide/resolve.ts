@@ -2,7 +2,7 @@
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, familyOf, parseAddress } from '../model/address.ts';
-import type { Service } from '../model/cluster.ts';
+import { hasEnded, type Service } from '../model/cluster.ts';
 import { UnknownName } from '../model/evaluator.ts';
 import type { EndpointRef, Flow } from '../model/flow.ts';
 import { findEndpoint4, findEndpoint6 } from './decide.ts';
@@ -122,12 +122,13 @@ function buildIndex(program: Program): NameIndex {
   const pods = new Map<string, number>();
   const owned = new Map<string, number[]>();
   const over = new Set<string>();
-  program.source.snapshot.pods.forEach(({ namespace, name, workload, phase, isStandIn }, at) => {
+  program.source.snapshot.pods.forEach((pod, at) => {
+    const { namespace, name, workload, isStandIn } = pod;
     const owners = [
       `${workload.namespace}/${workload.name}`,
       `${workload.namespace}/${workload.kind.toLowerCase()}/${workload.name}`,
     ];
-    if (phase === 'Succeeded' || phase === 'Failed') {
+    if (hasEnded(pod)) {
       for (const key of [`${namespace}/${name}`, `${namespace}/pod/${name}`, ...owners]) over.add(key); // EP-02
       return;
     }

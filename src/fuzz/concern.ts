@@ -3,7 +3,7 @@
  * disagreement needs, so the rules of the most special things that are left come first, and the general ones only where nothing
  * special is.
  */
-import type { Pod } from '../model/cluster.ts';
+import { hasEnded, type Pod } from '../model/cluster.ts';
 import { DEFAULT_DIALECT, type Dialect } from '../model/dialect.ts';
 import type { EndpointRef } from '../model/flow.ts';
 import { NAMESPACE_NAME_LABEL, type Selector } from '../model/label.ts';
@@ -122,7 +122,7 @@ function addEnds({ world, packets }: Trial, special: Set<string>): void {
   const packet = packets.at(-1)!;
   for (const end of [packet.src, packet.dst])
     for (const pod of world.snapshot.pods.filter((one) => stands(one, end))) {
-      if (pod.phase === 'Succeeded' || pod.phase === 'Failed') special.add('EP-02');
+      if (hasEnded(pod)) special.add('EP-02');
       if (pod.hostNetwork) special.add('EP-04');
       if (pod.isStandIn) special.add('EP-09');
     }

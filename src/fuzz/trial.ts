@@ -7,7 +7,7 @@ import { NAMESPACE_NAME_LABEL } from '../model/label.ts';
 import type { Dialect } from '../model/dialect.ts';
 import { type Evaluator, type Session, UnknownName, type World } from '../model/evaluator.ts';
 import type { Decision, Flow, Packet } from '../model/flow.ts';
-import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
+import { isGoverned, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
 import { Verdict } from '../model/verdict.ts';
 import { arbitraryCase } from './arbitrary-flow.ts';
@@ -76,7 +76,7 @@ export function arbitraryPlainTrial(dialect: Dialect): fc.Arbitrary<Trial> {
 
 /** Whether a world keeps what `arbitraryPlainTrial` promises, which a reduction must not break. */
 export function isPlain({ snapshot, policies }: World): boolean {
-  const held = snapshot.pods.filter(holdsAddresses).flatMap(({ addresses }) => addresses);
+  const held = snapshot.pods.filter(isGoverned).flatMap(({ addresses }) => addresses);
   return new Set(held).size === held.length && unlistedNamespaces(snapshot, policies).length === 0;
 }
 
@@ -139,7 +139,7 @@ function plainSnapshot({ snapshot: { namespaces, nodes, pods }, policies }: Worl
   const held = new Set<string>();
   const plain = pods.flatMap((pod): Pod[] => {
     if (pod.isStandIn) return [];
-    if (holdsAddresses(pod)) {
+    if (isGoverned(pod)) {
       if (pod.addresses.some((address) => held.has(address))) return [];
       for (const address of pod.addresses) held.add(address);
     }
@@ -156,10 +156,6 @@ function unlistedNamespaces(
 ): string[] {
   const named = new Set([...pods, ...policies].flatMap(({ namespace }) => namespace ?? []));
   return [...named].filter((name) => !namespaces.some((known) => known.name === name));
-}
-
-function holdsAddresses({ phase, hostNetwork }: Pod): boolean {
-  return phase !== 'Succeeded' && phase !== 'Failed' && !hostNetwork;
 }
 
 /** The flow with addresses in the place of names, where it is one that every evaluator knows. */

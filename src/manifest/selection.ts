@@ -2,7 +2,7 @@
  * Selectors that match no pod of the input: to the API server they are as good as any, to people they are mostly a slip in a label or in
  * a namespace's name. For `check`; labels are indexed, so that it costs about as much as there are labels and selectors.
  */
-import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
+import { hasEnded, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatSelector, type Labels, meetsAll, type Selector } from '../model/label.ts';
 import type { Direction, NamespaceScope, PodSet, Policy, Position } from '../model/policy.ts';
@@ -71,7 +71,7 @@ interface Lists<T> {
 }
 
 function indexWorld({ pods, namespaces }: Snapshot): World {
-  const live = pods.filter(({ phase }) => phase !== 'Succeeded' && phase !== 'Failed');
+  const live = pods.filter((pod) => !hasEnded(pod));
   const byNamespace = new Map<string, Pod[]>();
   for (const pod of live) append(byNamespace, pod.namespace, pod);
   return { pods: indexLabels(live), namespaces: indexLabels(namespaces), byNamespace, scopes: new Map() };

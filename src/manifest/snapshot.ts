@@ -2,7 +2,7 @@
  * The set of objects -> snapshot: pods with their owners, stand-ins for workloads without pods, one live pod an address, and the
  * namespaces that nobody listed. What had to be assumed is said.
  */
-import type { Namespace, Pod, Snapshot } from '../model/cluster.ts';
+import { hasEnded, isGoverned, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
 import { type Labels, NAMESPACE_NAME_LABEL } from '../model/label.ts';
 import type { Policy } from '../model/policy.ts';
 import {
@@ -114,7 +114,7 @@ function settleAddresses(load: Load, pods: readonly Pod[]): Pod[] {
   const lost = new Map<number, Set<string>>();
   for (const [index, pod] of pods.entries()) {
     // Terminated pods give their address back, hostNetwork pods share their node's.
-    if (pod.phase === 'Succeeded' || pod.phase === 'Failed' || pod.hostNetwork) continue;
+    if (!isGoverned(pod)) continue;
     for (const address of pod.addresses) {
       const holder = holders.get(address);
       if (holder === undefined) {
@@ -149,7 +149,7 @@ function settleAddresses(load: Load, pods: readonly Pod[]): Pod[] {
 }
 
 function noteTerminated(load: Load, pods: readonly Pod[]): void {
-  const ended = pods.filter(({ phase }) => phase === 'Succeeded' || phase === 'Failed');
+  const ended = pods.filter(hasEnded);
   const [first] = ended;
   if (first === undefined) return;
   load.diagnostics.push({

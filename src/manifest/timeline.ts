@@ -4,6 +4,7 @@
  */
 import {
   formatWorkload,
+  isGoverned,
   type EndpointSlice,
   type Namespace,
   type Node,
@@ -244,7 +245,7 @@ function podsAt(histories: ReadonlyMap<string, readonly Version[]>, state: numbe
   let isContested = false;
   for (const version of present) {
     const { pod } = version;
-    if (!holdsAddresses(pod!)) continue;
+    if (!isGoverned(pod!)) continue;
     for (const address of pod!.addresses) {
       const other = holders.get(address);
       if (other === undefined || since(version) >= since(other)) holders.set(address, version);
@@ -254,7 +255,7 @@ function podsAt(histories: ReadonlyMap<string, readonly Version[]>, state: numbe
   if (!isContested) return present.map(({ pod }) => pod!);
   return present.map((version) => {
     const pod = version.pod!;
-    if (!holdsAddresses(pod)) return pod;
+    if (!isGoverned(pod)) return pod;
     const addresses = pod.addresses.filter((address) => holders.get(address) === version);
     return addresses.length === pod.addresses.length ? pod : { ...pod, addresses };
   });
@@ -263,11 +264,6 @@ function podsAt(histories: ReadonlyMap<string, readonly Version[]>, state: numbe
 /** Orders two pods by when they came to their address: by their own start, where the states do not tell. */
 function since({ state, pod }: Version): number {
   return pod!.startedUs ?? state;
-}
-
-/** Terminated pods give their address back, hostNetwork pods share their node's. */
-function holdsAddresses({ phase, hostNetwork }: Pod): boolean {
-  return phase !== 'Succeeded' && phase !== 'Failed' && !hostNetwork;
 }
 
 function isSameObjects(a: Objects, b: Objects): boolean {

@@ -122,3 +122,13 @@ export interface Snapshot {
 export function formatWorkload(workload: Workload): string {
   return `${workload.namespace}/${workload.kind}/${workload.name}`;
 }
+
+/** EP-02: a pod that is over takes part in nothing, and its address may be another's by now. */
+export function hasEnded({ phase }: Pick<Pod, 'phase'>): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
+}
+
+/** True where a pod takes part in policy: it is not over, and it has an address of its own (or will have), not its node's. */
+export function isGoverned(pod: Pick<Pod, 'phase' | 'hostNetwork'>): boolean {
+  return !pod.hostNetwork && !hasEnded(pod);
+}

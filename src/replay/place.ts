@@ -14,6 +14,7 @@ import {
 import { placePod, podsNamed } from '../decide/resolve.ts';
 import { findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
 import type { AddressText } from '../model/address.ts';
+import { hasEnded } from '../model/cluster.ts';
 import { UnknownName } from '../model/evaluator.ts';
 import type { Dictionary, EndpointFact } from '../model/flow.ts';
 
@@ -185,8 +186,7 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
   function podsOfPrefix(namespace: string, prefix: string): readonly number[] | undefined {
     const pods = snapshot.pods.flatMap((pod, index) =>
       pod.namespace === namespace &&
-      pod.phase !== 'Succeeded' &&
-      pod.phase !== 'Failed' &&
+      !hasEnded(pod) &&
       pod.name.startsWith(prefix) &&
       !pod.name.slice(prefix.length).includes('-')
         ? [index]

@@ -1,6 +1,6 @@
 /** The end of a replay: sums and keys to the plain result. Explanations are made when they are asked for, not before. */
 import type { Explanation } from '../model/explanation.ts';
-import { formatWorkload, type Pod } from '../model/cluster.ts';
+import { formatWorkload, isGoverned, type Pod } from '../model/cluster.ts';
 import { formatEndpoint } from '../model/endpoint.ts';
 import {
   decisionEgress,
@@ -10,7 +10,6 @@ import {
   type Reason,
   Verdict,
 } from '../model/verdict.ts';
-import { isGoverned } from '../compile/unit.ts';
 import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
