@@ -3,18 +3,13 @@
  * by its labels, all rules and peers of those that select the pod are walked, and ingress is asked where egress denies, too: one who
  * wants to say which rules allow a flow has to. With no goal; it says what order and early ends are worth to naive.ts.
  */
-import { parseAddress } from '../../src/model/address.ts';
 import type { Pod, Snapshot } from '../../src/model/cluster.ts';
 import type { Direction, Peer, PodSet, Policy, Rule } from '../../src/model/policy.ts';
-import { isInBlock, isPort, matches, type NaiveEvaluator } from './naive.ts';
+import { indexWorld, isInBlock, isPort, matches, type NaiveEvaluator } from './naive.ts';
 
 /** Reads the world once; the evaluator then works on its objects. */
 export function createEveryRule(snapshot: Snapshot, policies: readonly Policy[]): NaiveEvaluator {
-  const namespaces = new Map(snapshot.namespaces.map(({ name, labels }) => [name, labels]));
-  const words = new Uint32Array(4);
-  const pods = new Map<number, Pod>();
-  for (const pod of snapshot.pods)
-    for (const address of pod.addresses) if (parseAddress(address, words) === 4) pods.set(words[0]!, pod);
+  const { namespaces, pods } = indexWorld(snapshot);
 
   const isIn = ({ namespaces: scope, pods: selector }: PodSet, pod: Pod): boolean => {
     const hasLabels = matches(selector, pod.labels);

@@ -15,11 +15,7 @@ export type NaiveEvaluator = (source: number, destination: number, protocol: num
 
 /** Reads the world once; the evaluator then works on its objects. */
 export function createNaive(snapshot: Snapshot, policies: readonly Policy[]): NaiveEvaluator {
-  const namespaces = new Map(snapshot.namespaces.map(({ name, labels }) => [name, labels]));
-  const words = new Uint32Array(4);
-  const pods = new Map<number, Pod>();
-  for (const pod of snapshot.pods)
-    for (const address of pod.addresses) if (parseAddress(address, words) === 4) pods.set(words[0]!, pod);
+  const { namespaces, pods } = indexWorld(snapshot);
 
   const isIn = ({ namespaces: scope, pods: selector }: PodSet, pod: Pod): boolean =>
     (scope.kind === 'named'
@@ -56,6 +52,18 @@ export function createNaive(snapshot: Snapshot, policies: readonly Policy[]): Na
         agrees('ingress', pods.get(destination), source, accepts))
     );
   };
+}
+
+/** The labels of namespaces by name, and pods by their IPv4 addresses. */
+export function indexWorld(snapshot: Snapshot): {
+  readonly namespaces: ReadonlyMap<string, Labels>;
+  readonly pods: ReadonlyMap<number, Pod>;
+} {
+  const words = new Uint32Array(4);
+  const pods = new Map<number, Pod>();
+  for (const pod of snapshot.pods)
+    for (const address of pod.addresses) if (parseAddress(address, words) === 4) pods.set(words[0]!, pod);
+  return { namespaces: new Map(snapshot.namespaces.map(({ name, labels }) => [name, labels])), pods };
 }
 
 /** All requirements of a selector against labels that are known. */

@@ -375,8 +375,7 @@ async function* fileSource(
     let size = readSync(file, first, 0, Math.min(FIRST_SIZE, limit), 0);
     const { takeChunks } = await import('../trace/chunk.ts');
     lent = takeChunks(first.subarray(0, size));
-    const free = lent.chunks.slice(0, 2);
-    const spare = lent.chunks[2]!;
+    const free = [...lent.chunks];
     let place = size;
     let chunk: Uint8Array = first;
     while (size > 0 && !signal.aborted) {
@@ -387,17 +386,16 @@ async function* fileSource(
       }
       yield chunk.subarray(0, size);
       // Readers are done with a chunk when they ask for the next one.
-      free.push(chunk === first ? spare : chunk);
-      const read = ahead.shift()!;
-      ({ chunk } = read);
-      size = await read.size;
+      if (chunk !== first) free.push(chunk);
+      const next = ahead[0]!;
+      size = await next.size;
+      ahead.shift();
+      ({ chunk } = next);
       // The end, or what was the end a moment ago: reads behind it have begun in the wrong place.
-      if (size < read.most) {
-        for (const late of ahead.splice(0)) {
-          await late.size;
-          free.push(late.chunk);
-        }
-        place = read.place + size;
+      if (size < next.most) {
+        await Promise.allSettled(ahead.map((late) => late.size));
+        free.push(...ahead.splice(0).map((late) => late.chunk));
+        place = next.place + size;
       }
     }
   } finally {

@@ -1,10 +1,8 @@
 /** The few parts of the WebAssembly JavaScript API that replay uses; neither Node's types nor the language's have them. */
 
-/** A memory; growing it detaches its buffer. */
+/** A memory, which nobody grows: that would detach its buffer. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
-  /** Grows by so many pages of 64 KiB; throws a RangeError where they cannot be had. */
-  grow(pages: number): number;
 }
 
 /** The constructors. */

@@ -30,40 +30,8 @@ export const GROUP_HEADER_SIZE = 24;
 export const ADDRESS_SIZE = 16;
 export const QUOTE_SIZE = 22;
 
-/** A column of a batch that the file keeps. */
-export type BinaryColumn =
-  | 'kind'
-  | 'family'
-  | 'protocol'
-  | 'src'
-  | 'dst'
-  | 'srcPort'
-  | 'dstPort'
-  | 'icmp'
-  | 'tcpFlags'
-  | 'timeUs'
-  | 'bytes'
-  | 'packets'
-  | 'replyBytes'
-  | 'replyPackets'
-  | 'orientation'
-  | 'orientedBy'
-  | 'recordedVerdict'
-  | 'srcEndpoint'
-  | 'dstEndpoint'
-  | 'preDst'
-  | 'preDstPort'
-  | 'flags'
-  | 'quote'
-  | 'sctpChunks'
-  | 'sctpTag'
-  | 'sctpInitTag'
-  | 'connections'
-  | 'repeats'
-  | 'policies';
-
 /** The columns in file order; `line` is not kept: a row's line is its number in this file. */
-export const BINARY_COLUMNS: readonly BinaryColumn[] = [
+export const BINARY_COLUMNS = [
   'kind',
   'family',
   'protocol',
@@ -93,7 +61,11 @@ export const BINARY_COLUMNS: readonly BinaryColumn[] = [
   'connections',
   'repeats',
   'policies',
-];
+] as const;
+
+/** A column of a batch that the file keeps. */
+export type BinaryColumn = (typeof BINARY_COLUMNS)[number];
+
 /** Columns of version 1: without the last three, and its verdicts without those of cloud firewalls. */
 export const COLUMNS_1 = 26;
 

@@ -14,9 +14,6 @@ function machineOf(pages: number): { asked: number[]; Memory: new (limits: { ini
       if (initial > pages) throw new RangeError('could not allocate memory');
       this.buffer = new wasm!.Memory({ initial, maximum: initial }).buffer;
     }
-    grow(): number {
-      throw new Error('it never grows');
-    }
   }
   return { asked, Memory };
 }
