@@ -1,8 +1,8 @@
 /**
- * Selectors that match no pod of the input: to the API server they are as good as any, to people they are mostly a slip in a label or in
- * a namespace's name. For `check`; labels are indexed, so that it costs about as much as there are labels and selectors.
+ * Selectors that match no pod of the input, or only pods that share their node's network, which act as the node (EP-04): to the API server
+ * they are as good as any, to people they are mostly a slip in a label or in a namespace's name. For `check`; labels are indexed, so that it costs about as much as there are labels and selectors.
  */
-import { hasEnded, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
+import { hasEnded, isGoverned, type Namespace, type Pod, type Snapshot } from '../model/cluster.ts';
 import type { Diagnostic } from '../model/diagnostic.ts';
 import { formatSelector, type Labels, meetsAll, type Selector } from '../model/label.ts';
 import type { Direction, NamespaceScope, PodSet, Policy, Position } from '../model/policy.ts';
@@ -13,12 +13,16 @@ export function findEmptySelections(snapshot: Snapshot, policies: readonly Polic
   const world = indexWorld(snapshot);
   if (world.byNamespace.size === 0) return [];
   const notes: Diagnostic[] = [];
-  const note = (policy: Policy, path: string, message: string, set: PodSet, position: Position): void => {
-    const hint = hintOf(world, set);
+  const look = (policy: Policy, path: string, role: Role, set: PodSet, position: Position): void => {
+    const { verb, whenHosts } = role;
+    if (matches(world, set, isGoverned)) return;
+    const isHosts = matches(world, set, ({ hostNetwork }) => hostNetwork);
+    const hint = isHosts ? whenHosts.hint : hintOf(world, set);
+    const found = isHosts ? `only host-network pods, which ${whenHosts.which}` : 'no pod of the input';
     notes.push({
       severity: 'note',
       code: 'selects-nothing',
-      message,
+      message: `${path} ${verb} ${found}: ${setText(set)}`,
       path,
       ...position,
       ...(hint !== undefined && { hint }),
@@ -28,14 +32,13 @@ export function findEmptySelections(snapshot: Snapshot, policies: readonly Polic
   for (const policy of policies) {
     const { kind, subject, position } = policy;
     const field = kind === 'NetworkPolicy' ? 'spec.podSelector' : 'spec.subject';
-    if (isEmpty(world, subject))
-      note(policy, field, `${field} selects no pod of the input: ${setText(subject)}`, subject, position);
+    look(policy, field, SUBJECT, subject, position);
     for (const direction of ['ingress', 'egress'] as const)
       for (const { index, peers = [], peerPositions = [], position: whole } of policy[direction])
         for (const [at, peer] of peers.entries()) {
-          if (peer.kind !== 'pods' || !isEmpty(world, peer)) continue;
+          if (peer.kind !== 'pods') continue;
           const path = `spec.${direction}[${index}].${SIDES[direction]}[${at}]`;
-          note(policy, path, `${path} matches no pod of the input: ${setText(peer)}`, peer, peerPositions[at] ?? whole);
+          look(policy, path, PEER, peer, peerPositions[at] ?? whole);
         }
   }
   return notes;
@@ -43,7 +46,22 @@ export function findEmptySelections(snapshot: Snapshot, policies: readonly Polic
 
 const SIDES: Readonly<Record<Direction, string>> = { ingress: 'from', egress: 'to' };
 
-/** What may be selected: pods that have not ended, and namespaces. */
+/** What pods are selected for, and what is said where all of them share their node's network. */
+interface Role {
+  readonly verb: string;
+  readonly whenHosts: { readonly which: string; readonly hint?: string };
+}
+
+const SUBJECT: Role = { verb: 'selects', whenHosts: { which: 'policies do not govern' } };
+const PEER: Role = {
+  verb: 'matches',
+  whenHosts: {
+    which: 'selectors do not find',
+    hint: "they have their nodes' addresses, which an ipBlock can hold",
+  },
+};
+
+/** What selectors are held against: pods that have not ended, and namespaces. */
 interface World {
   readonly pods: LabelIndex<Pod>;
   readonly namespaces: LabelIndex<Namespace>;
@@ -105,10 +123,11 @@ function narrow<T>({ byLabel }: LabelIndex<T>, selector: Selector, most: Lists<T
   return best.lists;
 }
 
-function isEmpty(world: World, set: PodSet): boolean {
+/** Does a set hold one of the pods that are asked for? */
+function matches(world: World, set: PodSet, isAsked: (pod: Pod) => boolean): boolean {
   const scope = scopeOf(world, set.namespaces);
-  const isIn = (pod: Pod): boolean => scope.names.has(pod.namespace) && meetsAll(set.pods, pod.labels);
-  return !narrow(world.pods, set.pods, scope.pods).some((list) => list.some(isIn));
+  const isIn = (pod: Pod): boolean => scope.names.has(pod.namespace) && meetsAll(set.pods, pod.labels) && isAsked(pod);
+  return narrow(world.pods, set.pods, scope.pods).some((list) => list.some(isIn));
 }
 
 function scopeOf({ namespaces, byNamespace, scopes }: World, wanted: NamespaceScope): Scope {

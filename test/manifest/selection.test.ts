@@ -16,6 +16,8 @@ const CLUSTER = `
 { apiVersion: v1, kind: Pod, metadata: { name: old, namespace: shop, labels: { app: job } }, status: { phase: Succeeded } }
 ---
 { apiVersion: apps/v1, kind: Deployment, metadata: { name: db, namespace: shop }, spec: { replicas: 2, template: { metadata: { labels: { app: db } } } } }
+---
+{ apiVersion: v1, kind: Pod, metadata: { name: probe, namespace: shop, labels: { app: probe } }, spec: { hostNetwork: true } }
 `;
 
 function notesOf(spec: string, namespace = 'shop', cluster = CLUSTER): [string, string | undefined][] {
@@ -62,6 +64,22 @@ test('peers are named by their place, in both directions; blocks and peers that 
     ['spec.ingress[0].from[2] matches no pod of the input: app=dbx in namespace shop', 'did you mean app=db?'],
     ['spec.egress[1].to[0] matches no pod of the input: any pod in namespaces team=back', undefined],
   ]);
+});
+
+test('EP-04: pods that share the network of their node are not governed, and no peer', () => {
+  const probe = '{ matchLabels: { app: probe } }';
+  const webs = '{ matchExpressions: [{ key: app, operator: In, values: [probe, web] }] }';
+  assert.deepEqual(notesOf(`{ podSelector: ${probe}, ingress: [{ from: [{ podSelector: ${probe} }] }] }`), [
+    [
+      'spec.podSelector selects only host-network pods, which policies do not govern: app=probe in namespace shop',
+      undefined,
+    ],
+    [
+      'spec.ingress[0].from[0] matches only host-network pods, which selectors do not find: app=probe in namespace shop',
+      "they have their nodes' addresses, which an ipBlock can hold",
+    ],
+  ]);
+  assert.deepEqual(notesOf(`{ podSelector: ${webs}, ingress: [{ from: [{ podSelector: ${webs} }] }] }`), []);
 });
 
 test('policies alone say nothing of pods', () => {
