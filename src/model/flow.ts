@@ -57,7 +57,7 @@ export const enum RecordedVerdict {
 
 /** Bits of `FlowBatch.flags`. */
 export const enum RecordFlag {
-  /** A later fragment whose first one was never seen: no ports. */
+  /** A later fragment whose first one was never seen: that is why there are no ports. Who wants to know whether there are asks for them. */
   NoPorts = 1,
   /** The capture cut the packet before its transport header ended. */
   Truncated = 2,

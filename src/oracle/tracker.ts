@@ -3,7 +3,7 @@
  * maps of tuples as text, no packing, no speed. It shares no code with src/track, so that the two can be held against
  * each other; it is also what to read to learn the rules.
  */
-import { Orientation, RecordFlag, RecordKind, TcpFlag, type FlowBatch } from '../model/flow.ts';
+import { Orientation, RecordKind, TcpFlag, type FlowBatch } from '../model/flow.ts';
 
 /** The words of `ct state`. */
 export type SlowState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID';
@@ -759,12 +759,7 @@ function readPacket(batch: FlowBatch, row: number): Packet {
 // CT-73: what is not told counts as zero.
 function readRecord(batch: FlowBatch, row: number): Packet {
   const packet = readPacket(batch, row);
-  const isCut = packet.icmpType < 0 && (batch.flags[row]! & RecordFlag.NoPorts) !== 0;
-  return {
-    ...packet,
-    srcPort: isCut ? 0 : Math.max(packet.srcPort, 0),
-    dstPort: isCut ? 0 : Math.max(packet.dstPort, 0),
-  };
+  return { ...packet, srcPort: Math.max(packet.srcPort, 0), dstPort: Math.max(packet.dstPort, 0) };
 }
 
 function readQuote(batch: FlowBatch, quote: number): Packet {

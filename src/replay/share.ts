@@ -47,10 +47,9 @@ export function bucketOf(batch: FlowBatch, row: number): number {
       quoted,
     );
   }
-  const isPorted = hasPorts(protocol) && (batch.flags[row]! & RecordFlag.NoPorts) === 0;
   return hashEnds(
     batch.src[row]! + batch.dst[row]!,
-    isPorted ? portOf(batch.srcPort[row]!) + portOf(batch.dstPort[row]!) : 0,
+    hasPorts(protocol) ? portOf(batch.srcPort[row]!) + portOf(batch.dstPort[row]!) : 0,
     protocol,
   );
 }

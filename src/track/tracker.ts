@@ -6,7 +6,7 @@
  * Every rule carries its id (docs/semantics/ct.md); src/oracle/tracker.ts implements the same rules in the plainest
  * form, and a law in test/track holds the two together.
  */
-import { Orientation, RecordFlag, RecordKind, TcpFlag, type FlowBatch } from '../model/flow.ts';
+import { Orientation, RecordKind, TcpFlag, type FlowBatch } from '../model/flow.ts';
 import { hasPorts, Protocol } from '../model/port.ts';
 import {
   ConnectionDirection,
@@ -563,7 +563,7 @@ export class TableTracker implements Tracker {
         this.ports = (1 << 16) | icmp;
         this.swapped = 0;
       }
-    } else if (hasPorts(protocol) && (batch.flags[row]! & RecordFlag.NoPorts) === 0)
+    } else if (hasPorts(protocol))
       this.keySorted(
         src | 0,
         dst | 0,

@@ -178,7 +178,7 @@ export function batchStream({ world, drafts }: Stream): { batch: FlowBatch; dict
     if (drawn.oddity === 6) batch.replyBytes[row] = 11;
     if (drawn.kind === 2) batch.replyPackets[row] = drawn.oddity % 3;
     if (drawn.oddity === 9) batch.connections[row] = 0;
-    if (drawn.oddity === 10 && drawn.kind !== 0) batch.flags[row] = 1;
+    if (drawn.oddity === 10) batch.flags[row] = 1;
     if (drawn.oddity === 7) {
       batch.preDst[row] = batch.src[row]!;
       batch.preDstPort[row] = 443;
