@@ -5,6 +5,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ExitCode, FAIL_CONDITIONS, type FailCondition, Refusal } from './exit.ts';
 import { escapeControl } from '../report/escape.ts';
+import { isOutOfMemory } from './memory.ts';
 import type { Io, Sink } from './terminal.ts';
 
 declare global {
@@ -39,6 +40,10 @@ async function exitCodeOf(error: unknown, io: Io): Promise<ExitCode> {
   if (error instanceof Refusal) {
     const lines = error.message.split('\n').map(escapeControl);
     await io.stderr.write(`dropcast: ${lines.join('\ndropcast: ')}\n`);
+    return ExitCode.Refused;
+  }
+  if (isOutOfMemory(error)) {
+    await io.stderr.write(`dropcast: there is not enough memory: ${escapeControl(error.message)}\n`);
     return ExitCode.Refused;
   }
   const { stack, message } = error as Error;

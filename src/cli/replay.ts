@@ -1,9 +1,11 @@
 /** `dropcast replay`: manifests and traces in, forecast out. */
 import type { ReplayMode, ReplayResult } from '../replay/result.ts';
 import type { ReplayFormat } from '../report/replay.ts';
+import { formatCounted } from '../report/quantity.ts';
 import { missesPods } from '../report/replay-text.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
 import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
+import { affordThreads } from './memory.ts';
 import { type Io, colorOf } from './terminal.ts';
 import type { Crew } from './thread.ts';
 import { optionsOf, readTraces, sizesOf, type TraceFlags } from './trace-input.ts';
@@ -25,7 +27,12 @@ export interface ReplayFlags extends ClusterOptions, TraceFlags {
 export async function runReplay(traces: readonly string[], flags: ReplayFlags, io: Io): Promise<ExitCode> {
   checkFlags(traces, flags);
   const sizes = sizesToShare(traces, flags, io);
-  const crew = sizes && (await import('./thread.ts')).recruit(flags.threads);
+  const threads = affordThreads(flags.threads);
+  if (sizes !== undefined && threads < flags.threads)
+    await io.stderr.write(
+      `dropcast: ${formatCounted(threads, 'thread')} instead of ${flags.threads}: the address space is limited (ulimit -v)\n`,
+    );
+  const crew = sizes && threads > 1 ? (await import('./thread.ts')).recruit(threads) : undefined;
   try {
     return await replayTraces(traces, flags, io, crew && { crew, sizes: sizes! });
   } finally {

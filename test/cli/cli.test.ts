@@ -476,6 +476,19 @@ describe('cli', () => {
       assert.match(stdout, /^\S+\n$/);
     });
 
+    it('says that there is not enough memory, in a sentence, exit 2', async () => {
+      for (const error of [
+        new RangeError('Array buffer allocation failed'),
+        Object.assign(new Error('Worker terminated'), { code: 'ERR_WORKER_OUT_OF_MEMORY' }),
+      ]) {
+        const { code, stderr } = await bench.run(['replay', ...WITH, 'flows.csv'], {
+          // It fails where nobody expects it.
+          env: new Proxy({}, { get: () => assert.fail(error) }),
+        });
+        assert.deepEqual([code, stderr], [2, `dropcast: there is not enough memory: ${error.message}\n`]);
+      }
+    });
+
     it('suggests the command or option that was meant, exit 2', async () => {
       const command = await bench.run(['repaly']);
       assert.deepEqual([command.code, command.stderr.includes('Did you mean replay?')], [2, true]);

@@ -137,15 +137,21 @@ function makeLongTrace(groups: number): Uint8Array {
 }
 
 test(
-  'where there is no address space for WebAssembly, TypeScript takes every row, with the same result',
+  'where address space is short there are fewer threads, said so, and no WebAssembly where it is shorter still, with the same result',
   { skip: process.platform === 'linux' ? false : 'only Linux limits address space' },
   () => {
     const args = ['replay', capture, join(app, 'hubble.jsonl'), '-f', join(app, 'cluster.yaml'), '--fail-on', 'never'];
-    const script = 'ulimit -v 4000000 && exec "$@"';
-    const argv = ['-c', script, 'sh', process.execPath, join(folder, 'cli.cjs'), ...args];
-    const { status, stdout, stderr } = spawnSync('sh', argv, { encoding: 'latin1' });
-    assert.equal(status, 0, stderr);
-    assert.equal(stdout, run(args).stdout);
+    const { stdout: expected } = run(args);
+    for (const [kilobytes, told] of [
+      [4_000_000, '1 thread instead of 3'],
+      [10_000_000, '2 threads instead of 3'],
+    ] as const) {
+      const argv = [process.execPath, join(folder, 'cli.cjs'), ...args, '--threads', '3'];
+      const script = `ulimit -v ${kilobytes} && exec "$@"`;
+      const { status, stdout, stderr } = spawnSync('sh', ['-c', script, 'sh', ...argv], { encoding: 'latin1' });
+      assert.deepEqual([status, stderr], [0, `dropcast: ${told}: the address space is limited (ulimit -v)\n`]);
+      assert.equal(stdout, expected);
+    }
   },
 );
 
