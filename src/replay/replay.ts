@@ -170,6 +170,8 @@ class Replaying implements Replay, PartReplay {
   private isDisputed = false;
   private isPlain = false;
   private readonly clock = new Clock();
+  /** Has a row told of a part of a connection? */
+  private hasParts = false;
   /** The tick of the row in hand. */
   private readonly now: { tick: number; setBack: number } & TickSource = {
     tick: 0,
@@ -263,7 +265,6 @@ class Replaying implements Replay, PartReplay {
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
     const { kernel, clock, now, counters, buckets } = this;
     const order = this.seen - from;
-    const { turnsBack } = clock;
     const addRow = (row: number): void => {
       if (buckets !== undefined && !isOwn(buckets, batch, row)) return;
       counters.rows++;
@@ -290,7 +291,8 @@ class Replaying implements Replay, PartReplay {
         now.setBack = clock.setBack;
         addRow(row);
       }
-    if (clock.turnsBack > turnsBack && meetsOthers(batch, from, to)) counters.disorder += clock.turnsBack - turnsBack;
+    this.hasParts ||= holdsParts(batch, from, to);
+    if (this.hasParts) counters.disorder = clock.turnsBack;
     this.seen += to - from;
   }
 
@@ -764,9 +766,11 @@ function groupOfData(data: number): number {
 }
 
 /** Is there a row that tells of a part of a connection, so that others have to be found for it in time? */
-function meetsOthers({ kind }: FlowBatch, from: number, to: number): boolean {
-  const isPart = (one: RecordKind): boolean => one === RecordKind.Packet || one === RecordKind.OneWay;
-  return kind.subarray(from, to).some(isPart);
+function holdsParts({ kind, uniform }: FlowBatch, from: number, to: number): boolean {
+  const end = uniform?.has('kind') ? Math.min(to, from + 1) : to;
+  for (let row = from; row < end; row++)
+    if (kind[row] === RecordKind.Packet || kind[row] === RecordKind.OneWay) return true;
+  return false;
 }
 
 /** Can a record's connection be told from others of its ends? By the initiator's port, where its protocol has ports or is not known. */

@@ -204,8 +204,8 @@ export interface ReplayResult {
   /** Connections whose recorded pod is not the snapshot's holder of the address. */
   readonly disagreements: number;
   /**
-   * How often a record was more than a minute older than one before it, where records tell of parts of connections: such a trace is not in
-   * the order of time, and parts may not have met.
+   * How often a record was more than a minute older than one before it, where there are records that tell of parts of connections: such a
+   * trace is not in the order of time, and parts may not have met.
    */
   readonly disorder: number;
   /** How the cluster changed over time; present where snapshots or events of several times were given. */

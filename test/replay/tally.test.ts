@@ -387,6 +387,13 @@ test('a trace out of the order of time is told of, where its records are parts o
   for (const kernel of ['plain', 'wasm'] as const) {
     const disorder = (kind: RecordKind): number => replay(rows(kind), { kernel, batchRows: 2 }).disorder;
     assert.deepEqual([RecordKind.Packet, RecordKind.OneWay, RecordKind.Connection].map(disorder), [2, 2, 0]);
+    // One part among whole connections, wherever it comes: what steps back may part it from others.
+    const kinds = times.map(() => RecordKind.Connection);
+    for (const [at] of times.entries()) {
+      const mixed = kinds.with(at, RecordKind.OneWay).flatMap((kind, row) => rows(kind)[row]!);
+      for (const batchRows of [1, 2, 3, 5])
+        assert.equal(replay(mixed, { kernel, batchRows }).disorder, 2, `${batchRows} rows at a time, ${at}`);
+    }
   }
 });
 
