@@ -42,7 +42,7 @@ export function openTcp(index: number): number {
  */
 export function stepTcp(words: Int32Array, at: number, direction: number, index: number): Outcome {
   let meta = words[at + Word.Meta]!;
-  let old = (meta & Meta.StateMask) >>> Meta.StateShift;
+  const old = (meta & Meta.StateMask) >>> Meta.StateShift;
   let next = TCP_TABLE[(direction * 5 + index) * 10 + old]!;
   if (next === TcpState.SynSent) {
     if (old >= TcpState.TimeWait) {
@@ -58,13 +58,13 @@ export function stepTcp(words: Int32Array, at: number, direction: number, index:
   if (next === TcpState.Ignore) {
     if (index === TcpIndex.SynAck && getLastIndex(meta) === TcpIndex.Syn && getLastDirection(meta) !== direction) {
       // CT-16: the answer to a SYN that was ignored shows that both ends are in step and the entry was not.
-      old = TcpState.SynSent;
       next = TcpState.SynRecv;
       meta &= ~(Meta.Challenge | Meta.CloseInit);
     } else {
       // CT-15
       meta = setLast(meta, index, direction);
-      if (index === TcpIndex.Syn && direction === ConnectionDirection.Original) {
+      if (index === TcpIndex.Syn) {
+        // The originator's: that of the responder in TIME_WAIT always reopens, since a FIN has led there.
         // CT-19: this also forgets a simultaneous open. CT-20: the answer may be a challenge.
         meta &= ~(Meta.Challenge | Meta.Simultaneous);
         if (old === TcpState.LastAck) meta |= Meta.Challenge;
@@ -75,14 +75,8 @@ export function stepTcp(words: Int32Array, at: number, direction: number, index:
   } else if (next === TcpState.Invalid) {
     return Outcome.Invalid; // CT-14
   } else if (next === TcpState.TimeWait) {
-    if (
-      old === TcpState.LastAck &&
-      index === TcpIndex.Ack &&
-      (meta & Meta.Challenge) !== 0 &&
-      getLastIndex(meta) === TcpIndex.Syn &&
-      getLastDirection(meta) !== direction
-    ) {
-      // CT-20: a challenge ACK acknowledges no FIN.
+    if ((meta & Meta.Challenge) !== 0 && getLastIndex(meta) === TcpIndex.Syn && getLastDirection(meta) !== direction) {
+      // CT-20: a challenge ACK acknowledges no FIN. Behind such a SYN this is LAST_ACK, from where only an ACK leads on.
       words[at + Word.Meta] = meta & ~Meta.Challenge;
       return Outcome.Ignore;
     }
@@ -99,13 +93,13 @@ export function stepTcp(words: Int32Array, at: number, direction: number, index:
   // CT-22: an RST always fits, so that the table's CLOSE holds.
   meta = setLast(meta, index, direction);
   meta = (meta & ~Meta.StateMask) | (next << Meta.StateShift);
-  if (next === TcpState.FinWait && old !== next) meta |= Meta.CloseInit;
+  if (next === TcpState.FinWait) meta |= Meta.CloseInit;
   if ((meta & Meta.SeenReply) === 0) {
     words[at + Word.Meta] = meta;
     return index === TcpIndex.Rst ? Outcome.Kill : Outcome.Accept; // CT-21
   }
-  // CT-25
-  if (next === TcpState.Established && (old === TcpState.SynRecv || old === TcpState.Established)) meta |= Meta.Assured;
+  // CT-25: the table leads there from SYN_RECV and from ESTABLISHED alone.
+  if (next === TcpState.Established) meta |= Meta.Assured;
   words[at + Word.Meta] = meta;
   return Outcome.Accept;
 }

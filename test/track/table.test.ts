@@ -177,6 +177,16 @@ describe('the connection table', () => {
       }
   });
 
+  it('CT-08: spares an association in HEARTBEAT_SENT that a record has answered', () => {
+    const tracker = createTracker({ limit: 1 });
+    const heartbeat: Row = { protocol: 132, src: 1, dst: 2, srcPort: 5, dstPort: 6, chunks: [4], tag: 7, timeS: 0 };
+    assert.equal(track(tracker, heartbeat), TrackState.New);
+    const answer: Row = { ...reversed(heartbeat), kind: RecordKind.OneWay };
+    assert.equal(tracker.associate(batchOf(answer), 0), TrackState.Established);
+    track(tracker, udp(1, 1));
+    assert.deepEqual([tracker.refused, tracker.evicted], [1, 0]);
+  });
+
   it('CT-21: takes no other connection along with one that is killed', () => {
     const tracker = createTracker({});
     const count = 3000;
