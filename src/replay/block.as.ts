@@ -5,7 +5,7 @@
  */
 import { RecordFlag, TcpFlag } from '../model/flow.ts';
 import { Block, Meta, Staged, Step, TableState, Word } from '../track/entry.ts';
-import { probe, TCP } from '../track/table.as.ts';
+import { probe, TCP, UDP } from '../track/table.as.ts';
 import { TcpIndex } from '../track/tcp-state.ts';
 import { Column, State } from './kernel-layout.ts';
 
@@ -84,9 +84,12 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
     const slot = v128.and(v128.xor(hash, i32x4.shr_u(hash, 13)), mask);
     const begin = i32x4.add(table, i32x4.mul(slot, i32x4.splat(Word.Count * 4)));
     let isBad = v128.or(i32x4.shr_s(v128.or(srcPort, dstPort), 31), i32x4.eq(family, i32x4.splat(0)));
-    isBad = v128.or(isBad, i32x4.ne(protocol, i32x4.splat(TCP)));
+    const isUdp = i32x4.eq(protocol, i32x4.splat(UDP));
+    isBad = v128.or(isBad, v128.not(v128.or(isUdp, i32x4.eq(protocol, i32x4.splat(TCP)))));
     if (columns == RECORDS) isBad = v128.or(isBad, i32x4.ne(special, i32x4.splat(0)));
-    const index = v128.bitselect(i32x4.splat(TcpIndex.Bad), indexOf(indices0, indices1, flags), isBad);
+    const isOther = v128.or(isBad, isUdp);
+    const other = i32x4.add(i32x4.splat(Step.Udp >> Step.IndexShift), isBad);
+    const index = v128.bitselect(other, indexOf(indices0, indices1, flags), isOther);
     const code = i32x4.sub(i32x4.shl(index, Step.IndexShift), swapped);
     const low01 = i32x4.shuffle(first, second, 0, 4, 1, 5);
     const high01 = i32x4.shuffle(ports, keyMeta, 0, 4, 1, 5);

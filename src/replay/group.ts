@@ -4,6 +4,7 @@
  * connections beyond the limit, by verdict.
  */
 import { Verdict } from '../model/verdict.ts';
+import type { Tally } from './result.ts';
 
 /** Fields of a group's key, in 32-bit words. */
 export const enum GroupKey {
@@ -24,24 +25,28 @@ export const enum GroupKey {
   Stride = 9,
 }
 
-/** Sums of a group. */
+/** What every record adds to its group: half a cache line each, so that those of thousands of groups stay near. */
 export const enum GroupSum {
+  Records = 0,
+  Bytes = 1,
+  FirstUs = 2,
+  LastUs = 3,
+  Stride = 4,
+}
+
+/** What a group has of connections, a cache line each. */
+export const enum GroupCount {
   Connections = 0,
-  Records = 1,
-  Bytes = 2,
-  FirstUs = 3,
-  LastUs = 4,
-  RecordedAllow = 5,
-  RecordedDeny = 6,
-  RecordedOther = 7,
+  RecordedAllow = 1,
+  RecordedDeny = 2,
+  RecordedOther = 3,
   /** Verdicts of a cloud firewall, beside those of policies. */
-  FirewallAllow = 8,
-  FirewallDeny = 9,
+  FirewallAllow = 4,
+  FirewallDeny = 5,
   /** What staged policies would have done, as the trace records it. */
-  PendingAllow = 10,
-  PendingDeny = 11,
-  /** Two cache lines, so that the sums of a record lie in one. */
-  Stride = 16,
+  PendingAllow = 6,
+  PendingDeny = 7,
+  Stride = 8,
 }
 
 /** What the tracker keeps for us with each connection: (group + 1) << 6 | what was recorded; 0 = not judged yet. */
@@ -72,21 +77,27 @@ export function overflowGroup(partial: number, baseline: Verdict, candidate: Ver
 export interface GroupArrays {
   /** [groups x 9], see `GroupKey`. */
   readonly keys: Int32Array;
-  /** [groups x 8], see `GroupSum`. */
+  /** [groups x 4], see `GroupSum`. */
   readonly sums: Float64Array;
+  /** [groups x 8], see `GroupCount`. */
+  readonly counts: Float64Array;
   /** [a power of two] group, or -1. */
   readonly slots: Int32Array;
 }
 
-/** Makes larger arrays in place of others: keys and sums keep their contents, slots need not. */
+/** Makes larger arrays in place of others: all but the slots keep their contents. */
 export type GroupStorage = (groups: number, slots: number, old: GroupArrays | undefined) => GroupArrays;
 
+/** What is summed of groups. */
+export type GroupSums = Pick<GroupArrays, 'sums' | 'counts'>;
+
 /** The table; `key` is filled by the caller before `intern`. */
-export class GroupTable {
+export class GroupTable implements GroupSums {
   readonly key: Int32Array = new Int32Array(GroupKey.Stride);
   count: number = OVERFLOW_GROUPS;
   keys: Int32Array;
   sums: Float64Array;
+  counts: Float64Array;
   slots: Int32Array;
   /** Most groups before pooling begins. */
   private readonly limit: number;
@@ -104,6 +115,7 @@ export class GroupTable {
     ({
       keys: this.keys,
       sums: this.sums,
+      counts: this.counts,
       slots: this.slots,
     } = storage(this.groupCapacity, this.slotCapacity, undefined));
     this.slots.fill(-1);
@@ -156,7 +168,12 @@ export class GroupTable {
   /** The arrays anew, where the storage has moved or more is wanted. */
   renew(): void {
     const { groupCapacity, slotCapacity } = this;
-    ({ keys: this.keys, sums: this.sums, slots: this.slots } = this.storage(groupCapacity, slotCapacity, this));
+    ({
+      keys: this.keys,
+      sums: this.sums,
+      counts: this.counts,
+      slots: this.slots,
+    } = this.storage(groupCapacity, slotCapacity, this));
   }
 
   private mostOf(reserve: 'none' | 'pool'): number {
@@ -164,11 +181,11 @@ export class GroupTable {
   }
 
   private clear(group: number): void {
-    const { sums } = this;
+    const { sums, counts } = this;
     const at = group * GroupSum.Stride;
-    for (let sum = 0; sum < GroupSum.Stride; sum++) sums[at + sum] = 0;
-    sums[at + GroupSum.FirstUs] = NaN;
-    sums[at + GroupSum.LastUs] = NaN;
+    sums.fill(0, at, at + GroupSum.Stride);
+    sums.fill(NaN, at + GroupSum.FirstUs, at + GroupSum.LastUs + 1);
+    counts.fill(0, group * GroupCount.Stride, (group + 1) * GroupCount.Stride);
   }
 
   private rehash(): void {
@@ -198,37 +215,53 @@ export function mapVia(key: Int32Array, replace: (party: number) => number): voi
   if (via >= 0) key[GroupKey.Flags] = ((replace(via) + 1) << 1) | (key[GroupKey.Flags]! & 1);
 }
 
-/** Adds the sums of one group to another's. */
-export function addSums(sums: Float64Array, target: number, more: Float64Array, group: number): void {
+/** Adds what is summed of one group to another. */
+export function addSums({ sums, counts }: GroupSums, target: number, more: GroupSums, group: number): void {
+  for (let count = 0; count < GroupCount.Stride; count++)
+    counts[target * GroupCount.Stride + count]! += more.counts[group * GroupCount.Stride + count]!;
   const to = target * GroupSum.Stride;
   const from = group * GroupSum.Stride;
-  for (let sum = 0; sum < GroupSum.Stride; sum++)
-    if (sum !== GroupSum.FirstUs && sum !== GroupSum.LastUs) sums[to + sum]! += more[from + sum]!;
-  const first = more[from + GroupSum.FirstUs]!;
-  const last = more[from + GroupSum.LastUs]!;
+  sums[to + GroupSum.Records]! += more.sums[from + GroupSum.Records]!;
+  sums[to + GroupSum.Bytes]! += more.sums[from + GroupSum.Bytes]!;
+  const first = more.sums[from + GroupSum.FirstUs]!;
+  const last = more.sums[from + GroupSum.LastUs]!;
   // NaN compares false: what has no time changes nothing, and the first time is always taken.
   if (first === first && !(sums[to + GroupSum.FirstUs]! <= first)) sums[to + GroupSum.FirstUs] = first;
   if (last === last && !(sums[to + GroupSum.LastUs]! >= last)) sums[to + GroupSum.LastUs] = last;
 }
 
-/** Of two sums of a group, what was let through and what was denied, the first. */
-export function allowedSum({ sums }: GroupTable, group: number, allowSum: GroupSum): number {
-  return Math.max(0, sums[group * GroupSum.Stride + allowSum]!);
+/** Of two counts of a group, what was let through and what was denied, the first. */
+export function allowedCount({ counts }: GroupSums, group: number, allow: GroupCount): number {
+  return Math.max(0, counts[group * GroupCount.Stride + allow]!);
 }
 
 /** The other one: denials of connections that no row has let through are none more than those that there are. */
-export function deniedSum({ sums }: GroupTable, group: number, allowSum: GroupSum): number {
-  const at = group * GroupSum.Stride + allowSum;
-  return sums[at + 1]! + Math.min(0, sums[at]!);
+export function deniedCount({ counts }: GroupSums, group: number, allow: GroupCount): number {
+  const at = group * GroupCount.Stride + allow;
+  return counts[at + 1]! + Math.min(0, counts[at]!);
+}
+
+/** Adds a group to sums of connections, records and bytes, the one of number `cell`. */
+export function addTally(cells: Float64Array, cell: number, { sums, counts }: GroupSums, group: number): void {
+  cells[cell * 3]! += counts[group * GroupCount.Stride + GroupCount.Connections]!;
+  cells[cell * 3 + 1]! += sums[group * GroupSum.Stride + GroupSum.Records]!;
+  cells[cell * 3 + 2]! += sums[group * GroupSum.Stride + GroupSum.Bytes]!;
+}
+
+/** A sum that `addTally` has made. */
+export function readTally(cells: Float64Array, cell: number): Tally {
+  return { connections: cells[cell * 3]!, records: cells[cell * 3 + 1]!, bytes: cells[cell * 3 + 2]! };
 }
 
 function takeArrays(groups: number, slots: number, old: GroupArrays | undefined): GroupArrays {
   const keys = new Int32Array(groups * GroupKey.Stride);
   const sums = new Float64Array(groups * GroupSum.Stride);
-  if (old === undefined) return { keys, sums, slots: new Int32Array(slots) };
+  const counts = new Float64Array(groups * GroupCount.Stride);
+  if (old === undefined) return { keys, sums, counts, slots: new Int32Array(slots) };
   keys.set(old.keys);
   sums.set(old.sums);
-  return { keys, sums, slots: slots === old.slots.length ? old.slots : new Int32Array(slots) };
+  counts.set(old.counts);
+  return { keys, sums, counts, slots: slots === old.slots.length ? old.slots : new Int32Array(slots) };
 }
 
 function hashKey(words: Int32Array, offset: number): number {

@@ -9,7 +9,7 @@ import type { Program } from '../compile/program.ts';
 import { findService } from '../decide/decide.ts';
 import { isDecidedByRules, listRules, type RuleHit } from '../decide/hit.ts';
 import type { Dictionary } from '../model/flow.ts';
-import { addSums, GroupKey, GroupSum, GroupTable, OVERFLOW_GROUPS } from './group.ts';
+import { addSums, addTally, GroupKey, GroupTable, OVERFLOW_GROUPS, readTally } from './group.ts';
 import type { Judge, Question } from './judgement.ts';
 import { endpointOf } from './place.ts';
 import type { RuleUsage } from './result.ts';
@@ -87,38 +87,27 @@ export function countRules(
 ): RuleUsage {
   const rules = listRules(program);
   const counts = new Float64Array(rules.length * 3);
-  const { sums, keys } = groups;
-  const add = (cells: Float64Array, ordinal: number, group: number): void => {
-    const from = group * GroupSum.Stride;
-    cells[ordinal * 3]! += sums[from + GroupSum.Connections]!;
-    cells[ordinal * 3 + 1]! += sums[from + GroupSum.Records]!;
-    cells[ordinal * 3 + 2]! += sums[from + GroupSum.Bytes]!;
-  };
+  const { keys } = groups;
   const uncounted = new Float64Array(3);
-  for (let group = 0; group < OVERFLOW_GROUPS; group++) add(uncounted, 0, group);
+  for (let group = 0; group < OVERFLOW_GROUPS; group++) addTally(uncounted, 0, groups, group);
   for (let group = OVERFLOW_GROUPS; group < groups.count; group++) {
     const at = group * GroupKey.Stride;
     const set = ~keys[at + GroupKey.SourceClass]!;
-    if (set >= 0) for (const ordinal of ruleSets.list[set]!) add(counts, ordinal, group);
+    if (set >= 0) for (const ordinal of ruleSets.list[set]!) addTally(counts, ordinal, groups, group);
     else if (isDecidedByRules(keys[at + GroupKey.Decision]!)) {
       const { question, state } = samples[group]!;
-      for (const { ordinal } of judgesOf(state).judge.rulesOf(question)) add(counts, ordinal, group);
+      for (const { ordinal } of judgesOf(state).judge.rulesOf(question)) addTally(counts, ordinal, groups, group);
     }
   }
-  const tallyAt = (cells: Float64Array, at: number): RuleUsage['uncounted'] => ({
-    connections: cells[at * 3]!,
-    records: cells[at * 3 + 1]!,
-    bytes: cells[at * 3 + 2]!,
-  });
   const { policies } = program.source;
   return {
     rules: rules.map(({ policy, direction, rule, ordinal }) => ({
       policy: policies[policy]!,
       direction,
       rule: policies[policy]![direction][rule]!,
-      tally: tallyAt(counts, ordinal),
+      tally: readTally(counts, ordinal),
     })),
-    uncounted: tallyAt(uncounted, 0),
+    uncounted: readTally(uncounted, 0),
   };
 }
 
@@ -134,7 +123,7 @@ export function foldClasses(split: ShownGroups): ShownGroups {
   const groups = new GroupTable(split.groups.count, undefined, split.groups.count);
   const samples: Sample[] = [];
   const contradictions = new Map<number, Contradiction>();
-  const { keys, sums, count } = split.groups;
+  const { keys, count } = split.groups;
   for (let group = 0; group < count; group++) {
     let target = group;
     if (group >= OVERFLOW_GROUPS) {
@@ -144,7 +133,7 @@ export function foldClasses(split: ShownGroups): ShownGroups {
       target = groups.intern();
       if (groups.count > before) samples[target] = split.samples[group]!;
     }
-    addSums(groups.sums, target, sums, group);
+    addSums(groups, target, split.groups, group);
     const found = split.contradictions.get(group);
     const known = contradictions.get(target);
     if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);

@@ -92,7 +92,9 @@ export const enum State {
   StagedPtr = 60,
   /** [`ClockState`] of `stampTicks`, 64-bit floats. */
   ClockPtr = 61,
-  Count = 62,
+  /** `GroupCount` of the groups. */
+  GroupCountPtr = 62,
+  Count = 63,
 }
 
 /** An end that a record names, in words: at which address its name says nothing that the snapshot does not know. */

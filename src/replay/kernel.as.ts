@@ -30,6 +30,7 @@ import {
   insert,
   reopens,
   stepUdp,
+  takeUdp,
   TCP,
   timerOf,
   UDP,
@@ -37,7 +38,7 @@ import {
 import { TcpIndex } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
 import { PACKETS, RECORDS, stageBlock } from './block.as.ts';
-import { Data, GroupKey, GroupSum } from './group.ts';
+import { Data, GroupCount, GroupKey, GroupSum } from './group.ts';
 import { Column, Memo, MemoKey, Name, Scratch, State } from './kernel-layout.ts';
 
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
@@ -59,6 +60,7 @@ function takeBlock(state: i32, rows: i32, from: i32, to: i32): i32 {
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
   const steps = load<i32>(state, State.StepPtr * 4);
+  const timers = load<i32>(state, State.TimerPtr * 4);
   let staged = load<i32>(state, State.StagedPtr * 4);
   for (let taken = from; taken < to; taken++, staged += Staged.Bytes) {
     const row = load<i32>(rows + taken * 4);
@@ -67,7 +69,8 @@ function takeBlock(state: i32, rows: i32, from: i32, to: i32): i32 {
     if (load<i32>(at, Word.Expiry * 4) <= tick) at = find(table, end, tick, staged);
     if (at > 0) {
       const data = load<i32>(at, Word.Data * 4);
-      if (data != 0 && advance(at, load<i32>(staged, Staged.Code), tick, steps) != 0) {
+      const code = load<i32>(staged, Staged.Code);
+      if (data != 0 && (advance(at, code, tick, steps) != 0 || takeUdp(at, code, tick, timers))) {
         store<i32>(staged, data, Staged.Data);
         continue;
       }
@@ -94,22 +97,60 @@ function addBlock(state: i32, rows: i32, from: i32, to: i32): void {
   for (let taken = from; taken < to; taken++, staged += Staged.Bytes) {
     const row = load<i32>(rows + taken * 4);
     const sum = sumsOf(sums, load<i32>(staged, Staged.Data));
-    const time = load<f64>(times + row * 8);
-    const size = max<f64>(0, load<f64>(bytes + row * 8)) + max<f64>(0, load<f64>(replyBytes + row * 8));
-    store<f64>(sum, load<f64>(sum, GroupSum.Records * 8) + 1, GroupSum.Records * 8);
-    store<f64>(sum, load<f64>(sum, GroupSum.Bytes * 8) + size, GroupSum.Bytes * 8);
-    if (time == time) {
-      if (!(load<f64>(sum, GroupSum.FirstUs * 8) <= time)) store<f64>(sum, time, GroupSum.FirstUs * 8);
-      if (!(load<f64>(sum, GroupSum.LastUs * 8) >= time)) store<f64>(sum, time, GroupSum.LastUs * 8);
-    }
+    // Less than nothing is nothing, and what is no number stays none.
+    let sizes = v128.load64_lane(replyBytes + row * 8, v128.load64_zero(bytes + row * 8), 1);
+    sizes = f64x2.pmax(sizes, f64x2.splat(0));
+    const size = f64x2.add(sizes, i64x2.shuffle(sizes, sizes, 1, 0));
+    const counted = i64x2.shuffle(f64x2.splat(1), size, 0, 2);
+    v128.store(sum, f64x2.add(v128.load(sum, GroupSum.Records * 8), counted), GroupSum.Records * 8);
+    const time = v128.load64_splat(times + row * 8);
+    const span = v128.load(sum, GroupSum.FirstUs * 8);
+    const stays = i64x2.shuffle(f64x2.le(span, time), f64x2.ge(span, time), 0, 3);
+    v128.store(sum, v128.bitselect(span, time, v128.or(stays, f64x2.ne(time, time))), GroupSum.FirstUs * 8);
   }
 }
 
 /**
- * Takes a row that opens a connection, is no TCP or no packet, or says more of itself: the data of its connection, or 0 where it is the
- * reference's. `at` is what `find` has found.
+ * Takes a row that opens a connection, moves one as packets rarely do, or says more of itself: the data of its connection, or 0 where it is
+ * the reference's. `at` is what `find` has found.
  */
 function takeRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
+  if (at > 0 && load<i32>(at, Word.Data * 4) == 0) return 0;
+  const code = load<i32>(staged, Staged.Code);
+  if (code >>> Step.IndexShift == TcpIndex.Bad) return takeRecord(state, row, staged, at, tick);
+  const isUdp = code >= Step.Udp;
+  if (!isUdp) {
+    at = takeTcp(state, code, at, tick);
+    if (at >= 0) return at > 0 ? load<i32>(at, Word.Data * 4) : 0;
+  }
+  const family: i32 = load<u8>(load<i32>(state, Column.Family * 4) + row);
+  return openEntry(state, row, staged, ~at, tick, RecordKind.Packet, isUdp ? TcpFlag.Absent : TcpFlag.Syn, isUdp ? UDP : TCP, family);
+}
+
+/** Opens a connection at the place of its entry: its data, or 0 where the reference has to. */
+function openEntry(
+  state: i32,
+  row: i32,
+  staged: i32,
+  at: i32,
+  tick: i32,
+  kind: i32,
+  bits: i32,
+  protocol: i32,
+  family: i32,
+): i32 {
+  const data = open(state, row, kind, bits, protocol, family);
+  if (data == 0) return 0;
+  const isPacket = kind == RecordKind.Packet;
+  const begin = isPacket ? beginOf(protocol, tick) : beginOfRecord(protocol, tick);
+  const timeout = isPacket ? load<i32>(load<i32>(state, State.TimerPtr * 4) + timerOf(protocol) * 4) : 1;
+  if (!insert(state + State.Table * 4, at, tick, staged, endOf(state), isPacket ? 0 : reply, begin, timeout, data)) return 0;
+  countOpening(state, data);
+  return data;
+}
+
+/** Takes a row that is no plain packet: as `takeRare`. */
+function takeRecord(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
   const kind: i32 = load<u8>(load<i32>(state, Column.Kind * 4) + row);
   const family: i32 = load<u8>(load<i32>(state, Column.Family * 4) + row);
   const protocol: i32 = load<u8>(load<i32>(state, Column.Protocol * 4) + row);
@@ -122,13 +163,12 @@ function takeRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
     load<i32>(load<i32>(state, Column.Policies * 4) + row * 4) != 0 ||
     (flags & (RecordFlag.Fragment | RecordFlag.NoPorts)) != 0 ||
     ports < 0 ||
-    (protocol != TCP && protocol != UDP) ||
-    (at > 0 && load<i32>(at, Word.Data * 4) == 0)
+    (protocol != TCP && protocol != UDP)
   )
     return 0;
   const bits: i32 = protocol == TCP ? load<u16>(load<i32>(state, Column.TcpFlags * 4) + row * 2) : TcpFlag.Absent;
-  const isPacket = kind == RecordKind.Packet;
   const timers = load<i32>(state, State.TimerPtr * 4);
+  const isPacket = kind == RecordKind.Packet;
   let code = load<i32>(staged, Staged.Code) & 1;
   if (!isPacket) {
     if (at > 0 && bits != TcpFlag.Absent && (bits & (TcpFlag.Syn | TcpFlag.Ack)) == TcpFlag.Syn)
@@ -140,13 +180,8 @@ function takeRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
     if (at == 0) return 0;
   } else if (at > 0) stepUdp(at, code, tick, timers);
   if (at < 0) {
-    const data = open(state, row, kind, bits, protocol, family);
-    if (data == 0) return 0;
     at = ~at;
-    const begin = isPacket ? beginOf(protocol, tick) : beginOfRecord(protocol, tick);
-    const timeout = isPacket ? load<i32>(timers + timerOf(protocol) * 4) : 1;
-    if (!insert(state + State.Table * 4, at, tick, staged, endOf(state), isPacket ? 0 : reply, begin, timeout, data)) return 0;
-    countOpening(state, data);
+    if (openEntry(state, row, staged, at, tick, kind, bits, protocol, family) == 0) return 0;
   }
   if (!isPacket) {
     const answered =
@@ -156,7 +191,7 @@ function takeRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
   const data = load<i32>(at, Word.Data * 4);
   const verdict: i32 = load<u8>(load<i32>(state, Column.RecordedVerdict * 4) + row);
   if (verdict != RecordedVerdict.None)
-    store<i32>(at, countRecorded(load<i32>(state, State.GroupSumPtr * 4), data, verdict), Word.Data * 4);
+    store<i32>(at, countRecorded(load<i32>(state, State.GroupCountPtr * 4), data, verdict), Word.Data * 4);
   return data;
 }
 
@@ -308,20 +343,27 @@ function sumsOf(sums: i32, data: i32): i32 {
   return sums + ((data >>> Data.GroupShift) - 1) * (GroupSum.Stride * 8);
 }
 
+/** Where its counts lie. */
+// @ts-ignore: decorator
+@inline
+function countsOf(counts: i32, data: i32): i32 {
+  return counts + ((data >>> Data.GroupShift) - 1) * (GroupCount.Stride * 8);
+}
+
 /** One more connection in a group, whose initiator is known by `by`. */
 function countOpening(state: i32, data: i32): void {
-  const opened = sumsOf(load<i32>(state, State.GroupSumPtr * 4), data);
-  store<f64>(opened, load<f64>(opened, GroupSum.Connections * 8) + 1, GroupSum.Connections * 8);
+  const opened = countsOf(load<i32>(state, State.GroupCountPtr * 4), data);
+  store<f64>(opened, load<f64>(opened, GroupCount.Connections * 8) + 1, GroupCount.Connections * 8);
   const oriented = load<i32>(state, State.OrientedPtr * 4) + by * 8;
   store<f64>(oriented, load<f64>(oriented) + 1);
 }
 
 /** `countVerdict` of the reference: a connection's data with one more recorded verdict. */
-function countRecorded(sums: i32, data: i32, verdict: i32): i32 {
-  const own = sumsOf(sums, data);
+function countRecorded(counts: i32, data: i32, verdict: i32): i32 {
+  const own = countsOf(counts, data);
   const isFirewall = verdict >= RecordedVerdict.FirewallAllow;
   const shift: i32 = isFirewall ? Data.FirewallShift : 0;
-  const first: i32 = isFirewall ? GroupSum.FirewallAllow : GroupSum.RecordedAllow;
+  const first: i32 = isFirewall ? GroupCount.FirewallAllow : GroupCount.RecordedAllow;
   const had = (data >>> shift) & Data.PolicyMask;
   let said: i32;
   if (isFirewall) {
@@ -402,27 +444,19 @@ function open(
   // A record of packets in between: the opening is not in the trace.
   const isMidstream =
     !isPacketMode && kind == RecordKind.OneWay && bits != TcpFlag.Absent && (bits & TcpFlag.Syn) == 0;
+  const known = isMidstream || reply != 0 ? 0 : remembered(state, src, dst, sourcePort, port, protocol, family);
+  if (known != 0 || family != 4) return known;
   const candidate = load<i32>(state, State.CandidatePtr * 4);
-  let isTable = family == 4;
-  let source = 0;
-  let destination = 0;
-  let sourceKind = 0;
-  let destinationKind = 0;
-  if (isTable) {
-    const endpoints = load<i32>(candidate, Tables.Endpoints * 4);
-    source = findEndpoint4(candidate, src);
-    destination = findEndpoint4(candidate, dst);
-    sourceKind = load<i32>(endpoints + source * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
-    destinationKind = load<i32>(endpoints + destination * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
-    isTable = sourceKind < EndpointKind.Node && destinationKind < EndpointKind.Node;
-  }
-  if (!isTable) {
-    if (isMidstream || reply != 0) return 0;
-    return remembered(state, src, dst, sourcePort, port, protocol, family == 6 ? MemoKey.Ipv6 : 0);
-  }
+  const endpoints = load<i32>(candidate, Tables.Endpoints * 4);
+  let source = findEndpoint4(candidate, src);
+  let destination = findEndpoint4(candidate, dst);
+  let sourceKind = load<i32>(endpoints + source * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
+  let destinationKind = load<i32>(endpoints + destination * ENDPOINT_BYTES, Endpoint.Kind * 4) & EndpointKind.Mask;
+  if (max(sourceKind, destinationKind) >= EndpointKind.Node) return 0;
+  let isServer: i32 = UNASKED;
   if (by == GUESS) {
-    const isServer = listens(state, destination, protocol, port);
-    reply = i32(!guess(state, source, sourcePort, isServer, protocol, port));
+    isServer = i32(listens(state, destination, protocol, port));
+    reply = i32(!guess(state, source, sourcePort, isServer != 0, protocol, port));
   }
   if (reply != 0 && kind == RecordKind.Packet) return 0;
   let initiator = src;
@@ -454,8 +488,11 @@ function open(
   const sourceClass = load<i32>(classes + source * 4);
   const destinationClass = load<i32>(classes + destination * 4);
   if (from >= 0 && to >= 0) {
-    const known = findGroup(state, from, to, key, decision, baseline, partial, sourceClass, destinationClass);
-    if (known != 0) return known;
+    const found = findGroup(state, from, to, key, decision, baseline, partial, sourceClass, destinationClass);
+    if (found != 0) {
+      if (partial == 0 && reply == 0) remember(state, src, dst, key, found, source, isServer);
+      return found;
+    }
     if (load<i32>(state, State.GroupCount * 4) < load<i32>(state, State.GroupRoom * 4))
       return addGroup(state, row, from, to, key, decision, baseline, partial, sourceClass, destinationClass);
   }
@@ -479,22 +516,50 @@ function open(
   return addGroup(state, row, pooledFrom, pooledTo, key, decision, baseline, partial, sourceClass, destinationClass);
 }
 
-/** The data of a connection in the group that TypeScript has found for the same ends and port, or 0. */
-function remembered(state: i32, src: i32, dst: i32, sourcePort: i32, port: i32, protocol: i32, family: i32): i32 {
-  const key = (protocol << MemoKey.PortShift) | (port + 1) | family;
-  const slot = memoSlot(src, dst, key);
-  const at = load<i32>(state, State.MemoPtr * 4) + slot * (Memo.Stride * 4);
+/** The data of a connection in the group of the last one of the same ends and port, where that is remembered, or 0. */
+function remembered(
+  state: i32,
+  src: i32,
+  dst: i32,
+  sourcePort: i32,
+  port: i32,
+  protocol: i32,
+  family: i32,
+): i32 {
+  const key = (protocol << MemoKey.PortShift) | (port + 1) | (family == 6 ? MemoKey.Ipv6 : 0);
+  const at = memoOf(state, src, dst, key);
   if (load<i32>(at, Memo.Key * 4) != key || load<i32>(at, Memo.Src * 4) != src || load<i32>(at, Memo.Dst * 4) != dst)
     return 0;
-  const isServer = load<i32>(at, Memo.IsServer * 4) != 0;
-  if (by == GUESS && !guess(state, load<i32>(at, Memo.SourceEndpoint * 4), sourcePort, isServer, protocol, port))
-    return 0;
+  if (by == GUESS) {
+    const isServer = load<i32>(at, Memo.IsServer * 4);
+    if (isServer == UNASKED) return 0;
+    if (!guess(state, load<i32>(at, Memo.SourceEndpoint * 4), sourcePort, isServer != 0, protocol, port)) {
+      by = GUESS;
+      return 0;
+    }
+  }
   return (load<i32>(at, Memo.Group * 4) + 1) << Data.GroupShift;
 }
 
-function memoSlot(src: i32, dst: i32, key: i32): i32 {
+/** Remembers the group of a connection whose sender is the initiator. */
+function remember(state: i32, src: i32, dst: i32, key: i32, data: i32, source: i32, isServer: i32): void {
+  const at = memoOf(state, src, dst, key);
+  store<i32>(at, src, Memo.Src * 4);
+  store<i32>(at, dst, Memo.Dst * 4);
+  store<i32>(at, key, Memo.Key * 4);
+  store<i32>(at, (data >>> Data.GroupShift) - 1, Memo.Group * 4);
+  store<i32>(at, source, Memo.SourceEndpoint * 4);
+  store<i32>(at, isServer, Memo.IsServer * 4);
+}
+
+/** Of the memo: nobody has asked whether the receiver listens on the port. */
+const UNASKED: i32 = -1;
+
+/** The place of the memo at which an opening may be remembered. */
+function memoOf(state: i32, src: i32, dst: i32, key: i32): i32 {
   const hash = ((src * 0x9e3779b1) ^ dst) * 0x85ebca6b + key * 0xc2b2ae35;
-  return (hash ^ (hash >>> 15)) & (Memo.Size - 1);
+  const slot = (hash ^ (hash >>> 15)) & (Memo.Size - 1);
+  return load<i32>(state, State.MemoPtr * 4) + slot * (Memo.Stride * 4);
 }
 
 /** `orientByPorts`, setting `by`; false where the receiver opened the connection. */
@@ -625,9 +690,9 @@ function addGroup(
   store<i32>(at, sourceClass, GroupKey.SourceClass * 4);
   store<i32>(at, destinationClass, GroupKey.DestinationClass * 4);
   const sums = load<i32>(state, State.GroupSumPtr * 4) + group * (GroupSum.Stride * 8);
-  memory.fill(sums, 0, GroupSum.Stride * 8);
-  store<f64>(sums, NaN, GroupSum.FirstUs * 8);
-  store<f64>(sums, NaN, GroupSum.LastUs * 8);
+  v128.store(sums, f64x2.splat(0), GroupSum.Records * 8);
+  v128.store(sums, f64x2.splat(NaN), GroupSum.FirstUs * 8);
+  memory.fill(load<i32>(state, State.GroupCountPtr * 4) + group * (GroupCount.Stride * 8), 0, GroupCount.Stride * 8);
   const added = load<i32>(state, State.NewGroupPtr * 4);
   store<i32>(added, (row << 1) | reply);
   store<i32>(state, added + 4, State.NewGroupPtr * 4);
@@ -659,12 +724,18 @@ function trackBlock(state: i32, from: i32, to: i32): i32 {
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
   const steps = load<i32>(state, State.StepPtr * 4);
+  const timers = load<i32>(state, State.TimerPtr * 4);
   let staged = load<i32>(state, State.StagedPtr * 4);
   for (let row = from; row < to; row++, staged += Staged.Bytes) {
     const tick = load<i32>(ticks + row * 4);
     let at = load<i32>(staged, Staged.At);
     if (load<i32>(at, Word.Expiry * 4) <= tick) at = find(table, end, tick, staged);
-    let meta = at > 0 ? advance(at, load<i32>(staged, Staged.Code), tick, steps) : 0;
+    let meta = 0;
+    if (at > 0) {
+      const code = load<i32>(staged, Staged.Code);
+      meta = advance(at, code, tick, steps);
+      if (meta == 0 && takeUdp(at, code, tick, timers)) meta = load<i32>(at, Word.Meta * 4);
+    }
     if (meta == 0) {
       at = trackRare(state, row, staged, at, tick);
       if (at == 0) return row;
@@ -676,19 +747,14 @@ function trackBlock(state: i32, from: i32, to: i32): i32 {
   return to;
 }
 
-/** Tracks a packet that opens a connection, or is no TCP: its entry, or 0 where it is the reference's. `at` is what `find` has found. */
+/** Tracks a packet that opens a connection, or moves one as packets rarely do: its entry, or 0 where it is the reference's. `at` is what `find` has found. */
 function trackRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
-  const protocol: i32 = load<u8>(load<i32>(state, Column.Protocol * 4) + row);
-  const ports =
-    load<i32>(load<i32>(state, Column.SrcPort * 4) + row * 4) | load<i32>(load<i32>(state, Column.DstPort * 4) + row * 4);
-  if (load<u8>(load<i32>(state, Column.Family * 4) + row) == 0 || ports < 0) return 0;
-  const timers = load<i32>(state, State.TimerPtr * 4);
   const code = load<i32>(staged, Staged.Code);
-  if (protocol == TCP) at = takeTcp(state, code, at, tick);
-  else if (protocol != UDP) return 0;
-  else if (at > 0) stepUdp(at, code, tick, timers);
+  const isUdp = code >= Step.Udp;
+  if (!isUdp) at = takeTcp(state, code, at, tick);
   if (at >= 0) return at;
-  const timeout = load<i32>(timers + timerOf(protocol) * 4);
+  const protocol = isUdp ? UDP : TCP;
+  const timeout = load<i32>(load<i32>(state, State.TimerPtr * 4) + timerOf(protocol) * 4);
   return insert(state + State.Table * 4, ~at, tick, staged, endOf(state), 0, beginOf(protocol, tick), timeout, 0) ? ~at : 0;
 }
 

@@ -15,7 +15,7 @@ import type { TableStorage } from '../track/state.ts';
 import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import type { TableTracker } from '../track/tracker.ts';
-import { GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.ts';
+import { GroupCount, GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.ts';
 import { Heap } from './heap.ts';
 import { classesOf } from './hit.ts';
 import { KERNEL_CODE } from './kernel-code.ts';
@@ -95,6 +95,7 @@ const enum Region {
   Names,
   GroupKeys,
   GroupSums,
+  GroupCounts,
   GroupSlots,
   NewGroups,
   /** Columns that a reader leaves here. */
@@ -186,6 +187,7 @@ export class Kernel {
       [Region.Names]: Name.Size * Name.Stride * 4,
       [Region.GroupKeys]: groups * GroupKey.Stride * 4,
       [Region.GroupSums]: groups * GroupSum.Stride * 8,
+      [Region.GroupCounts]: groups * GroupCount.Stride * 8,
       [Region.GroupSlots]: groups * 4 * 4,
       [Region.NewGroups]: STAGE * 4,
       [Region.Arena]: ARENA_BYTES,
@@ -247,6 +249,7 @@ export class Kernel {
   readonly groupStorage: GroupStorage = (groups, slots) => ({
     keys: this.heap.words(Region.GroupKeys, groups * GroupKey.Stride),
     sums: this.heap.floats(Region.GroupSums, groups * GroupSum.Stride),
+    counts: this.heap.floats(Region.GroupCounts, groups * GroupCount.Stride),
     slots: this.heap.words(Region.GroupSlots, slots),
   });
 
@@ -433,6 +436,7 @@ export class Kernel {
       [State.StagedPtr, Region.Staged],
       [State.GroupKeyPtr, Region.GroupKeys],
       [State.GroupSumPtr, Region.GroupSums],
+      [State.GroupCountPtr, Region.GroupCounts],
       [State.GroupSlotPtr, Region.GroupSlots],
       [State.PartyPtr, Region.Parties],
       [State.ClassPtr, Region.Classes],

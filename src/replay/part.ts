@@ -11,6 +11,7 @@ import {
   addSums,
   DEFAULT_GROUP_LIMIT,
   GroupKey,
+  type GroupSums,
   GroupTable,
   mapParties,
   overflowGroup,
@@ -26,10 +27,9 @@ import type { ReplayResult } from './result.ts';
 import { type Contradiction, type Sample, summarize } from './summary.ts';
 
 /** Plain data: it can be posted to another thread. */
-export interface Part {
-  /** [groups x 9], [groups x 16], see `GroupTable`. */
+export interface Part extends GroupSums {
+  /** [groups x 9], see `GroupKey`. */
   readonly keys: Int32Array;
-  readonly sums: Float64Array;
   readonly samples: PackedSamples;
   readonly contradictions: ReadonlyMap<number, Contradiction>;
   /** By number, as in the keys. */
@@ -67,7 +67,7 @@ export function mergeParts(
     const target = internGroup(groups, parties, ruleSets, part, group, partyOf);
     const sample = groups.count > before ? unpackSample(part.samples, group) : undefined;
     if (sample !== undefined) samples[target] = sample;
-    addSums(groups.sums, target, part.sums, group);
+    addSums(groups, target, part, group);
     const found = part.contradictions.get(group);
     const known = contradictions.get(target);
     if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);

@@ -30,6 +30,7 @@ import { type Orienter, TableTracker } from '../track/tracker.ts';
 import {
   Data,
   DEFAULT_GROUP_LIMIT,
+  GroupCount,
   GroupKey,
   GroupSum,
   GroupTable,
@@ -301,6 +302,7 @@ class Replaying implements Replay, PartReplay {
     return {
       keys: groups.keys.slice(0, groups.count * GroupKey.Stride),
       sums: groups.sums.slice(0, groups.count * GroupSum.Stride),
+      counts: groups.counts.slice(0, groups.count * GroupCount.Stride),
       samples: packSamples(samples, groups.count),
       contradictions: testimony.contradictions,
       parties: parties.list(),
@@ -601,7 +603,7 @@ class Replaying implements Replay, PartReplay {
   /** The connections that a row opens, for the group that `groupOf` gave last. */
   private countConnection(group: number, { connections }: FlowBatch, row: number): void {
     const count = connections[row]!;
-    this.groups.sums[group * GroupSum.Stride + GroupSum.Connections]! += count;
+    this.groups.counts[group * GroupCount.Stride + GroupCount.Connections]! += count;
     if (this.isDisputed) this.counters.disagreements += count;
   }
 

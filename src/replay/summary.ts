@@ -13,7 +13,17 @@ import {
 import { isBalanced, total, type TraceAccount } from '../trace/account.ts';
 import { INVALID_CAUSES } from '../track/state.ts';
 import type { Tracker } from '../track/tracker.ts';
-import { allowedSum, deniedSum, GroupKey, GroupSum, type GroupTable, OVERFLOW_GROUPS } from './group.ts';
+import {
+  addTally,
+  allowedCount,
+  deniedCount,
+  GroupCount,
+  GroupKey,
+  GroupSum,
+  type GroupTable,
+  OVERFLOW_GROUPS,
+  readTally,
+} from './group.ts';
 import { countRules, foldClasses, type RuleSets } from './hit.ts';
 import type { Judge, Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
@@ -93,7 +103,7 @@ export function summarize(split: SummaryInput): ReplayResult {
     if (group < OVERFLOW_GROUPS) overflow.add(verdict, groups, group);
     if (isCompared) compared.add(compareVerdicts(verdictAt(groups, group, GroupKey.Baseline), verdict), groups, group);
     addRecorded(recorded, verdict, groups, group);
-    addCompared(pending, verdict, groups, group, GroupSum.PendingAllow);
+    addCompared(pending, verdict, groups, group, GroupCount.PendingAllow);
   }
   const [stated, flags, paired, ports, assumed] = counters.oriented as unknown as [
     number,
@@ -153,20 +163,12 @@ const enum Change {
 class Sums {
   private readonly cells = new Float64Array(4 * 3);
 
-  add(cell: number, { sums }: GroupTable, group: number): void {
-    const at = group * GroupSum.Stride;
-    this.cells[cell * 3]! += sums[at + GroupSum.Connections]!;
-    this.cells[cell * 3 + 1]! += sums[at + GroupSum.Records]!;
-    this.cells[cell * 3 + 2]! += sums[at + GroupSum.Bytes]!;
+  add(cell: number, groups: GroupTable, group: number): void {
+    addTally(this.cells, cell, groups, group);
   }
 
   tally(cell: number): Tally {
-    const [connections, records, bytes] = this.cells.subarray(cell * 3, cell * 3 + 3) as unknown as [
-      number,
-      number,
-      number,
-    ];
-    return { connections, records, bytes };
+    return readTally(this.cells, cell);
   }
 
   verdicts(): VerdictTallies {
@@ -199,12 +201,10 @@ function addRecorded(
   groups: GroupTable,
   group: number,
 ): void {
-  const { sums } = groups;
-  const at = group * GroupSum.Stride;
-  recorded.otherDrop += sums[at + GroupSum.RecordedOther]!;
-  recorded.firewallAllow += allowedSum(groups, group, GroupSum.FirewallAllow);
-  recorded.firewallDeny += deniedSum(groups, group, GroupSum.FirewallAllow);
-  addCompared(recorded, verdict, groups, group, GroupSum.RecordedAllow);
+  recorded.otherDrop += groups.counts[group * GroupCount.Stride + GroupCount.RecordedOther]!;
+  recorded.firewallAllow += allowedCount(groups, group, GroupCount.FirewallAllow);
+  recorded.firewallDeny += deniedCount(groups, group, GroupCount.FirewallAllow);
+  addCompared(recorded, verdict, groups, group, GroupCount.RecordedAllow);
 }
 
 /** Adds a group's two sums, allowed and denied, to the cells of its forecast. */
@@ -213,10 +213,10 @@ function addCompared(
   verdict: Verdict,
   groups: GroupTable,
   group: number,
-  sum: GroupSum,
+  first: GroupCount,
 ): void {
-  const allowed = allowedSum(groups, group, sum);
-  const denied = deniedSum(groups, group, sum);
+  const allowed = allowedCount(groups, group, first);
+  const denied = deniedCount(groups, group, first);
   if (verdict === Verdict.Undecidable) compared.undecidable += allowed + denied;
   else if (verdict === Verdict.Allow) {
     compared.allowAllow += allowed;
@@ -230,7 +230,7 @@ function addCompared(
 /** Most connections first within a verdict, denials before the rest; then by name, so that equal results print alike. */
 function listGroups(input: SummaryInput): FlowGroup[] {
   const { groups, parties } = input;
-  const { keys, sums } = groups;
+  const { keys, sums, counts } = groups;
   const names: string[] = [];
   const nameOf = (group: number, word: GroupKey): string => {
     const party = keys[group * GroupKey.Stride + word]!;
@@ -245,7 +245,6 @@ function listGroups(input: SummaryInput): FlowGroup[] {
     if (name === undefined) plainPorts.set(port, (name = portName(input, group)));
     return name;
   };
-  const sumOf = (group: number, sum: GroupSum): number => sums[group * GroupSum.Stride + sum]!;
   const more = (a: number, b: number): number => b - a;
   let order = new Int32Array(groups.count - OVERFLOW_GROUPS);
   for (let index = 0; index < order.length; index++) order[index] = index + OVERFLOW_GROUPS;
@@ -253,8 +252,8 @@ function listGroups(input: SummaryInput): FlowGroup[] {
   order = sortBy(order, portNameOf, compareText);
   order = sortBy(order, (group) => nameOf(group, GroupKey.Destination), compareText);
   order = sortBy(order, (group) => nameOf(group, GroupKey.Source), compareText);
-  order = sortBy(order, (group) => sumOf(group, GroupSum.Records), more);
-  order = sortBy(order, (group) => sumOf(group, GroupSum.Connections), more);
+  order = sortBy(order, (group) => sums[group * GroupSum.Stride + GroupSum.Records]!, more);
+  order = sortBy(order, (group) => counts[group * GroupCount.Stride + GroupCount.Connections]!, more);
   order = sortBy(
     order,
     (group) => verdictAt(groups, group, GroupKey.Decision),
@@ -350,22 +349,21 @@ function makeGroup(input: SummaryInput, group: number, before: Neighbour): FlowG
   return made;
 }
 
-function tallyAt({ sums }: GroupTable, group: number, before: Tally): Tally {
-  const from = group * GroupSum.Stride;
-  const connections = sums[from + GroupSum.Connections]!;
-  const records = sums[from + GroupSum.Records]!;
-  const bytes = sums[from + GroupSum.Bytes]!;
+function tallyAt({ sums, counts }: GroupTable, group: number, before: Tally): Tally {
+  const connections = counts[group * GroupCount.Stride + GroupCount.Connections]!;
+  const records = sums[group * GroupSum.Stride + GroupSum.Records]!;
+  const bytes = sums[group * GroupSum.Stride + GroupSum.Bytes]!;
   return before.connections === connections && before.records === records && before.bytes === bytes
     ? before
     : { connections, records, bytes };
 }
 
 function recordedAt(groups: GroupTable, group: number, before: FlowGroup['recorded']): FlowGroup['recorded'] {
-  const allow = allowedSum(groups, group, GroupSum.RecordedAllow);
-  const deny = deniedSum(groups, group, GroupSum.RecordedAllow);
-  const firewallAllow = allowedSum(groups, group, GroupSum.FirewallAllow);
-  const firewallDeny = deniedSum(groups, group, GroupSum.FirewallAllow);
-  const other = groups.sums[group * GroupSum.Stride + GroupSum.RecordedOther]!;
+  const allow = allowedCount(groups, group, GroupCount.RecordedAllow);
+  const deny = deniedCount(groups, group, GroupCount.RecordedAllow);
+  const firewallAllow = allowedCount(groups, group, GroupCount.FirewallAllow);
+  const firewallDeny = deniedCount(groups, group, GroupCount.FirewallAllow);
+  const other = groups.counts[group * GroupCount.Stride + GroupCount.RecordedOther]!;
   return before.allow === allow &&
     before.deny === deny &&
     before.other === other &&
@@ -396,8 +394,8 @@ function viaOf({ groups, parties }: SummaryInput, group: number): string | undef
 }
 
 function pendingOf({ groups, contradictions, options }: SummaryInput, group: number): FlowGroup['pending'] {
-  const allow = allowedSum(groups, group, GroupSum.PendingAllow);
-  const deny = deniedSum(groups, group, GroupSum.PendingAllow);
+  const allow = allowedCount(groups, group, GroupCount.PendingAllow);
+  const deny = deniedCount(groups, group, GroupCount.PendingAllow);
   if (allow + deny === 0) return undefined;
   const found = contradictions.get(group);
   const contradiction = found && options.dictionary.policyTraces[found.trace]!.pending;

@@ -5,7 +5,7 @@
 import { type Dictionary, type FlowBatch, RecordedVerdict } from '../model/flow.ts';
 import { pendingVerdict } from '../model/recorded-policy.ts';
 import { Verdict } from '../model/verdict.ts';
-import { Data, GroupKey, GroupSum, type GroupTable } from './group.ts';
+import { Data, GroupCount, GroupKey, type GroupTable } from './group.ts';
 import type { Contradiction } from './summary.ts';
 
 /** What a connection's records said of its fate. */
@@ -40,7 +40,7 @@ export class Testimony {
     const next = verdict === RecordedVerdict.None ? known : this.countVerdict(group, known, verdict);
     if (trace === 0) return next;
     const pending = this.pendingOf(group, trace, order);
-    return this.countGraver(group, next, Data.PendingShift, GroupSum.PendingAllow, pending);
+    return this.countGraver(group, next, Data.PendingShift, GroupCount.PendingAllow, pending);
   }
 
   /** The same for a row that stands for many connections: its own, and denials of what another end let through. */
@@ -52,50 +52,50 @@ export class Testimony {
     const said = recordedOf(verdict);
     if (verdict >= RecordedVerdict.FirewallAllow) {
       const isDenied = verdict === RecordedVerdict.FirewallDeny;
-      this.addGraver(group, GroupSum.FirewallAllow, isDenied ? 2 : 1, connections, repeats);
+      this.addGraver(group, GroupCount.FirewallAllow, isDenied ? 2 : 1, connections, repeats);
     } else if (said === Recorded.Other)
-      this.groups.sums[group * GroupSum.Stride + GroupSum.RecordedOther]! += connections;
-    else if (said !== Recorded.None) this.addGraver(group, GroupSum.RecordedAllow, said, connections, repeats);
+      this.groups.counts[group * GroupCount.Stride + GroupCount.RecordedOther]! += connections;
+    else if (said !== Recorded.None) this.addGraver(group, GroupCount.RecordedAllow, said, connections, repeats);
     if (trace !== 0)
-      this.addGraver(group, GroupSum.PendingAllow, this.pendingOf(group, trace, order), connections, repeats);
+      this.addGraver(group, GroupCount.PendingAllow, this.pendingOf(group, trace, order), connections, repeats);
   }
 
   private countVerdict(group: number, known: number, verdict: RecordedVerdict): number {
     if (verdict >= RecordedVerdict.FirewallAllow) {
       const said = verdict - RecordedVerdict.FirewallAllow + 1;
-      return this.countGraver(group, known, Data.FirewallShift, GroupSum.FirewallAllow, said);
+      return this.countGraver(group, known, Data.FirewallShift, GroupCount.FirewallAllow, said);
     }
     const had = known & Data.PolicyMask;
     const said = recordedOf(verdict);
     if (said === Recorded.None || said === had || had === Recorded.Deny) return known;
     if (had === Recorded.Allow && said === Recorded.Other) return known;
-    const { sums } = this.groups;
-    const base = group * GroupSum.Stride + GroupSum.RecordedAllow - 1;
-    if (had !== Recorded.None) sums[base + had]! -= 1;
-    sums[base + said]! += 1;
+    const { counts } = this.groups;
+    const base = group * GroupCount.Stride + GroupCount.RecordedAllow - 1;
+    if (had !== Recorded.None) counts[base + had]! -= 1;
+    counts[base + said]! += 1;
     return known - had + said;
   }
 
   /** Of two sums, "let through" (1) and "denied" (2), that a connection counts in: a denial outweighs the other end. */
-  private countGraver(group: number, known: number, shift: number, firstSum: GroupSum, said: number): number {
+  private countGraver(group: number, known: number, shift: number, first: GroupCount, said: number): number {
     const had = (known >> shift) & 3;
     if (said <= had) return known;
-    const { sums } = this.groups;
-    const base = group * GroupSum.Stride + firstSum - 1;
-    if (had !== 0) sums[base + had]! -= 1;
-    sums[base + said]! += 1;
+    const { counts } = this.groups;
+    const base = group * GroupCount.Stride + first - 1;
+    if (had !== 0) counts[base + had]! -= 1;
+    counts[base + said]! += 1;
     return known + ((said - had) << shift);
   }
 
-  private addGraver(group: number, firstSum: GroupSum, said: number, connections: number, repeats: number): void {
+  private addGraver(group: number, first: GroupCount, said: number, connections: number, repeats: number): void {
     if (said === 0) return;
-    const { sums } = this.groups;
-    const base = group * GroupSum.Stride + firstSum;
-    sums[base + said - 1]! += connections;
+    const { counts } = this.groups;
+    const base = group * GroupCount.Stride + first;
+    counts[base + said - 1]! += connections;
     if (said !== 2) return;
     // The other end's row may come later: the sum may be negative until then, and `deniedSum` sees to the rest.
-    sums[base]! -= repeats;
-    sums[base + 1]! += repeats;
+    counts[base]! -= repeats;
+    counts[base + 1]! += repeats;
   }
 
   /** 0 where the trace does not say, 1 where its staged policies would let through, 2 where they would deny. */

@@ -89,7 +89,9 @@ export const enum Step {
   MetaShift = 11,
   Mask = 127,
   IndexShift = 7,
-  Count = 6 * 128,
+  /** The least code of UDP: its packets are told from others here, and have no step of this table. */
+  Udp = 6 << 7,
+  Count = 7 * 128,
   /** Bits of the meta word that a packet replaces: state, and last packet. */
   Replaced = (0xf << 14) | (7 << 18) | (1 << 21),
 }
@@ -139,7 +141,7 @@ export const enum Staged {
   Key = 0,
   /** Address at which the probe of the table begins. */
   Begin = 16,
-  /** `TcpIndex` (`Bad`: no plain TCP packet) << `Step.IndexShift` | 1 where the sender is `Word.Second`. */
+  /** `TcpIndex` << `Step.IndexShift` (`Bad`: no plain packet), or `Step.Udp`, | 1 where the sender is `Word.Second`. */
   Code = 20,
   /** Address of the entry that was found, 0 = none; it may expire by the packet's time. */
   At = 24,

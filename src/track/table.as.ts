@@ -88,6 +88,15 @@ export function advance(at: i32, code: i32, tick: i32, steps: i32): i32 {
   return next;
 }
 
+/** Takes a packet of a known entry if its code is UDP's. */
+// @ts-ignore: decorator
+@inline
+export function takeUdp(at: i32, code: i32, tick: i32, timers: i32): bool {
+  if (code < Step.Udp) return false;
+  stepUdp(at, code, tick, timers);
+  return true;
+}
+
 /** Takes a UDP packet of a known entry. */
 export function stepUdp(at: i32, code: i32, tick: i32, timers: i32): void {
   const direction = directionOf(load<i32>(at, Word.Meta * 4), code);
