@@ -75,7 +75,7 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
     // Of 4 and 6 only 6 has the bit that becomes this one.
     const ipv6 = v128.and(i32x4.shl(family, 7), i32x4.splat(Meta.Ipv6));
     const keyMeta = v128.or(v128.or(protocol, i32x4.splat(Meta.Live)), ipv6);
-    // The hash of `tracker.ts`.
+    // The hash of `table.ts`.
     let hash = i32x4.add(
       i32x4.add(i32x4.mul(first, i32x4.splat(0x9e3779b1)), i32x4.mul(second, i32x4.splat(0x85ebca6b))),
       i32x4.add(i32x4.mul(ports, i32x4.splat(0xc2b2ae35)), keyMeta),

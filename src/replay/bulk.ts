@@ -319,11 +319,11 @@ class WasmTracking implements BulkTracker {
       const to = this.stamp(clock, timeUs, 0, from, Math.min(count, from + STAMPED));
       tracker.catchUp();
       for (let row = from; row < to; row++) {
-        if (heap.holds(tracker.words)) {
-          state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.words.byteLength;
-          tracker.writeState(state, State.Table);
+        if (heap.holds(tracker.table.words)) {
+          state[State.TableEnd] = heap.offsetOf(TrackRegion.Table) + tracker.table.words.byteLength;
+          tracker.table.writeState(state, State.Table);
           row = this.run(heap.offsetOf(TrackRegion.State), row, to);
-          tracker.readState(state, State.Table);
+          tracker.table.readState(state, State.Table);
           if (row === to) break;
         }
         now.tick = ticks[row]!;

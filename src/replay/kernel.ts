@@ -393,16 +393,16 @@ export class Kernel {
     const { heap, state, tracker, groups } = this;
     // `addGroups` asks for it whoever took the rows.
     state[State.GroupCount] = groups.count;
-    if (!heap.holds(tracker.words)) return from;
-    state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.words.byteLength;
+    if (!heap.holds(tracker.table.words)) return from;
+    state[State.TableEnd] = heap.offsetOf(Region.Last) + tracker.table.words.byteLength;
     state[State.GroupSlotMask] = groups.slots.length - 1;
     state[State.IsFull] = groups.isFull ? 1 : 0;
     state[State.GroupRoom] = groups.room('none');
     state[State.PoolRoom] = groups.room('pool');
     state[State.NewGroupPtr] = heap.offsetOf(Region.NewGroups);
-    tracker.writeState(state, State.Table);
+    tracker.table.writeState(state, State.Table);
     const next = this.run(heap.offsetOf(Region.State), from, to);
-    tracker.readState(state, State.Table);
+    tracker.table.readState(state, State.Table);
     return next;
   }
 

@@ -36,6 +36,11 @@ ICMP_ROLES[256 + 137] = IcmpRole.Redirect;
 // CT-47
 for (const type of [130, 131, 132, 133, 134, 135, 136, 143]) ICMP_ROLES[256 + type] = IcmpRole.Untracked;
 
+/** Index of both tables: the type that stands in type << 8 | code, by family. */
+export function icmpKind(family: number, icmp: number): number {
+  return (family === 6 ? 256 : 0) + (icmp >>> 8);
+}
+
 function addPair(query: number, reply: number): void {
   ICMP_ROLES[query] = IcmpRole.Query;
   ICMP_QUERY[query] = query & 0xff;

@@ -1,5 +1,5 @@
 /**
- * The connection table's part of the WASM kernel: the probe of `tracker.ts` and the step of `tcp.ts` over the same memory.
+ * The connection table's part of the WASM kernel: the probe of `table.ts` and the step of `tcp.ts` over the same memory.
  * AssemblyScript. Only packets that change nothing but their entry's words are taken; for all others the caller hands the
  * row to the reference, which finds the table as it was.
  */
@@ -169,7 +169,7 @@ export function ageUdp(meta: i32, tick: i32): i32 {
 }
 
 /**
- * Puts the key of a staged packet at `at`, its sender as the initiator unless `reply` is 1, as `tracker.ts` does; false where the table
+ * Puts the key of a staged packet at `at`, its sender as the initiator unless `reply` is 1, as `table.ts` does; false where the table
  * has to grow first. `last`: the end of the block, whose packets may have found an entry there that has expired.
  */
 export function insert(

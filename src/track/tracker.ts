@@ -1,28 +1,22 @@
 /**
- * The connection table of a replay: open addressing over one Int32Array, six words an entry, linear probing, one key
- * for both directions of a connection. Expired entries stay where they are until a probe, a rehash or a full table
- * finds them; memory follows the live ones. Nothing is allocated per packet.
+ * Connection tracking: what a packet or a record does to its connection, which `key.ts` identifies and `table.ts` keeps. Nothing is
+ * allocated per packet.
  *
  * Every rule carries its id (docs/semantics/ct.md); src/oracle/tracker.ts implements the same rules in the plainest
  * form, and a law in test/track holds the two together.
  */
 import { Orientation, RecordKind, TcpFlag, type FlowBatch } from '../model/flow.ts';
-import { hasPorts, Protocol } from '../model/port.ts';
-import {
-  ConnectionDirection,
-  DEFAULT_TIMEOUTS,
-  InvalidCause,
-  TrackState,
-  type TableStorage,
-  type Timeouts,
-  type TrackerOptions,
-} from './state.ts';
+import { Protocol } from '../model/port.ts';
 import { Clock, Tick, type TickSource } from './clock.ts';
-import { Meta, Outcome, TableState, Tag, Timer, UdpMeta, Word } from './entry.ts';
-import { ICMP_QUERY, ICMP_ROLES, IcmpRole } from './icmp.ts';
-import { SctpState, isSctpBundle, isSctpClosing, stepSctp } from './sctp.ts';
+import { Meta, Outcome, Timer, UdpMeta, Word } from './entry.ts';
+import { ICMP_ROLES, IcmpRole, icmpKind } from './icmp.ts';
+import { Key } from './key.ts';
+import { SctpState, isSctpBundle, stepSctp } from './sctp.ts';
+import { ConnectionDirection, InvalidCause, TrackState, type TrackerOptions } from './state.ts';
+import { ConnectionTable } from './table.ts';
 import { TCP_INDEX, isTcpClosing, openTcp, setLast, stepTcp } from './tcp.ts';
 import { TcpIndex, TcpState } from './tcp-state.ts';
+import { createTimers, simpleTimer } from './timer.ts';
 
 /** Says who opened a connection of which only records are seen. */
 export interface Orienter {
@@ -78,19 +72,8 @@ export function createTracker(options: TrackerOptions): Tracker {
   return new TableTracker(options);
 }
 
-const enum Limit {
-  /** A timeout in ticks, so that no expiry leaves the range of small integers. */
-  LongestTimeout = 0x0fff_ffff,
-  /** The same for UDP, in seconds: its connections keep their beginning in fewer bits. */
-  LongestUdpSeconds = 1300,
-  /** CT-30: the age in ticks up to which replies make no stream. */
-  StreamAge = 2 * Tick.PerSecond,
-}
-
-const enum Size {
-  SmallestCapacity = 1024,
-  NoLimit = 0x7fff_ffff,
-}
+/** CT-30: the age in ticks up to which replies make no stream. */
+const STREAM_AGE = 2 * Tick.PerSecond;
 
 /** The tracker with its table laid open, for a kernel that works on the same memory. */
 export class TableTracker implements Tracker {
@@ -98,91 +81,57 @@ export class TableTracker implements Tracker {
   direction: ConnectionDirection = ConnectionDirection.Original;
   created = 0;
   cause: InvalidCause = InvalidCause.None;
-  count = 0;
-  peak = 0;
-  expired = 0;
-  refused = 0;
-  evicted = 0;
 
-  /** [slots x 6], see `Word`. */
-  words: Int32Array;
+  readonly table: ConnectionTable;
   /** [`Timer`] in ticks. */
   readonly timeouts: Int32Array;
-  private readonly storage: TableStorage;
-  private mask: number;
-  private readonly smallestCapacity: number;
-  /** Slots that are not empty. */
-  private used = 0;
-  private usedMost: number;
-  private readonly limit: number;
   private readonly looseState: number;
   private readonly clock: TickSource;
-  private tick = 0;
-  /** What the table's ticks have been set back by. */
-  private setBack = 0;
-  /** [slots x 2] SCTP's tags; empty until the first association. */
-  private tags = new Int32Array(0);
-  /** With a limit: no entry expires before this tick. */
-  private firstExpiry = 0;
-  private nextEviction = -1;
+  /** Of the row in hand. */
+  private readonly key = new Key();
 
-  // The key of the row in hand, set by `keyPacket` and `keyQuote`.
-  private first = 0;
-  private second = 0;
-  private ports = 0;
-  private keyMeta = 0;
-  /** 1 if the row travels from `second` to `first`. */
-  private swapped = 0;
+  constructor({ limit, isTcpLoose = true, clock = new Clock(), timeouts, initialCapacity, storage }: TrackerOptions) {
+    this.looseState = isTcpLoose ? TcpState.Established : TcpState.Invalid;
+    this.clock = clock;
+    this.timeouts = createTimers(timeouts);
+    this.table = new ConnectionTable(limit, initialCapacity, storage);
+  }
 
-  constructor(options: TrackerOptions) {
-    const limit = options.limit ?? Size.NoLimit;
-    if (!(limit >= 1)) throw new RangeError(`limit must be at least 1, not ${limit}`);
-    this.limit = Math.min(Math.floor(limit), Size.NoLimit);
-    this.looseState = (options.isTcpLoose ?? true) ? TcpState.Established : TcpState.Invalid;
-    this.clock = options.clock ?? new Clock();
-    this.timeouts = createTimers({ ...DEFAULT_TIMEOUTS, ...options.timeouts });
-    let capacity: number = Size.SmallestCapacity;
-    while (mostOf(capacity) < (options.initialCapacity ?? 0)) capacity *= 2;
-    this.smallestCapacity = capacity;
-    this.storage = options.storage ?? takeTable;
-    this.words = this.storage(capacity * Word.Count, undefined);
-    this.mask = capacity - 1;
-    this.usedMost = mostOf(capacity);
+  get count(): number {
+    return this.table.count;
+  }
+
+  get peak(): number {
+    return this.table.peak;
+  }
+
+  get expired(): number {
+    return this.table.expired;
+  }
+
+  get refused(): number {
+    return this.table.refused;
+  }
+
+  get evicted(): number {
+    return this.table.evicted;
   }
 
   get bytes(): number {
-    return this.words.byteLength + this.tags.byteLength;
-  }
-
-  /** Writes `TableState` to `state[at..]`. */
-  writeState(state: Int32Array, at: number): void {
-    state[at + TableState.Mask] = this.mask;
-    state[at + TableState.Used] = this.used;
-    state[at + TableState.UsedMost] = this.usedMost;
-    state[at + TableState.Count] = this.count;
-    state[at + TableState.Peak] = this.peak;
-    state[at + TableState.Expired] = this.expired;
-  }
-
-  /** Takes over what somebody else has done to the table since `writeState`. */
-  readState(state: Int32Array, at: number): void {
-    this.used = state[at + TableState.Used]!;
-    this.count = state[at + TableState.Count]!;
-    this.peak = state[at + TableState.Peak]!;
-    this.expired = state[at + TableState.Expired]!;
+    return this.table.bytes;
   }
 
   /** Sets the table back with its clock, before somebody else works on it. */
   catchUp(): void {
-    if (this.clock.setBack !== this.setBack) this.follow(this.clock.setBack - this.setBack);
+    if (this.clock.setBack !== this.table.setBack) this.table.follow(this.clock.setBack);
   }
 
   getData(entry: number): number {
-    return this.words[entry + Word.Data]!;
+    return this.table.words[entry + Word.Data]!;
   }
 
   setData(entry: number, value: number): void {
-    this.words[entry + Word.Data] = value;
+    this.table.words[entry + Word.Data] = value;
   }
 
   track(batch: FlowBatch, row: number): TrackState {
@@ -193,12 +142,12 @@ export class TableTracker implements Tracker {
     if (protocol === Protocol.Tcp) return this.trackTcp(batch, row);
     if (protocol === Protocol.Udp || protocol === Protocol.UdpLite) {
       if (batch.srcPort[row]! < 0 || batch.dstPort[row]! < 0) return this.refuse(InvalidCause.NoTransport); // CT-07
-      this.keyPorts(batch, row);
+      this.key.takePorts(batch, row);
       return this.trackSimple(protocol);
     }
     if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) return this.trackIcmp(batch, row);
     if (protocol === Protocol.Sctp) return this.trackSctp(batch, row);
-    this.keyAddresses(batch, row);
+    this.key.takeAddresses(batch, row);
     return this.trackSimple(protocol);
   }
 
@@ -209,15 +158,13 @@ export class TableTracker implements Tracker {
     const flags = batch.tcpFlags[row]!;
     const isTcp = protocol === Protocol.Tcp;
     const saysFlags = isTcp && flags !== TcpFlag.Absent;
-    this.keyRecord(batch, row);
-    let at = this.find();
-    const { words } = this;
+    const { key, table } = this;
+    key.takeRecord(batch, row);
+    let at = table.find(key);
     if (at >= 0 && saysFlags && (flags & (TcpFlag.Syn | TcpFlag.Ack)) === TcpFlag.Syn) {
       // CT-72: a lone SYN after the end is the next connection of the same ports.
-      const meta = words[at + Word.Meta]!;
-      if ((meta & Meta.CloseInit) !== 0 || isTcpClosing((meta & Meta.StateMask) >>> Meta.StateShift)) {
-        at = ~at;
-      }
+      const meta = table.words[at + Word.Meta]!;
+      if ((meta & Meta.CloseInit) !== 0 || isTcpClosing((meta & Meta.StateMask) >>> Meta.StateShift)) at = ~at;
     }
     let state: TrackState = TrackState.Established;
     if (at < 0) {
@@ -228,13 +175,13 @@ export class TableTracker implements Tracker {
       state = TrackState.New;
       // CT-70: the opening handshake is not in question; FIN and RST are.
       if (isTcp)
-        this.words[at + Word.Meta]! |=
+        table.words[at + Word.Meta]! |=
           (TcpState.Established << Meta.StateShift) | (TcpIndex.Bad << Meta.LastIndexShift);
       else if (protocol === Protocol.Sctp)
-        this.words[at + Word.Meta] |= (SctpState.Established << Meta.StateShift) | Meta.TagsUnknown;
+        table.words[at + Word.Meta] |= (SctpState.Established << Meta.StateShift) | Meta.TagsUnknown;
     }
-    const table = this.words;
-    let meta = table[at + Word.Meta]!;
+    const { words } = table;
+    let meta = words[at + Word.Meta]!;
     if (protocol === Protocol.Udp) meta = this.age(meta);
     this.setEntry(at, meta);
     // CT-01
@@ -245,10 +192,10 @@ export class TableTracker implements Tracker {
     )
       meta |= Meta.SeenReply | Meta.Assured;
     if (saysFlags && (flags & (TcpFlag.Fin | TcpFlag.Rst)) !== 0) meta |= Meta.CloseInit;
-    table[at + Word.Meta] = meta;
+    words[at + Word.Meta] = meta;
     // CT-71: records come in intervals, so silence says little.
     const isOpenTcp = isTcp && (meta & Meta.CloseInit) === 0;
-    this.setExpiry(at, this.timeouts[isOpenTcp ? Timer.TcpRecord : Timer.Record]!);
+    table.setExpiry(at, this.timeouts[isOpenTcp ? Timer.TcpRecord : Timer.Record]!);
     return state;
   }
 
@@ -258,19 +205,20 @@ export class TableTracker implements Tracker {
     const protocol = batch.protocol[row]!;
     const icmp = batch.icmp[row]!;
     if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) {
-      const role = ICMP_ROLES[(batch.family[row] === 6 ? 256 : 0) + (icmp >>> 8)]!;
+      const role = ICMP_ROLES[icmpKind(batch.family[row]!, icmp)]!;
       if (role !== IcmpRole.Query && role !== IcmpRole.Reply) return;
     }
-    this.keyRecord(batch, row);
-    const found = this.find();
+    const { key, table, timeouts } = this;
+    key.takeRecord(batch, row);
+    const found = table.find(key);
     if (found >= 0) {
-      this.setEntry(found, this.words[found + Word.Meta]!);
+      this.setEntry(found, table.words[found + Word.Meta]!);
       return;
     }
     const at = this.insert(~found, this.travels(batch, row, direction));
     if (at < 0) return;
     // CT-74: both directions are taken as seen.
-    const { words, timeouts } = this;
+    const { words } = table;
     let meta = words[at + Word.Meta]! | Meta.SeenReply | Meta.Assured;
     let timer = simpleTimer(protocol, false);
     if (protocol === Protocol.Tcp) {
@@ -280,7 +228,7 @@ export class TableTracker implements Tracker {
       if (index === TcpIndex.Fin) state = TcpState.FinWait;
       else if (index === TcpIndex.Rst) state = TcpState.Close;
       else if (index === TcpIndex.SynAck) state = TcpState.SynRecv;
-      meta = setLast(meta | (state << Meta.StateShift), index, this.directionOf(meta));
+      meta = setLast(meta | (state << Meta.StateShift), index, key.directionIn(meta));
       if (state === TcpState.FinWait) meta |= Meta.CloseInit;
       timer = Timer.Tcp + state;
     } else if (protocol === Protocol.Sctp) {
@@ -289,12 +237,12 @@ export class TableTracker implements Tracker {
     }
     words[at + Word.Meta] = meta;
     this.setEntry(at, meta);
-    this.setExpiry(at, timeouts[timer]!);
+    table.setExpiry(at, timeouts[timer]!);
   }
 
   drop(): void {
     if (this.created === 0) return;
-    this.bury(this.entry); // CT-04
+    this.table.bury(this.entry); // CT-04
     this.entry = -1;
     this.created = 0;
   }
@@ -303,11 +251,12 @@ export class TableTracker implements Tracker {
     const flags = batch.tcpFlags[row]!;
     if (flags === TcpFlag.Absent || batch.srcPort[row]! < 0 || batch.dstPort[row]! < 0)
       return this.refuse(InvalidCause.NoTransport); // CT-07
-    this.keyPorts(batch, row);
+    const { key, table } = this;
+    key.takePorts(batch, row);
     const index = TCP_INDEX[flags & 63]!;
-    let at = this.find();
+    let at = table.find(key);
     if (at >= 0) {
-      const { words } = this;
+      const { words } = table;
       const meta = words[at + Word.Meta]!;
       this.setEntry(at, meta);
       if (index === TcpIndex.Bad) return this.refuse(InvalidCause.TcpFlags); // CT-10
@@ -317,7 +266,7 @@ export class TableTracker implements Tracker {
         if (outcome === Outcome.Invalid) return this.refuse(InvalidCause.TcpTransition); // CT-03, CT-14
         if (outcome === Outcome.Accept) this.refreshTcp(at, direction);
         else if (outcome === Outcome.Ignore) this.confirm(at, direction);
-        else this.bury(at); // CT-21
+        else table.bury(at); // CT-21
         return stateOf(meta, direction);
       }
       at = ~at;
@@ -330,7 +279,7 @@ export class TableTracker implements Tracker {
     if (state === TcpState.Invalid) return this.refuse(InvalidCause.TcpNoConnection); // CT-12, CT-13
     at = this.insert(~at, ConnectionDirection.Original); // CT-02
     if (at < 0) return TrackState.New;
-    const { words } = this;
+    const { words } = table;
     words[at + Word.Meta] = words[at + Word.Meta]! | (state << Meta.StateShift) | (index << Meta.LastIndexShift);
     this.refreshTcp(at, ConnectionDirection.Original);
     return TrackState.New;
@@ -340,45 +289,30 @@ export class TableTracker implements Tracker {
     const chunks = batch.sctpChunks[row]!;
     if (chunks === 0 || batch.srcPort[row]! < 0 || batch.dstPort[row]! < 0)
       return this.refuse(InvalidCause.NoTransport); // CT-07
-    this.keyPorts(batch, row);
+    const { key, table } = this;
+    key.takePorts(batch, row);
+    const found = table.find(key);
+    if (found >= 0) this.setEntry(found, table.words[found + Word.Meta]!);
+    if (!isSctpBundle(chunks)) return this.refuse(InvalidCause.SctpTransition); // CT-53
+    const at = found >= 0 ? found : this.insert(~found, ConnectionDirection.Original);
+    if (at < 0) return TrackState.New;
+    const { words } = table;
+    const { direction, created } = this;
+    const meta = words[at + Word.Meta]!;
     const tag = batch.sctpTag[row]! | 0;
     const initTag = batch.sctpInitTag[row]! | 0;
-    let at = this.find();
-    if (at >= 0) {
-      const meta = this.words[at + Word.Meta]!;
-      this.setEntry(at, meta);
-      const { direction } = this;
-      if (!isSctpBundle(chunks)) return this.refuse(InvalidCause.SctpTransition); // CT-53
-      const outcome = stepSctp(this.words, at, this.tags, this.tagsOf(at), direction, chunks, tag, initTag);
+    const outcome = stepSctp(words, at, table.tags, table.tagsOf(at), direction, chunks, tag, initTag);
+    if (outcome === Outcome.Invalid || outcome === Outcome.InvalidTag) {
+      this.drop();
       if (outcome === Outcome.InvalidTag) return this.refuse(InvalidCause.SctpTag);
-      if (outcome === Outcome.Invalid) return this.refuse(InvalidCause.SctpTransition);
-      if (outcome === Outcome.Accept) {
-        const state = (this.words[at + Word.Meta]! & Meta.StateMask) >>> Meta.StateShift;
-        this.setExpiry(at, this.timeouts[Timer.Sctp + state]!);
-      }
-      this.confirm(at, direction);
-      return stateOf(meta, direction);
+      return this.refuse(created === 1 ? InvalidCause.SctpNoConnection : InvalidCause.SctpTransition);
     }
-    if (!isSctpBundle(chunks)) return this.refuse(InvalidCause.SctpTransition); // CT-53
-    at = this.insert(~at, ConnectionDirection.Original);
-    if (at < 0) return TrackState.New;
-    const outcome = stepSctp(
-      this.words,
-      at,
-      this.tags,
-      this.tagsOf(at),
-      ConnectionDirection.Original,
-      chunks,
-      tag,
-      initTag,
-    );
-    if (outcome === Outcome.Accept || outcome === Outcome.Ignore) {
-      const state = (this.words[at + Word.Meta]! & Meta.StateMask) >>> Meta.StateShift;
-      this.setExpiry(at, this.timeouts[Timer.Sctp + state]!);
-      return TrackState.New;
+    if (outcome === Outcome.Accept || created === 1) {
+      const state = (words[at + Word.Meta]! & Meta.StateMask) >>> Meta.StateShift;
+      table.setExpiry(at, this.timeouts[Timer.Sctp + state]!);
     }
-    this.drop();
-    return this.refuse(outcome === Outcome.InvalidTag ? InvalidCause.SctpTag : InvalidCause.SctpNoConnection);
+    this.confirm(at, direction);
+    return stateOf(meta, direction);
   }
 
   private trackIcmp(batch: FlowBatch, row: number): TrackState {
@@ -388,17 +322,13 @@ export class TableTracker implements Tracker {
     const protocol = batch.protocol[row]!;
     // CT-42: ICMP within IPv6 or the other way round.
     if ((family === 6) !== (protocol === Protocol.Icmpv6)) return this.refuse(InvalidCause.IcmpType);
-    const kind = (family === 6 ? 256 : 0) + (icmp >>> 8);
-    const role = ICMP_ROLES[kind]!;
+    const role = ICMP_ROLES[icmpKind(family, icmp)]!;
     if (role === IcmpRole.Untracked) return TrackState.New; // CT-47
     if (role === IcmpRole.Error || (role === IcmpRole.Redirect && batch.quote[row]! >= 0))
       return this.trackError(batch, row);
     if (role === IcmpRole.Other || role === IcmpRole.Redirect) return this.refuse(InvalidCause.IcmpType); // CT-42
-    this.keyQuery(batch.src[row]!, batch.dst[row]!, batch.srcPort[row]!, kind, icmp, keyMetaOf(family, protocol));
-    if (role === IcmpRole.Reply) {
-      const at = this.find();
-      if (at < 0) return this.refuse(InvalidCause.IcmpNoRequest); // CT-41
-    }
+    this.key.takeQuery(batch, row);
+    if (role === IcmpRole.Reply && this.table.find(this.key) < 0) return this.refuse(InvalidCause.IcmpNoRequest); // CT-41
     return this.trackSimple(protocol);
   }
 
@@ -410,21 +340,21 @@ export class TableTracker implements Tracker {
     if (
       quotes.family[quote] !== batch.family[row] ||
       quotes.src[quote] !== batch.dst[row] ||
-      !this.keyQuote(batch, quote)
+      !this.key.takeQuote(batch, quote)
     )
       return this.refuse(InvalidCause.IcmpUnknownQuote);
-    const at = this.find();
+    const at = this.table.find(this.key);
     if (at < 0) return this.refuse(InvalidCause.IcmpUnknownQuote);
-    this.swapped ^= 1;
-    this.setEntry(at, this.words[at + Word.Meta]!); // CT-44: nothing else changes
+    this.key.swapped ^= 1;
+    this.setEntry(at, this.table.words[at + Word.Meta]!); // CT-44: nothing else changes
     return TrackState.Related;
   }
 
   /** Protocols without a machine: NEW until answered, and a timeout. */
   private trackSimple(protocol: number): TrackState {
-    let at = this.find();
+    let at = this.table.find(this.key);
     if (at >= 0) {
-      const { words } = this;
+      const { words } = this.table;
       let meta = words[at + Word.Meta]!;
       if (protocol === Protocol.Udp) meta = this.age(meta);
       this.setEntry(at, meta);
@@ -432,13 +362,13 @@ export class TableTracker implements Tracker {
       // CT-30: the first reply itself does not count, and the connection must be older than two seconds.
       const isStream = (meta & Meta.SeenReply) !== 0 && (protocol !== Protocol.Udp || (meta & UdpMeta.Aged) !== 0);
       words[at + Word.Meta] = isStream && isStreamProtocol(protocol) ? meta | Meta.Assured : meta; // CT-25
-      this.setExpiry(at, this.timeouts[simpleTimer(protocol, isStream)]!);
+      this.table.setExpiry(at, this.timeouts[simpleTimer(protocol, isStream)]!);
       this.confirm(at, direction);
       return stateOf(meta, direction);
     }
     at = this.insert(~at, ConnectionDirection.Original);
     if (at < 0) return TrackState.New;
-    this.setExpiry(at, this.timeouts[simpleTimer(protocol, false)]!);
+    this.table.setExpiry(at, this.timeouts[simpleTimer(protocol, false)]!);
     return TrackState.New;
   }
 
@@ -447,8 +377,10 @@ export class TableTracker implements Tracker {
     this.direction = ConnectionDirection.Original;
     this.created = 0;
     this.cause = InvalidCause.None;
-    this.tick = this.clock.advance(timeUs); // CT-06
-    this.catchUp();
+    const { clock, table } = this;
+    table.tick = clock.advance(timeUs); // CT-06
+    // As `catchUp` does: a call less.
+    if (clock.setBack !== table.setBack) table.follow(clock.setBack);
   }
 
   private refuse(cause: InvalidCause): TrackState {
@@ -458,120 +390,40 @@ export class TableTracker implements Tracker {
 
   private setEntry(at: number, meta: number): void {
     this.entry = at;
-    this.direction = this.directionOf(meta);
-  }
-
-  private directionOf(meta: number): ConnectionDirection {
-    return ((meta & Meta.Swapped) === 0 ? 0 : 1) === this.swapped
-      ? ConnectionDirection.Original
-      : ConnectionDirection.Reply;
+    this.direction = this.key.directionIn(meta);
   }
 
   /** CT-30: a UDP connection's meta word, marked once it is older than two seconds. */
   private age(meta: number): number {
-    const age = (this.tick - (meta >>> UdpMeta.BeginShift)) & UdpMeta.BeginMask;
-    return age > Limit.StreamAge ? meta | UdpMeta.Aged : meta;
+    const age = (this.table.tick - (meta >>> UdpMeta.BeginShift)) & UdpMeta.BeginMask;
+    return age > STREAM_AGE ? meta | UdpMeta.Aged : meta;
   }
 
   /** CT-01: an accepted packet in the reply direction answers the connection. */
   private confirm(at: number, direction: number): void {
-    if (direction === ConnectionDirection.Reply) this.words[at + Word.Meta]! |= Meta.SeenReply;
+    if (direction === ConnectionDirection.Reply) this.table.words[at + Word.Meta]! |= Meta.SeenReply;
   }
 
   private refreshTcp(at: number, direction: number): void {
-    const { words } = this;
+    const { table } = this;
+    const { words } = table;
     const meta = words[at + Word.Meta]!;
     const state = (meta & Meta.StateMask) >>> Meta.StateShift;
     // CT-24
     const timer =
       state === TcpState.Established && (meta & Meta.SeenReply) === 0 ? Timer.TcpUnanswered : Timer.Tcp + state;
-    this.setExpiry(at, this.timeouts[timer]!);
+    table.setExpiry(at, this.timeouts[timer]!);
     if (direction === ConnectionDirection.Reply) words[at + Word.Meta] = meta | Meta.SeenReply;
   }
 
-  /** CT-05 */
-  private setExpiry(at: number, ticks: number): void {
-    const expiry = this.tick + ticks;
-    this.words[at + Word.Expiry] = expiry;
-    if (expiry < this.firstExpiry) this.firstExpiry = expiry;
-  }
-
-  // Keys ------------------------------------------------------------------------------------------------------------
-
-  private keyPorts(batch: FlowBatch, row: number): void {
-    this.keySorted(
-      batch.src[row]! | 0,
-      batch.dst[row]! | 0,
-      batch.srcPort[row]!,
-      batch.dstPort[row]!,
-      keyMetaOf(batch.family[row]!, batch.protocol[row]!),
-    );
-  }
-
-  private keyAddresses(batch: FlowBatch, row: number): void {
-    const meta = keyMetaOf(batch.family[row]!, batch.protocol[row]!);
-    this.keySorted(batch.src[row]! | 0, batch.dst[row]! | 0, 0, 0, meta);
-  }
-
-  private keySorted(src: number, dst: number, srcPort: number, dstPort: number, keyMeta: number): void {
-    this.keyMeta = keyMeta;
-    if (src < dst || (src === dst && srcPort <= dstPort)) {
-      this.first = src;
-      this.second = dst;
-      this.ports = (srcPort << 16) | dstPort;
-      this.swapped = 0;
-    } else {
-      this.first = dst;
-      this.second = src;
-      this.ports = (dstPort << 16) | srcPort;
-      this.swapped = 1;
-    }
-  }
-
-  /** CT-40: the type says which way a message travels, so that nothing needs sorting. */
-  private keyQuery(src: number, dst: number, id: number, kind: number, icmp: number, keyMeta: number): void {
-    this.keyMeta = keyMeta;
-    this.ports = ((id < 0 ? 0 : id) << 16) | (ICMP_QUERY[kind]! << 8) | (icmp & 0xff);
-    if (ICMP_ROLES[kind] === IcmpRole.Reply) {
-      this.first = dst | 0;
-      this.second = src | 0;
-      this.swapped = 1;
-    } else {
-      this.first = src | 0;
-      this.second = dst | 0;
-      this.swapped = 0;
-    }
-  }
-
-  /** CT-73: what a record does not tell is zero in the key. */
-  private keyRecord(batch: FlowBatch, row: number): void {
-    const family = batch.family[row]!;
-    const protocol = batch.protocol[row]!;
-    const meta = keyMetaOf(family, protocol);
-    const src = batch.src[row]!;
-    const dst = batch.dst[row]!;
-    const isIcmp = protocol === Protocol.Icmp || protocol === Protocol.Icmpv6;
-    const icmp = batch.icmp[row]!;
-    if (isIcmp && icmp >= 0) {
-      const kind = (family === 6 ? 256 : 0) + (icmp >>> 8);
-      if (ICMP_QUERY[kind] !== 0) this.keyQuery(src, dst, batch.srcPort[row]!, kind, icmp, meta);
-      else {
-        this.keyMeta = meta;
-        this.first = src | 0;
-        this.second = dst | 0;
-        // Not 0, which is what a record without a type has.
-        this.ports = (1 << 16) | icmp;
-        this.swapped = 0;
-      }
-    } else if (hasPorts(protocol))
-      this.keySorted(
-        src | 0,
-        dst | 0,
-        batch.srcPort[row]! < 0 ? 0 : batch.srcPort[row]!,
-        batch.dstPort[row]! < 0 ? 0 : batch.dstPort[row]!,
-        meta,
-      );
-    else this.keySorted(src | 0, dst | 0, 0, 0, meta);
+  /** Makes an entry of the key in hand at `at`, which `find` named, and takes it in hand; where it is, or -1. See `ConnectionTable.insert`. */
+  private insert(at: number, direction: ConnectionDirection): number {
+    const made = this.table.insert(at, this.key, direction);
+    if (made < 0) return made;
+    this.entry = made;
+    this.direction = direction;
+    this.created = 1;
+    return made;
   }
 
   /** The way a row travels in a connection that it opens: what is stated, but an ICMP message knows better. */
@@ -579,260 +431,10 @@ export class TableTracker implements Tracker {
     const protocol = batch.protocol[row]!;
     const icmp = batch.icmp[row]!;
     if ((protocol !== Protocol.Icmp && protocol !== Protocol.Icmpv6) || icmp < 0) return stated;
-    const role = ICMP_ROLES[(batch.family[row] === 6 ? 256 : 0) + (icmp >>> 8)]!;
+    const role = ICMP_ROLES[icmpKind(batch.family[row]!, icmp)]!;
     if (role === IcmpRole.Query) return ConnectionDirection.Original;
     return role === IcmpRole.Reply ? ConnectionDirection.Reply : stated;
   }
-
-  private keyQuote(batch: FlowBatch, quote: number): boolean {
-    const { quotes } = batch;
-    const protocol = quotes.protocol[quote]!;
-    const family = quotes.family[quote]!;
-    const meta = keyMetaOf(family, protocol);
-    const src = quotes.src[quote]!;
-    const dst = quotes.dst[quote]!;
-    const srcPort = quotes.srcPort[quote]!;
-    const dstPort = quotes.dstPort[quote]!;
-    if (protocol === Protocol.Icmp || protocol === Protocol.Icmpv6) {
-      const icmp = quotes.icmp[quote]!;
-      if (icmp < 0 || (family === 6) !== (protocol === Protocol.Icmpv6)) return false;
-      const kind = (family === 6 ? 256 : 0) + (icmp >>> 8);
-      if (ICMP_QUERY[kind] === 0) return false;
-      this.keyQuery(src, dst, srcPort, kind, icmp, meta);
-      return true;
-    }
-    if (hasPorts(protocol)) {
-      if (srcPort < 0 || dstPort < 0) return false;
-      this.keySorted(src | 0, dst | 0, srcPort, dstPort, meta);
-    } else this.keySorted(src | 0, dst | 0, 0, 0, meta);
-    return true;
-  }
-
-  // The table -------------------------------------------------------------------------------------------------------
-
-  /** Offset of the entry of the key in hand, or the complement of the offset at which to put it. */
-  private find(): number {
-    const { words, mask, tick, first, second, ports, keyMeta } = this;
-    // The products do not wait for one another: this is the longest chain of a packet.
-    let hash =
-      (Math.imul(first, 0x9e3779b1) + Math.imul(second, 0x85ebca6b) + Math.imul(ports, 0xc2b2ae35) + keyMeta) | 0;
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-    let at = ((hash ^ (hash >>> 13)) & mask) * Word.Count;
-    let free = -1;
-    for (;;) {
-      const meta = words[at + Word.Meta]!;
-      if (meta === 0) return free >= 0 ? ~free : ~at;
-      // CT-05: the clock never runs back, so that what has expired once stays expired.
-      if ((meta & Meta.Live) !== 0 && words[at + Word.Expiry]! > tick) {
-        if (
-          words[at + Word.Ports] === ports &&
-          words[at + Word.First] === first &&
-          words[at + Word.Second] === second &&
-          (meta & Meta.KeyMask) === keyMeta
-        )
-          return at;
-      } else if (free < 0) free = at;
-      at += Word.Count;
-      if (at === words.length) at = 0;
-    }
-  }
-
-  /**
-   * Puts the key in hand at `at`, which `find` named, for a row that travels in `direction`; sets `entry` and the rest. A live entry
-   * there is the last connection of the same ends, whose place this one takes. Returns the offset, another one after growth, or -1 if
-   * the table is full.
-   */
-  private insert(at: number, direction: ConnectionDirection): number {
-    if (!this.isLive(at)) {
-      if (this.count >= this.limit && !this.makeRoom()) {
-        this.refused++; // CT-08
-        return -1;
-      }
-      if (this.words[at + Word.Meta] === 0 && this.used >= this.usedMost) {
-        this.rehash();
-        at = ~this.find();
-      }
-      const meta = this.words[at + Word.Meta]!;
-      if (meta === 0) this.used++;
-      if ((meta & Meta.Live) === 0) this.count++;
-      else this.expired++;
-      if (this.count > this.peak) this.peak = this.count;
-    }
-    const { words } = this;
-    words[at + Word.First] = this.first;
-    words[at + Word.Second] = this.second;
-    words[at + Word.Ports] = this.ports;
-    const isSwapped = (this.swapped === 1) === (direction === ConnectionDirection.Original);
-    words[at + Word.Meta] = this.keyMeta | (isSwapped ? Meta.Swapped : 0);
-    words[at + Word.Expiry] = this.tick + 1;
-    words[at + Word.Data] = 0;
-    if ((this.keyMeta & Meta.ProtocolMask) === Protocol.Udp)
-      words[at + Word.Meta] = beginUdp(words[at + Word.Meta]!, this.tick);
-    else if ((this.keyMeta & Meta.ProtocolMask) === Protocol.Sctp)
-      this.tags.fill(0, this.tagsOf(at), this.tagsOf(at) + Tag.Count);
-    this.entry = at;
-    this.direction = direction;
-    this.created = 1;
-    return at;
-  }
-
-  private isLive(at: number): boolean {
-    return (this.words[at + Word.Meta]! & Meta.Live) !== 0 && this.words[at + Word.Expiry]! > this.tick;
-  }
-
-  /** Deletes an entry; its words, the caller's among them, can be read until the next call. */
-  private bury(at: number): void {
-    const { words } = this;
-    const next = at + Word.Count;
-    if (words[(next === words.length ? 0 : next) + Word.Meta] === 0) {
-      words[at + Word.Meta] = 0;
-      this.used--;
-    } else words[at + Word.Meta] = Meta.Grave;
-    this.count--;
-  }
-
-  /** CT-08: expired entries go; then, once a second at most, what nf_conntrack's collector gives up above 95 %. */
-  private makeRoom(): boolean {
-    if (this.tick >= this.firstExpiry) this.sweep();
-    if (this.count >= this.limit && this.tick >= this.nextEviction) {
-      this.nextEviction = this.tick + Tick.PerSecond;
-      const { words } = this;
-      for (let at = 0; at < words.length; at += Word.Count) {
-        const meta = words[at + Word.Meta]!;
-        if ((meta & Meta.Live) !== 0 && isExpendable(meta)) {
-          words[at + Word.Meta] = Meta.Grave;
-          this.count--;
-          this.evicted++;
-        }
-      }
-    }
-    return this.count < this.limit;
-  }
-
-  private sweep(): void {
-    const { words, tick } = this;
-    let earliest: number = Size.NoLimit;
-    for (let at = 0; at < words.length; at += Word.Count) {
-      if ((words[at + Word.Meta]! & Meta.Live) === 0) continue;
-      const expiry = words[at + Word.Expiry]!;
-      if (expiry > tick) {
-        if (expiry < earliest) earliest = expiry;
-        continue;
-      }
-      words[at + Word.Meta] = Meta.Grave;
-      this.count--;
-      this.expired++;
-    }
-    this.firstExpiry = earliest;
-  }
-
-  /** Leaves graves and expired entries behind; grows only if the living need it, and shrinks when few are left. */
-  private rehash(): void {
-    this.sweep();
-    const before = this.mask + 1;
-    let capacity = before;
-    while (this.count > capacity * 0.5) capacity *= 2;
-    while (capacity > this.smallestCapacity && this.count < capacity * 0.1) capacity /= 2;
-    const { first, second, ports, keyMeta, tags: oldTags } = this;
-    if (capacity >= before) this.words = this.storage(capacity * Word.Count, this.words);
-    // Where the table does not shrink, entries find their new places where they lie: from an empty slot on each one goes to its own slot, to
-    // one that was left before it, or to the new half. Those before that slot, and who comes round the end, are put aside.
-    const aside: { readonly slot: number; readonly entry: Int32Array }[] = [];
-    const isShrunk = capacity < before;
-    let start = 0;
-    for (; start < before; start++) {
-      if (!isShrunk && this.words[start * Word.Count + Word.Meta] === 0) break;
-      this.lift(start, aside);
-    }
-    if (isShrunk) this.words = this.storage(capacity * Word.Count, this.words);
-    this.tags = new Int32Array(0);
-    this.mask = capacity - 1;
-    this.usedMost = mostOf(capacity);
-    this.used = this.count;
-    const { words } = this;
-    for (let slot = start; slot < before; slot++) {
-      const from = slot * Word.Count;
-      const meta = words[from + Word.Meta]!;
-      if (meta === 0) continue;
-      words[from + Word.Meta] = 0;
-      if ((meta & Meta.Live) === 0) continue;
-      this.keyEntry(words, from, meta);
-      const to = ~this.find();
-      words[from + Word.Meta] = meta;
-      if (to === 0) this.lift(slot, aside);
-      else if (to !== from) {
-        for (let word = 0; word < Word.Count; word++) words[to + word] = words[from + word]!;
-        words[from + Word.Meta] = 0;
-      }
-      if (to !== 0) this.moveTags(meta, oldTags, slot, to);
-    }
-    for (const { slot, entry } of aside) {
-      const meta = entry[Word.Meta]!;
-      this.keyEntry(entry, 0, meta);
-      const to = ~this.find();
-      words.set(entry, to);
-      this.moveTags(meta, oldTags, slot, to);
-    }
-    this.first = first;
-    this.second = second;
-    this.ports = ports;
-    this.keyMeta = keyMeta;
-  }
-
-  /** Takes an entry out of the table, if there is one. */
-  private lift(slot: number, aside: { readonly slot: number; readonly entry: Int32Array }[]): void {
-    const at = slot * Word.Count;
-    const entry = this.words.slice(at, at + Word.Count);
-    this.words[at + Word.Meta] = 0;
-    if ((entry[Word.Meta]! & Meta.Live) !== 0) aside.push({ slot, entry });
-  }
-
-  /** Takes the key of an entry in hand. */
-  private keyEntry(words: Int32Array, at: number, meta: number): void {
-    this.first = words[at + Word.First]!;
-    this.second = words[at + Word.Second]!;
-    this.ports = words[at + Word.Ports]!;
-    this.keyMeta = meta & Meta.KeyMask;
-  }
-
-  private moveTags(meta: number, oldTags: Int32Array, slot: number, to: number): void {
-    if ((meta & Meta.ProtocolMask) !== Protocol.Sctp) return;
-    const at = this.tagsOf(to);
-    for (let word = 0; word < Tag.Count; word++) this.tags[at + word] = oldTags[slot * Tag.Count + word]!;
-  }
-
-  /** Sets the table's ticks back with the clock; what was to expire by then is expired. */
-  private follow(ticks: number): void {
-    const { words } = this;
-    for (let at = 0; at < words.length; at += Word.Count) {
-      const meta = words[at + Word.Meta]!;
-      if ((meta & Meta.Live) === 0) continue;
-      words[at + Word.Expiry] = Math.max(words[at + Word.Expiry]! - ticks, 0);
-      if ((meta & Meta.ProtocolMask) === Protocol.Udp)
-        words[at + Word.Meta] = beginUdp(meta, (meta >>> UdpMeta.BeginShift) - ticks);
-    }
-    this.firstExpiry = 0;
-    this.nextEviction = Math.max(this.nextEviction - ticks, 0);
-    this.setBack += ticks;
-  }
-
-  /** Offset of an entry's tags; makes the table of tags when it is first asked for. */
-  private tagsOf(at: number): number {
-    const size = (this.mask + 1) * Tag.Count;
-    if (this.tags.length !== size) this.tags = new Int32Array(size);
-    return Math.trunc(at / Word.Count) * Tag.Count;
-  }
-}
-
-function takeTable(length: number, old: Int32Array | undefined): Int32Array {
-  const table = new Int32Array(length);
-  if (old !== undefined) table.set(old.subarray(0, length));
-  return table;
-}
-
-/** Slots of so many that may be taken: a probe for what is not there looks at four then, and at six where it is seven of ten. */
-function mostOf(capacity: number): number {
-  return Math.floor(capacity * 0.625);
 }
 
 /** CT-01 */
@@ -842,82 +444,6 @@ function stateOf(meta: number, direction: number): TrackState {
     : TrackState.New;
 }
 
-/** A UDP connection's meta word with another beginning. */
-function beginUdp(meta: number, tick: number): number {
-  return (meta & ~(UdpMeta.BeginMask << UdpMeta.BeginShift)) | ((tick & UdpMeta.BeginMask) << UdpMeta.BeginShift);
-}
-
-function keyMetaOf(family: number, protocol: number): number {
-  return protocol | Meta.Live | (family === 6 ? Meta.Ipv6 : 0);
-}
-
 function isStreamProtocol(protocol: number): boolean {
   return protocol === Protocol.Udp || protocol === Protocol.UdpLite || protocol === Protocol.Gre;
-}
-
-function simpleTimer(protocol: number, isStream: boolean): Timer {
-  switch (protocol) {
-    case Protocol.Udp: // CT-30
-    case Protocol.UdpLite: // CT-31
-      return isStream ? Timer.UdpStream : Timer.Udp;
-    case Protocol.Gre: // CT-31
-      return isStream ? Timer.GreStream : Timer.Gre;
-    case Protocol.Icmp:
-      return Timer.Icmp;
-    case Protocol.Icmpv6:
-      return Timer.Icmpv6;
-    default: // CT-60
-      return Timer.Generic;
-  }
-}
-
-/** CT-08: not ASSURED, or on its way out. */
-function isExpendable(meta: number): boolean {
-  if ((meta & Meta.Assured) === 0) return true;
-  const state = (meta & Meta.StateMask) >>> Meta.StateShift;
-  const protocol = meta & Meta.ProtocolMask;
-  if (protocol === Protocol.Tcp) return isTcpClosing(state);
-  return protocol === Protocol.Sctp && isSctpClosing(state);
-}
-
-function createTimers(timeouts: Timeouts): Int32Array {
-  const seconds: [number, number][] = [
-    [Timer.Tcp + TcpState.SynSent, timeouts.tcpSynSent],
-    [Timer.Tcp + TcpState.SynSent2, timeouts.tcpSynSent],
-    [Timer.Tcp + TcpState.SynRecv, timeouts.tcpSynRecv],
-    [Timer.Tcp + TcpState.Established, timeouts.tcpEstablished],
-    [Timer.Tcp + TcpState.FinWait, timeouts.tcpFinWait],
-    [Timer.Tcp + TcpState.CloseWait, timeouts.tcpCloseWait],
-    [Timer.Tcp + TcpState.LastAck, timeouts.tcpLastAck],
-    [Timer.Tcp + TcpState.TimeWait, timeouts.tcpTimeWait],
-    [Timer.Tcp + TcpState.Close, timeouts.tcpClose],
-    [Timer.TcpUnanswered, Math.min(timeouts.tcpEstablished, timeouts.tcpUnacknowledged)],
-    [Timer.Sctp + SctpState.Closed, timeouts.sctpClosed],
-    [Timer.Sctp + SctpState.CookieWait, timeouts.sctpCookieWait],
-    [Timer.Sctp + SctpState.CookieEchoed, timeouts.sctpCookieEchoed],
-    [Timer.Sctp + SctpState.Established, timeouts.sctpEstablished],
-    [Timer.Sctp + SctpState.ShutdownSent, timeouts.sctpShutdownSent],
-    [Timer.Sctp + SctpState.ShutdownRecd, timeouts.sctpShutdownRecd],
-    [Timer.Sctp + SctpState.ShutdownAckSent, timeouts.sctpShutdownAckSent],
-    [Timer.Sctp + SctpState.HeartbeatSent, timeouts.sctpHeartbeatSent],
-    [Timer.Udp, timeouts.udp],
-    [Timer.UdpStream, timeouts.udpStream],
-    [Timer.Icmp, timeouts.icmp],
-    [Timer.Icmpv6, timeouts.icmpv6],
-    [Timer.Generic, timeouts.generic],
-    // CT-31: nf_conntrack_gre_timeout and _stream.
-    [Timer.Gre, 30],
-    [Timer.GreStream, 180],
-    [Timer.Record, timeouts.generic],
-    [Timer.TcpRecord, Math.max(timeouts.tcpEstablished, timeouts.generic)],
-  ];
-  const timers = new Int32Array(Timer.Count);
-  for (const [timer, value] of seconds) {
-    if (!(value > 0)) throw new RangeError(`a timeout must be a positive number of seconds, not ${value}`);
-    // A connection is looked at before the bits that hold its beginning come round.
-    if ((timer === Timer.Udp || timer === Timer.UdpStream || timer === Timer.Record) && value > Limit.LongestUdpSeconds)
-      throw new RangeError(`a timeout of UDP must be at most ${Limit.LongestUdpSeconds} seconds, not ${value}`);
-    timers[timer] = Math.min(Math.max(Math.round(value * Tick.PerSecond), 1), Limit.LongestTimeout);
-  }
-  return timers;
 }

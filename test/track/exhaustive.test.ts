@@ -211,12 +211,11 @@ function keyOf({ bornTick, expiry, ...rest }: SlowConnection, tick: number): str
 }
 
 /** The same of the fast one, after the call that found the connection: its meta word, what is left of its time, and its tags. */
-function wordsOf(fast: TableTracker): string {
-  const { words, entry } = fast;
+function wordsOf({ entry, table: { words, tick, tags } }: TableTracker): string {
   let meta = words[entry + Word.Meta]!;
   if ((meta & 0xff) === 17) meta &= ~(UdpMeta.BeginMask << UdpMeta.BeginShift);
   const at = (entry / Word.Count) * 2;
-  return [meta, words[entry + Word.Expiry]! - fast['tick'], ...fast['tags'].slice(at, at + 2)].join(' ');
+  return [meta, words[entry + Word.Expiry]! - tick, ...tags.slice(at, at + 2)].join(' ');
 }
 
 function slowOptions({ timeouts, ...rest }: TrackerOptions): Parameters<typeof createSlowTracker>[0] {

@@ -296,12 +296,12 @@ describe('the connection table', () => {
     const tracker = new TableTracker({});
     for (let i = 0; i < 9; i++) track(tracker, udp(i, i * 10));
     const state = new Int32Array(3 + TableState.Size).fill(77);
-    tracker.writeState(state, 3);
+    tracker.table.writeState(state, 3);
     assert.deepEqual([...state], [77, 77, 77, 1023, 9, 640, tracker.count, tracker.peak, tracker.expired]);
     state.set([1023, 20, 640, 11, 12, 13], 3);
-    tracker.readState(state, 3);
+    tracker.table.readState(state, 3);
     assert.deepEqual([tracker.count, tracker.peak, tracker.expired], [11, 12, 13]);
-    tracker.writeState(state, 0);
+    tracker.table.writeState(state, 0);
     assert.deepEqual([...state.subarray(0, TableState.Size)], [1023, 20, 640, 11, 12, 13]);
   });
 
