@@ -83,11 +83,10 @@ async function replayTraces(
     crew?.io ?? io,
     (batch, account, from, to) => replay.add(batch, account, from, to),
   );
-  const found = await replay.finish(reading.accounts);
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.
   const isComplete = isWhole && incompleteReasons(reading.accounts, flags.maxMalformed).length === 0;
-  const result = { ...found, isComplete };
+  const result = await replay.finish(reading.accounts, { isComplete });
   await io.stdout.write(
     formatReplay(result, {
       format: flags.output,
@@ -104,7 +103,7 @@ async function replayTraces(
     ...reading,
   });
   // Of what could not be read, the sentence says so.
-  const silence = reading.refusals.length === 0 ? silenceOf(found) : undefined;
+  const silence = reading.refusals.length === 0 ? silenceOf(result) : undefined;
   if (silence !== undefined) await io.stderr.write(`dropcast: ${silence}\n`);
   if (sentence !== undefined) await io.stderr.write(`dropcast: ${redact ? `exit code ${code}` : sentence}\n`);
   return code;

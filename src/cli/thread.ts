@@ -13,7 +13,6 @@ import { mergeParts, type Part } from '../replay/part.ts';
 import { createPartReplay, type Replay, type ReplayOptions } from '../replay/replay.ts';
 import type { ReplayResult } from '../replay/result.ts';
 import { type Buckets, shareBuckets } from '../replay/share.ts';
-import type { TraceAccount } from '../trace/account.ts';
 import { Refusal } from './exit.ts';
 import type { Io, Sink } from './terminal.ts';
 import { optionsOf, readTraces, type TraceFlags } from './trace-input.ts';
@@ -29,7 +28,7 @@ export interface SharedReading {
 /** A replay whose rows are taken in by several threads. */
 export interface CrewReplay extends Pick<Replay, 'add' | 'arena'> {
   /** Throws `Refusal` where other threads did not find the same rows in the traces. */
-  finish(accounts: readonly TraceAccount[]): Promise<ReplayResult>;
+  finish(...values: Parameters<Replay['finish']>): Promise<ReplayResult>;
   /** For this thread's reading: an interrupt comes when all has been read that the others were let read. */
   readonly io: Io;
 }
@@ -156,13 +155,13 @@ function beginReplay(
       own.add(batch, account, from, to);
       endIfInterrupted();
     },
-    async finish(accounts) {
+    async finish(accounts, known) {
       Atomics.store(progress, Progress.HasEnded, 1);
       release(own.seen);
       const found = await Promise.all(answers);
       if (found.some(({ seen }) => seen !== own.seen))
         throw new Refusal('a trace was changed while several threads read it: replay it with one');
-      return mergeParts([own.part(), ...found.map(({ part }) => part)], options, accounts);
+      return mergeParts([own.part(), ...found.map(({ part }) => part)], options, accounts, known);
     },
   };
 }

@@ -193,6 +193,18 @@ export class Columns {
   }
 }
 
+/** What `FinishedColumns.match` has answered so far; the arrays stay as they are, whatever is asked later. */
+export interface ColumnAnswers {
+  /** Pairs of missing facts and set. */
+  readonly answers: Int32Array;
+  /** [questions] the answer's pairs in `answers`; -1: not asked. */
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+  /** Sets, see `ColumnSets`. */
+  readonly words: Int32Array;
+  readonly setStarts: Int32Array;
+}
+
 /** Columns under their final numbers. */
 export class FinishedColumns {
   /** The last number + 1; some below are not in use. */
@@ -223,7 +235,7 @@ export class FinishedColumns {
   private readonly withoutAddress: number;
   /** Answers by question, one after another; -1: not asked yet. The first is for every peer (NP-08). */
   private answers: Int32Array = Int32Array.of(0, EVERYWHERE);
-  private answered = 2;
+  private answerEnd = 2;
   private starts: Int32Array = new Int32Array(0);
   private ends: Int32Array = new Int32Array(0);
 
@@ -273,11 +285,17 @@ export class FinishedColumns {
     this.starts = growFilled(this.starts, question + 1, -1);
     this.ends = grow(this.ends, question + 1);
     if (this.starts[question]! < 0) {
-      this.starts[question] = this.answered;
+      this.starts[question] = this.answerEnd;
       this.answer(question);
-      this.ends[question] = this.answered;
+      this.ends[question] = this.answerEnd;
     }
     return { words: this.answers, start: this.starts[question]!, end: this.ends[question]! };
+  }
+
+  /** All answers of `match` so far. */
+  answered(): ColumnAnswers {
+    const { answers, starts, ends, sets } = this;
+    return { answers, starts, ends, words: sets.words, setStarts: sets.starts };
   }
 
   /** Columns by the named ports of their pods; `ports` undefined: unknown pods. Together they are every column in use. */
@@ -307,7 +325,7 @@ export class FinishedColumns {
   /** NP-10, KL-02: one peer that matches is enough; one that cannot be asked for want of a fact is a possible match, with it. */
   private answer(question: number): void {
     const { questions } = this.columns.book;
-    const first = this.answered;
+    const first = this.answerEnd;
     let hasPods = false;
     let hasNodes = false;
     for (let at = 2, length = questions.lengthOf(question); at < length; at++) {
@@ -318,7 +336,7 @@ export class FinishedColumns {
     }
     const blocks = questions.at(question, 0);
     if (blocks >= 0) this.push(0, this.setOfBlocks(this.columns.blocksAt(blocks)));
-    const last = this.answered;
+    const last = this.answerEnd;
     if (hasPods) this.pushOpen(MissingFact.UnknownPod, this.unknownPods, first, last); // EP-07
     if (hasNodes) this.pushOpen(MissingFact.NoAddress, this.namelessNodes, first, last);
     if (blocks >= 0) this.pushOpen(MissingFact.NoAddress, this.withoutAddress, first, last); // EP-11
@@ -333,9 +351,9 @@ export class FinishedColumns {
   }
 
   private push(missing: number, set: number): void {
-    this.answers = grow(this.answers, this.answered + 2);
-    this.answers[this.answered++] = missing;
-    this.answers[this.answered++] = set;
+    this.answers = grow(this.answers, this.answerEnd + 2);
+    this.answers[this.answerEnd++] = missing;
+    this.answers[this.answerEnd++] = set;
   }
 
   private setOfSelection(selection: number): number {

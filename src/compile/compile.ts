@@ -13,6 +13,7 @@ import { DialectFlag, Endpoint, Header, PortClass, PortIndex, Row, ServiceSlot }
 import { grow } from './list.ts';
 import { classifyPorts, PROTOCOL_ORDINAL, type PortRange, rangeOfMatch } from './port.ts';
 import { buildProgram, type Program } from './program.ts';
+import { keepRuleMatches, type MatchedDirection } from './rule-match.ts';
 import { buildServiceTable, listServices } from './service.ts';
 import { TableBuilder } from './table.ts';
 import { indexUnits, type UnitIndex } from './unit.ts';
@@ -133,7 +134,7 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
       pod === undefined ? index.ofAddress(address!) : index.ofPod(pod, family),
     );
     const { scalars: scalars6, ...lookup6 } = index.lookup6;
-    return buildProgram(
+    const program = buildProgram(
       {
         ...index.lookup4,
         ...lookup6,
@@ -163,6 +164,14 @@ export function createCompilation(snapshot: Snapshot, policies: readonly Policy[
       ]),
       { snapshot: world, policies: own, dialect },
     );
+    const matched = (direction: Direction): MatchedDirection => ({
+      keyOf: builders![direction].keysOf(rows[direction].rows),
+      answers: finished[direction]!.answered(),
+    });
+    const { rules, ruleStarts } = book;
+    const directions = { egress: matched('egress'), ingress: matched('ingress') };
+    keepRuleMatches(program, { numbers: numbersOfOwn, rules, ruleStarts, directions });
+    return program;
   }
 
   function createBuilder(direction: Direction, finished: FinishedColumns): TableBuilder {

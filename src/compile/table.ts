@@ -79,6 +79,12 @@ export class TableBuilder {
     return this.keys.intern(key, length);
   }
 
+  /** What rows were asked for with, in the order of `rows`: `key` of `row`. */
+  keysOf(rows: Int32Array): (row: number) => Int32Array {
+    const { keys } = this;
+    return (row) => keys.get(rows[row]!);
+  }
+
   /** The table of these rows, from `Row.First` on; `hasPolicies`: some policy governs this direction. */
   build(rows: Int32Array, hasPolicies: boolean): Table {
     const { vectors } = this.input;

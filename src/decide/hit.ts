@@ -5,14 +5,15 @@
  */
 import { Endpoint, EndpointKind, Header, Layout, portIndexOf, ServiceSlot, TrieCell } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
+import { type RuleMatches, ruleMatchesOf } from '../compile/rule-match.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
-import type { Explanation } from '../model/explanation.ts';
+import type { Explanation, Ternary } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService } from './decide.ts';
-import { certainRules, type Decider, decidersOf, decidersShown, selecting } from './decider.ts';
+import { certainRules, type Decider, decidersOf, decidersShown, selecting, type Selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
-import { type FlowPort, matchPeers, matchPorts, matchRule, type PortHolder } from './match.ts';
+import { type FlowPort, matchPeers, matchPorts, type PortHolder } from './match.ts';
 
 /** A rule that decided; one object for each rule of a Program, so that it can be a key of counts. */
 export interface RuleHit {
@@ -40,13 +41,35 @@ export function rulesOf(
   icmp: number,
 ): readonly RuleHit[] {
   const index = indexOf(program);
-  const portIndex = portIndexOf(protocol, port, icmp);
-  const kind = program.endpoints[destination * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
   const slot = findService(program, destination, protocol, port);
   if (slot >= 0) return rulesOfBackends(index, source, slot, protocol);
-  if (kind === EndpointKind.Service) return [];
-  const decision = decideDirect(program, source, destination, portIndex);
+  if (kindOf(program, destination) === EndpointKind.Service) return [];
+  const decision = decideDirect(program, source, destination, portIndexOf(protocol, port, icmp));
   return rulesOfSides(index, source, destination, { protocol, port, icmp }, decision);
+}
+
+/** Adds to `into` what `rulesOf` would list, and keeps no answer: for who asks about each class of flows once. */
+export function addRulesOf(
+  program: Program,
+  source: number,
+  destination: number,
+  protocol: number,
+  port: number,
+  icmp: number,
+  into: RuleHit[],
+): void {
+  const index = indexOf(program);
+  if (kindOf(program, destination) >= EndpointKind.Node) {
+    // Something may translate it.
+    into.push(...rulesOf(program, source, destination, protocol, port, icmp));
+    return;
+  }
+  const decision = decideDirect(program, source, destination, portIndexOf(protocol, port, icmp));
+  const flow = { protocol, port, icmp };
+  const outward = decisionEgress(decision);
+  const inward = decisionIngress(decision);
+  if (isByRule(outward)) addSide(index, sideOf(index, 'egress', source, destination, flow), outward, into);
+  if (isByRule(inward)) addSide(index, sideOf(index, 'ingress', destination, source, flow), inward, into);
 }
 
 /** False where, by its decision, rules decided neither side of a flow that nothing translates: `rulesOf` has none for it. */
@@ -74,10 +97,33 @@ interface Candidate extends Decider {
   readonly hit: RuleHit;
   /** It admits the port on every destination. */
   readonly isPortCertain: boolean;
+  /** See `RuleMatches`; where there are none, -1. */
+  readonly question: number;
+}
+
+/** The rules of a row that may admit a port class, whoever the peer is, in order of evaluation. */
+interface Candidates {
+  readonly rules: readonly Candidate[];
+  /** Only questions decide which of them admit a flow: all are of NetworkPolicies, and certain of the port. */
+  readonly isPlain: boolean;
+}
+
+/** One side of a flow. */
+interface Side {
+  readonly direction: Direction;
+  /** Endpoints. */
+  readonly subject: number;
+  readonly peer: number;
+  readonly row: number;
+  readonly column: number;
+  readonly portClass: number;
+  readonly flow: FlowPort;
 }
 
 interface HitIndex {
   readonly program: Program;
+  /** Undefined: rules are matched by facts. */
+  readonly matches: RuleMatches | undefined;
   readonly ordinals: ReadonlyMap<Policy, number>;
   /** By ordinal. */
   readonly rules: readonly RuleHit[];
@@ -85,8 +131,10 @@ interface HitIndex {
   readonly starts: readonly number[];
   /** By source and slot of the service table. */
   readonly services: Map<number, readonly RuleHit[]>;
+  /** By row: the rules of the policies that certainly select its subjects, in order of evaluation. */
+  readonly rowRules: Readonly<Record<Direction, Map<number, readonly Decider[]>>>;
   /** By row and port class. */
-  readonly candidates: Readonly<Record<Direction, Map<number, readonly Candidate[]>>>;
+  readonly candidates: Readonly<Record<Direction, Map<number, Candidates>>>;
   /** By direction, row, column and port class. */
   readonly sides: Map<number, readonly RuleHit[]>;
   readonly facts: Map<number, Facts>;
@@ -106,9 +154,11 @@ function indexOf(program: Program): HitIndex {
     const { policies } = program.source;
     index = {
       program,
+      matches: ruleMatchesOf(program),
       ordinals: new Map(policies.map((policy, at) => [policy, at])),
       ...numberRules(policies),
       services: new Map(),
+      rowRules: { egress: new Map(), ingress: new Map() },
       candidates: { egress: new Map(), ingress: new Map() },
       sides: new Map(),
       facts: new Map(),
@@ -121,14 +171,15 @@ function indexOf(program: Program): HitIndex {
 
 function numberRules(policies: readonly Policy[]): Pick<HitIndex, 'rules' | 'starts'> {
   const rules: RuleHit[] = [];
-  const starts = policies.map((owner, policy) => {
-    const start = rules.length;
-    for (const direction of ['egress', 'ingress'] as const)
-      owner[direction].forEach(({ position }, rule) =>
-        rules.push({ policy, ordinal: rules.length, direction, rule, position }),
-      );
-    return start;
-  });
+  const starts: number[] = [];
+  for (let policy = 0; policy < policies.length; policy++) {
+    starts.push(rules.length);
+    for (const direction of ['egress', 'ingress'] as const) {
+      const own = policies[policy]![direction];
+      for (let rule = 0; rule < own.length; rule++)
+        rules.push({ policy, ordinal: rules.length, direction, rule, position: own[rule]!.position });
+    }
+  }
   return { rules, starts };
 }
 
@@ -168,11 +219,9 @@ function rulesOfSides(
   flow: FlowPort,
   decision: number,
 ): readonly RuleHit[] {
-  const outward = decisionEgress(decision);
-  const inward = decisionIngress(decision);
-  const egress = isByRule(outward) ? rulesOfSide(index, 'egress', source, destination, flow, outward) : NO_RULES;
-  if (!isByRule(inward)) return egress;
-  const ingress = rulesOfSide(index, 'ingress', destination, source, flow, inward);
+  const egress = rulesOfSide(index, 'egress', source, destination, flow, decisionEgress(decision));
+  const ingress = rulesOfSide(index, 'ingress', destination, source, flow, decisionIngress(decision));
+  if (ingress.length === 0) return egress;
   return egress.length === 0 ? ingress : [...egress, ...ingress];
 }
 
@@ -188,53 +237,108 @@ function rulesOfSide(
   flow: FlowPort,
   reason: Reason,
 ): readonly RuleHit[] {
-  const { endpoints, portClasses, header } = index.program;
-  const [rowField, columnField] =
-    direction === 'egress'
-      ? [Endpoint.EgressRow, Endpoint.EgressColumn]
-      : [Endpoint.IngressRow, Endpoint.IngressColumn];
-  const row = endpoints[subject * Endpoint.Stride + rowField]!;
-  const column = endpoints[peer * Endpoint.Stride + columnField]!;
-  const portClass = portClasses[portIndexOf(flow.protocol, flow.port, flow.icmp)]!;
+  if (!isByRule(reason)) return NO_RULES;
+  const side = sideOf(index, direction, subject, peer, flow);
+  const { header } = index.program;
   // Mixed radix: port classes are 16 bits wide, columns fill no more than their pages.
   const columns = Math.max(header[Header.EgressPagesPerRow]!, header[Header.IngressPagesPerRow]!) << Layout.PageBits;
-  const key = ((row * columns + column) * 65_536 + portClass) * 2 + (direction === 'egress' ? 0 : 1);
+  const key = ((side.row * columns + side.column) * 65_536 + side.portClass) * 2 + (direction === 'egress' ? 0 : 1);
   let rules = index.sides.get(key);
   if (rules === undefined) {
-    const { program } = index;
-    const { dialect } = program.source;
-    const ofSubject = factsOf(index, subject);
-    const ofPeer = factsOf(index, peer);
-    const destination = direction === 'egress' ? ofPeer : ofSubject;
-    const candidates = candidatesOf(index, direction, ofSubject, row * 65_536 + portClass, flow);
-    const deciders = decidersOf(candidates, reason, ({ rule, isPortCertain }) =>
-      isPortCertain ? matchPeers(rule, ofPeer, dialect) : matchRule(rule, ofPeer, destination, flow, dialect),
-    );
-    index.sides.set(key, (rules = deciders.map(({ hit }) => hit)));
+    const found: RuleHit[] = [];
+    addSide(index, side, reason, found);
+    index.sides.set(key, (rules = found));
   }
   return rules;
 }
 
-/** The rules of a subject's row that may admit a port class, whoever the peer is; `key` is both. */
-function candidatesOf(
-  { program, candidates, ...index }: HitIndex,
-  direction: Direction,
-  subject: Facts,
-  key: number,
-  flow: FlowPort,
-): readonly Candidate[] {
-  const known = candidates[direction].get(key);
-  if (known !== undefined) return known;
-  const { dialect } = program.source;
-  const destination = direction === 'egress' ? ANYBODY : subject;
-  const found: Candidate[] = [];
-  for (const { policy, rule } of certainRules(selecting(program, subject), direction)) {
-    const match = matchPorts(rule, destination, flow, dialect);
-    if (match !== 'no')
-      found.push({ policy, rule, isPortCertain: match === 'yes', hit: hitOf(index, direction, policy, rule) });
+function sideOf(index: HitIndex, direction: Direction, subject: number, peer: number, flow: FlowPort): Side {
+  const { endpoints, portClasses } = index.program;
+  const isEgress = direction === 'egress';
+  return {
+    direction,
+    subject,
+    peer,
+    row: endpoints[subject * Endpoint.Stride + (isEgress ? Endpoint.EgressRow : Endpoint.IngressRow)]!,
+    column: endpoints[peer * Endpoint.Stride + (isEgress ? Endpoint.EgressColumn : Endpoint.IngressColumn)]!,
+    portClass: portClasses[portIndexOf(flow.protocol, flow.port, flow.icmp)]!,
+    flow,
+  };
+}
+
+/** Adds the rules that decided a side for a reason, which is one of rules. */
+function addSide(index: HitIndex, side: Side, reason: Reason, into: RuleHit[]): void {
+  const { rules, isPlain } = candidatesOf(index, side);
+  if (!isPlain) {
+    for (const { hit } of decidersOf(rules, reason, (own) => matchCandidate(index, own, side))) into.push(hit);
+    return;
   }
-  candidates[direction].set(key, found);
-  return found;
+  const { direction, column } = side;
+  for (let at = 0; at < rules.length; at++) {
+    const { question, hit } = rules[at]!;
+    if (index.matches!.matches(direction, question, column)) into.push(hit);
+  }
+}
+
+/** Does a candidate certainly admit a flow? */
+function matchCandidate(index: HitIndex, { rule, isPortCertain, question }: Candidate, side: Side): Ternary {
+  const { matches, program } = index;
+  const { dialect } = program.source;
+  const { direction, peer, column, flow } = side;
+  if (
+    matches === undefined
+      ? matchPeers(rule, factsOf(index, peer), dialect) !== 'yes'
+      : !matches.matches(direction, question, column)
+  )
+    return 'no';
+  return isPortCertain ? 'yes' : matchPorts(rule, destinationOf(index, side), flow, dialect);
+}
+
+function destinationOf(index: HitIndex, { direction, subject, peer }: Side): Facts {
+  return factsOf(index, direction === 'egress' ? peer : subject);
+}
+
+function candidatesOf(index: HitIndex, side: Side): Candidates {
+  const { direction, row, portClass } = side;
+  const known = index.candidates[direction];
+  const key = row * 65_536 + portClass;
+  let candidates = known.get(key);
+  if (candidates === undefined) known.set(key, (candidates = listCandidates(index, side)));
+  return candidates;
+}
+
+function listCandidates(index: HitIndex, side: Side): Candidates {
+  const { direction, flow } = side;
+  const { matches } = index;
+  const { dialect } = index.program.source;
+  const destination = direction === 'egress' ? ANYBODY : destinationOf(index, side);
+  const rules: Candidate[] = [];
+  let isPlain = matches !== undefined;
+  for (const { policy, rule } of rulesOfRow(index, side)) {
+    const match = matchPorts(rule, destination, flow, dialect);
+    if (match === 'no') continue;
+    const hit = hitOf(index, direction, policy, rule);
+    const question = matches === undefined ? -1 : matches.questionOf(direction, hit.policy, hit.rule);
+    rules.push({ policy, rule, hit, isPortCertain: match === 'yes', question });
+    isPlain &&= match === 'yes' && policy.tier === 'networkpolicy';
+  }
+  return { rules, isPlain };
+}
+
+/** The rules of the policies that certainly select a row's subjects, in order of evaluation. */
+function rulesOfRow(index: HitIndex, { direction, row, subject }: Side): readonly Decider[] {
+  const known = index.rowRules[direction];
+  let rules = known.get(row);
+  if (rules === undefined)
+    known.set(row, (rules = certainRules(selectingOf(index, direction, row, subject), direction)));
+  return rules;
+}
+
+function selectingOf(index: HitIndex, direction: Direction, row: number, subject: number): readonly Selecting[] {
+  const { program, matches } = index;
+  if (matches === undefined) return selecting(program, factsOf(index, subject));
+  const { policies } = program.source;
+  return matches.policiesOf(direction, row).map((at) => ({ policy: policies[at]!, selection: 'yes' }));
 }
 
 function hitOf(
@@ -246,6 +350,10 @@ function hitOf(
   const policy = index.ordinals.get(owner)!;
   const start = index.starts[policy]! + (direction === 'egress' ? 0 : owner.egress.length);
   return index.rules[start + owner[direction].indexOf(rule)]!;
+}
+
+function kindOf(program: Program, endpoint: number): EndpointKind {
+  return program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
 }
 
 function factsOf(index: HitIndex, endpoint: number): Facts {
@@ -260,8 +368,7 @@ function factsOf(index: HitIndex, endpoint: number): Facts {
 /** One address that leads to an endpoint; undefined: none does, or it is a pod, whose own addresses are its facts. */
 function addressOf(index: HitIndex, endpoint: number): AddressText | undefined {
   const { program } = index;
-  const kind = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
-  if (kind === EndpointKind.Pod) return undefined;
+  if (kindOf(program, endpoint) === EndpointKind.Pod) return undefined;
   index.addresses ??= listAddresses(program);
   return index.addresses[endpoint];
 }

@@ -85,6 +85,9 @@ export interface GroupArrays {
   readonly slots: Int32Array;
 }
 
+/** Groups with their sums, as whoever only reads them sees a table. */
+export type Groups = Pick<GroupTable, 'keys' | 'sums' | 'counts' | 'count'>;
+
 /** Makes larger arrays in place of others: all but the slots keep their contents. */
 export type GroupStorage = (groups: number, slots: number, old: GroupArrays | undefined) => GroupArrays;
 
@@ -134,7 +137,7 @@ export class GroupTable implements GroupSums {
   intern(reserve: 'none' | 'pool' = 'none'): number {
     const { key, keys, slots } = this;
     const mask = slots.length - 1;
-    let slot = hashKey(key, 0) & mask;
+    let slot = hashKey(key, 0, GroupKey.Stride) & mask;
     for (let group = slots[slot]!; group >= 0; group = slots[slot]!) {
       const at = group * GroupKey.Stride;
       let word = 0;
@@ -195,7 +198,7 @@ export class GroupTable implements GroupSums {
     slots.fill(-1);
     const mask = slots.length - 1;
     for (let group = OVERFLOW_GROUPS; group < this.count; group++) {
-      let slot = hashKey(keys, group * GroupKey.Stride) & mask;
+      let slot = hashKey(keys, group * GroupKey.Stride, GroupKey.Stride) & mask;
       while (slots[slot]! >= 0) slot = (slot + 1) & mask;
       slots[slot] = group;
     }
@@ -228,6 +231,16 @@ export function addSums({ sums, counts }: GroupSums, target: number, more: Group
   // NaN compares false: what has no time changes nothing, and the first time is always taken.
   if (first === first && !(sums[to + GroupSum.FirstUs]! <= first)) sums[to + GroupSum.FirstUs] = first;
   if (last === last && !(sums[to + GroupSum.LastUs]! >= last)) sums[to + GroupSum.LastUs] = last;
+}
+
+/** Writes a group over another one, which may be of another table. */
+export function copyGroup(groups: Groups, target: number, more: Groups, group: number): void {
+  for (let word = 0; word < GroupKey.Stride; word++)
+    groups.keys[target * GroupKey.Stride + word] = more.keys[group * GroupKey.Stride + word]!;
+  for (let sum = 0; sum < GroupSum.Stride; sum++)
+    groups.sums[target * GroupSum.Stride + sum] = more.sums[group * GroupSum.Stride + sum]!;
+  for (let count = 0; count < GroupCount.Stride; count++)
+    groups.counts[target * GroupCount.Stride + count] = more.counts[group * GroupCount.Stride + count]!;
 }
 
 /** Of two counts of a group, what was let through and what was denied, the first. */
@@ -264,9 +277,10 @@ function takeArrays(groups: number, slots: number, old: GroupArrays | undefined)
   return { keys, sums, counts, slots: slots === old.slots.length ? old.slots : new Int32Array(slots) };
 }
 
-function hashKey(words: Int32Array, offset: number): number {
+/** A hash of the words from `offset` on, so many. */
+export function hashKey(words: Int32Array, offset: number, length: number): number {
   let hash = 0x9e3779b9;
-  for (let word = offset; word < offset + GroupKey.Stride; word++) {
+  for (let word = offset; word < offset + length; word++) {
     hash = Math.imul(hash ^ words[word]!, 0x85ebca6b);
     hash ^= hash >>> 15;
   }

@@ -9,10 +9,21 @@ import type { Program } from '../compile/program.ts';
 import { findService } from '../decide/decide.ts';
 import { isDecidedByRules, listRules, type RuleHit } from '../decide/hit.ts';
 import type { Dictionary } from '../model/flow.ts';
-import { addSums, addTally, GroupKey, GroupTable, OVERFLOW_GROUPS, readTally } from './group.ts';
+import {
+  addSums,
+  addTally,
+  copyGroup,
+  GroupCount,
+  GroupKey,
+  type Groups,
+  GroupSum,
+  hashKey,
+  OVERFLOW_GROUPS,
+  readTally,
+} from './group.ts';
 import type { Judge, Question } from './judgement.ts';
 import { endpointOf } from './place.ts';
-import type { RuleUsage } from './result.ts';
+import type { RuleCount, RuleUsage } from './result.ts';
 import type { Contradiction, Sample } from './summary.ts';
 
 /** Sets of rules by number: what a key holds, as ~number, in place of the class of the source. */
@@ -79,7 +90,7 @@ export function classesOf(program: Program): Int32Array {
 
 /** What the replay counts for each rule of the Program. */
 export function countRules(
-  groups: GroupTable,
+  groups: Groups,
   samples: readonly Sample[],
   program: Program,
   judgesOf: (state: number) => { readonly judge: Judge },
@@ -90,55 +101,89 @@ export function countRules(
   const { keys } = groups;
   const uncounted = new Float64Array(3);
   for (let group = 0; group < OVERFLOW_GROUPS; group++) addTally(uncounted, 0, groups, group);
+  const hits: RuleHit[] = [];
   for (let group = OVERFLOW_GROUPS; group < groups.count; group++) {
     const at = group * GroupKey.Stride;
     const set = ~keys[at + GroupKey.SourceClass]!;
     if (set >= 0) for (const ordinal of ruleSets.list[set]!) addTally(counts, ordinal, groups, group);
     else if (isDecidedByRules(keys[at + GroupKey.Decision]!)) {
       const { question, state } = samples[group]!;
-      for (const { ordinal } of judgesOf(state).judge.rulesOf(question)) addTally(counts, ordinal, groups, group);
+      hits.length = 0;
+      judgesOf(state).judge.addRules(question, hits);
+      for (let hit = 0; hit < hits.length; hit++) addTally(counts, hits[hit]!.ordinal, groups, group);
     }
   }
   const { policies } = program.source;
-  return {
-    rules: rules.map(({ policy, direction, rule, ordinal }) => ({
-      policy: policies[policy]!,
-      direction,
-      rule: policies[policy]![direction][rule]!,
-      tally: readTally(counts, ordinal),
-    })),
-    uncounted: readTally(uncounted, 0),
-  };
+  const list: RuleCount[] = [];
+  for (let ordinal = 0; ordinal < rules.length; ordinal++) {
+    const { policy: index, direction, rule } = rules[ordinal]!;
+    const policy = policies[index]!;
+    list.push({ policy, direction, rule: policy[direction][rule]!, tally: readTally(counts, ordinal) });
+  }
+  return { rules: list, uncounted: readTally(uncounted, 0) };
 }
 
 /** Groups as they are shown, with what belongs to them. */
 export interface ShownGroups {
-  readonly groups: GroupTable;
+  readonly groups: Groups;
   readonly samples: readonly Sample[];
   readonly contradictions: ReadonlyMap<number, Contradiction>;
 }
 
-/** The groups without the words of their keys that only the rules tell apart; the first row of several stands for them. */
+/**
+ * The groups without the words of their keys that only the rules tell apart; the first row of several stands for them. A copy: the replay may
+ * go on.
+ */
 export function foldClasses(split: ShownGroups): ShownGroups {
-  const groups = new GroupTable(split.groups.count, undefined, split.groups.count);
+  const { keys, sums, counts, count } = split.groups;
+  const { targets, folded } = findEqual(keys, count);
+  const groups = {
+    keys: keys.slice(0, count * GroupKey.Stride),
+    sums: sums.slice(0, count * GroupSum.Stride),
+    counts: counts.slice(0, count * GroupCount.Stride),
+    count: folded,
+  };
   const samples: Sample[] = [];
   const contradictions = new Map<number, Contradiction>();
-  const { keys, count } = split.groups;
-  for (let group = 0; group < count; group++) {
-    let target = group;
-    if (group >= OVERFLOW_GROUPS) {
-      const { key } = groups;
-      for (let word = 0; word < GroupKey.SourceClass; word++) key[word] = keys[group * GroupKey.Stride + word]!;
-      const before = groups.count;
-      target = groups.intern();
-      if (groups.count > before) samples[target] = split.samples[group]!;
-    }
-    addSums(groups, target, split.groups, group);
+  for (let group = 0, made = 0; group < count; group++) {
+    const target = targets[group]!;
+    if (target === made) {
+      made++;
+      // Mostly there is nothing to put together.
+      if (target !== group) copyGroup(groups, target, split.groups, group);
+      if (split.samples[group] !== undefined) samples[target] = split.samples[group];
+    } else addSums(groups, target, split.groups, group);
     const found = split.contradictions.get(group);
     const known = contradictions.get(target);
     if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);
   }
   return { groups, samples, contradictions };
+}
+
+/** Group -> its number among those whose keys differ without the classes, in the order of the first of each; overflow stays apart. */
+function findEqual(keys: Int32Array, count: number): { readonly targets: Int32Array; readonly folded: number } {
+  const targets = new Int32Array(count);
+  let size = 1024;
+  while (size < count * 2) size *= 2;
+  /** Open addressing: the first group of a key, 0 = free, as group 0 is of the overflow. */
+  const firsts = new Int32Array(size);
+  let folded = 0;
+  for (; folded < OVERFLOW_GROUPS; folded++) targets[folded] = folded;
+  for (let group = OVERFLOW_GROUPS; group < count; group++) {
+    const at = group * GroupKey.Stride;
+    let slot = hashKey(keys, at, GroupKey.SourceClass) & (size - 1);
+    for (; firsts[slot] !== 0; slot = (slot + 1) & (size - 1)) {
+      const other = firsts[slot]! * GroupKey.Stride;
+      let word = 0;
+      while (word < GroupKey.SourceClass && keys[other + word] === keys[at + word]) word++;
+      if (word === GroupKey.SourceClass) break;
+    }
+    if (firsts[slot] === 0) {
+      firsts[slot] = group;
+      targets[group] = folded++;
+    } else targets[group] = targets[firsts[slot]!]!;
+  }
+  return { targets, folded };
 }
 
 function classify(endpoints: Int32Array): Int32Array {

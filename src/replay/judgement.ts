@@ -5,7 +5,7 @@
 import type { Program } from '../compile/program.ts';
 import { agree, decide, undecidable } from '../decide/decide.ts';
 import { combineExplanations, explainFacts, explainService, explainTranslated } from '../decide/explain.ts';
-import { type RuleHit, rulesOf, rulesOfExplanation } from '../decide/hit.ts';
+import { addRulesOf, type RuleHit, rulesOf, rulesOfExplanation } from '../decide/hit.ts';
 import { decideService } from '../decide/judge.ts';
 import { familyOf } from '../model/address.ts';
 import type { Explanation, SideExplanation } from '../model/explanation.ts';
@@ -31,6 +31,8 @@ export interface Judge {
   judge(question: Question): number;
   /** The rules that decide, of every alternative where there are several. Quick for the question that was judged last. */
   rulesOf(question: Question): readonly RuleHit[];
+  /** Adds the same to `into`; keeps no answer about addresses. */
+  addRules(question: Question, into: RuleHit[]): void;
   explain(question: Question): Explanation | undefined;
 }
 
@@ -80,6 +82,16 @@ export function createJudge(program: Program, dictionary: Dictionary, placer: Pl
       const from = endpointOf(program, dictionary, source.family, source.word);
       const to = endpointOf(program, dictionary, destination.family, destination.word);
       return rulesOf(program, from, to, protocol, port, icmp);
+    },
+    addRules(question, into) {
+      const { source, destination, protocol, port, icmp } = question;
+      if (source.kind !== 'address' || destination.kind !== 'address' || question.isHairpin)
+        into.push(...judgeNamed(question).rules);
+      else {
+        const from = endpointOf(program, dictionary, source.family, source.word);
+        const to = endpointOf(program, dictionary, destination.family, destination.word);
+        addRulesOf(program, from, to, protocol, port, icmp, into);
+      }
     },
     explain(question) {
       const explanations = explainAll(question);

@@ -47,6 +47,7 @@ export function mergeParts(
   parts: readonly Part[],
   options: ReplayOptions,
   accounts: readonly TraceAccount[],
+  known?: Pick<ReplayResult, 'isComplete'>,
 ): ReplayResult {
   const { program, dictionary } = options;
   const placer = createPlacer(program, dictionary);
@@ -77,7 +78,7 @@ export function mergeParts(
     judge: createJudge(program, dictionary, placer),
     baseline: options.baseline && createJudge(options.baseline, dictionary, placer),
   };
-  return summarize({
+  const input = {
     options,
     groups,
     samples,
@@ -85,11 +86,12 @@ export function mergeParts(
     parties,
     ruleSets,
     judgesOf: () => judges,
-    states: new Set(),
+    states: new Set<number>(),
     tracker: { peak: 0, refused: 0, evicted: 0 },
     counters: sumCounters(parts.map(({ counters }) => counters)),
     accounts,
-  });
+  };
+  return summarize(input, known);
 }
 
 /** Every group of every part, in the order of their first rows; those of the overflow first, which have no first row. */

@@ -104,8 +104,8 @@ export interface Replay {
   readonly arena: Arena | undefined;
   /** Rows that the WASM kernel took so far; the others went through TypeScript. */
   readonly rowsByKernel: number;
-  /** The result so far. */
-  finish(accounts: readonly TraceAccount[]): ReplayResult;
+  /** The result so far; `known`: what the caller knows beyond the accounts. */
+  finish(accounts: readonly TraceAccount[], known?: Pick<ReplayResult, 'isComplete'>): ReplayResult;
 }
 
 /** Begins a replay. */
@@ -374,21 +374,22 @@ class Replaying implements Replay, PartReplay {
     else this.addRecord(batch, row, account);
   }
 
-  finish(accounts: readonly TraceAccount[]): ReplayResult {
+  finish(accounts: readonly TraceAccount[], known?: Pick<ReplayResult, 'isComplete'>): ReplayResult {
     const { options, groups, samples, testimony, parties, ruleSets, judges, states, tracker, counters } = this;
-    return summarize({
+    const input = {
       options,
       groups,
       samples,
       contradictions: testimony.contradictions,
       parties,
       ruleSets,
-      judgesOf: (state) => judges.get(state)!,
+      judgesOf: (state: number): Judges => judges.get(state)!,
       states,
       tracker,
       counters,
       accounts,
-    });
+    };
+    return summarize(input, known);
   }
 
   /** A packet: connection tracking says what it is. */

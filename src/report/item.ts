@@ -2,7 +2,7 @@
  * Groups as people read them: those that differ only in an outside address become one item, so that a scan from a thousand
  * addresses is one line and not a thousand. Machine formats keep the groups themselves.
  */
-import type { FlowGroup, GroupDecision, GroupEndpoint, ReplayMode, Tally } from '../replay/result.ts';
+import type { FlowGroup, GroupDecision, GroupEndpoint, ReplayMode, ReplayResult, Tally } from '../replay/result.ts';
 import { Verdict } from '../model/verdict.ts';
 import type { Names } from './name.ts';
 import { groupEndpointText } from './phrase.ts';
@@ -36,6 +36,11 @@ export interface Unit {
 
 /** Where a group stands between two policy sets. */
 export type Change = 'newly-dropped' | 'newly-allowed' | 'unchanged' | 'undecidable';
+
+/** Every group, for who prints few: what is not asked of one is not worked out. */
+export function groupsOf(result: ReplayResult): readonly FlowGroup[] {
+  return result.views ?? result.groups;
+}
 
 /** The unit of a mode. */
 export function unitOf(mode: ReplayMode): Unit {

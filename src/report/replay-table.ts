@@ -5,7 +5,7 @@ import { balanceOf } from './account-text.ts';
 import { decidingSides, splitBackendsText } from './cause.ts';
 import { csvCell, markdownCell } from './escape.ts';
 import { markdownRules } from './hit-text.ts';
-import { type Item, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
+import { type Item, changeOf, endpointsText, foldGroups, groupsOf, sumTallies, unitOf } from './item.ts';
 import { alignColumns } from './layout.ts';
 import { missesPods } from './replay-text.ts';
 import type { Names } from './name.ts';
@@ -95,7 +95,7 @@ export function replayMarkdown(result: ReplayResult, names: Names, top: number):
       `| undecidable | ${formatCount(unit.count(comparison.undecidable))} |`,
     );
   const pick = (test: (group: FlowGroup) => boolean): FlowGroup[] =>
-    result.groups.filter((group) => !group.isPartial && test(group));
+    groupsOf(result).filter((group) => !group.isPartial && test(group));
   if (comparison === undefined)
     lines.push(
       ...markdownSection(

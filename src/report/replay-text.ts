@@ -8,7 +8,17 @@ import { REASONS, Verdict } from '../model/verdict.ts';
 import { accountLines, completenessLine } from './account-text.ts';
 import { type SideCause, decidingSides, splitBackendsText } from './cause.ts';
 import { ruleLines } from './hit-text.ts';
-import { type Folded, type Item, type Unit, changeOf, endpointsText, foldGroups, sumTallies, unitOf } from './item.ts';
+import {
+  type Folded,
+  type Item,
+  type Unit,
+  changeOf,
+  endpointsText,
+  foldGroups,
+  groupsOf,
+  sumTallies,
+  unitOf,
+} from './item.ts';
 import { PAGE_WIDTH, type Style, alignColumns, hang } from './layout.ts';
 import type { Names } from './name.ts';
 import { missingTexts, policyText, positionText, ruleText, serviceText, viaText, workloadText } from './phrase.ts';
@@ -113,12 +123,13 @@ function missLines({ result, style }: Page): string[] {
 }
 
 /** A forecast over traffic that meets no pod of the input is no forecast: said before anything else. */
-export function missesPods({ pods, rows, totals, partial, groups }: ReplayResult): string | undefined {
+export function missesPods(result: ReplayResult): string | undefined {
+  const { pods, rows, totals, partial } = result;
   const hasVerdict = [totals, partial].some(({ deny, undecidable }) => deny.records + undecidable.records > 0);
   // Records may bring pods of their own, with labels.
   const isPod = (end: GroupEndpoint): boolean => end.kind === 'described' && end.namespace !== undefined;
-  if (rows === 0 || pods.touched > 0 || hasVerdict || groups.some((one) => isPod(one.source) || isPod(one.destination)))
-    return undefined;
+  if (rows === 0 || pods.touched > 0 || hasVerdict) return undefined;
+  if (groupsOf(result).some(({ source, destination }) => isPod(source) || isPod(destination))) return undefined;
   return pods.total === 0
     ? "The input holds no pod, so no policy could apply. Add the cluster's pods: kubectl get pods -A -o json"
     : 'No connection touches a pod of the input: the addresses of the trace and those of the manifests do not meet, and this forecast says nothing. Manifests of workloads have no addresses; add the pods of the time of the trace: kubectl get pods -A -o json';
@@ -149,7 +160,7 @@ function timeLines({ span }: Page): string[] {
 function droppedLines(page: Page): string[] {
   const { result, unit, style } = page;
   if (missesPods(result) !== undefined) return [];
-  const groups = result.groups.filter((group) => !group.isPartial && group.decision.verdict === Verdict.Deny);
+  const groups = groupsOf(result).filter((group) => !group.isPartial && group.decision.verdict === Verdict.Deny);
   const count = unit.count(result.totals.deny);
   if (result.rows === 0) return [style.warn('No record was replayed: this says nothing about the policies.')];
   if (count === 0) return [style.good('Nothing would be dropped.')];
@@ -163,7 +174,7 @@ function comparedLines(page: Page): string[][] {
   const { result, unit, style } = page;
   const comparison = result.comparison!;
   const of = (change: string): FlowGroup[] =>
-    result.groups.filter((group) => !group.isPartial && changeOf(group) === change);
+    groupsOf(result).filter((group) => !group.isPartial && changeOf(group) === change);
   const table = alignColumns(
     (
       [
@@ -208,7 +219,7 @@ function undecidableLines(page: Page): string[] {
   const { result, unit, style } = page;
   const count = unit.count(result.totals.undecidable);
   if (count === 0) return [];
-  const groups = result.groups.filter((group) => !group.isPartial && group.decision.verdict === Verdict.Undecidable);
+  const groups = groupsOf(result).filter((group) => !group.isPartial && group.decision.verdict === Verdict.Undecidable);
   return [
     style.bold(style.warn(`Undecidable: ${formatCounted(count, unit.singular)}`)),
     ...itemSection(page, groups, result.ungrouped.undecidable),
@@ -224,7 +235,7 @@ function partialLines(page: Page): string[] {
     `${formatCount(unit.count(result.partial.deny))} would be dropped`,
     `${formatCount(unit.count(result.partial.undecidable))} undecidable`,
   ].join(', ');
-  const groups = result.groups.filter((group) => group.isPartial && group.decision.verdict !== Verdict.Allow);
+  const groups = groupsOf(result).filter((group) => group.isPartial && group.decision.verdict !== Verdict.Allow);
   return [
     style.bold(`Partial: ${formatCounted(unit.count(all), unit.singular)}, ${verdicts}`),
     ...hang(
@@ -266,7 +277,7 @@ function pendingLines(page: Page): string[] {
     ],
     'lrr',
   );
-  const contradicted = result.groups.filter((group) => group.pending?.contradiction !== undefined);
+  const contradicted = groupsOf(result).filter((group) => group.pending?.contradiction !== undefined);
   const lines = contradicted.slice(0, page.top).flatMap((group) => {
     const { allow, deny, contradiction } = group.pending!;
     const isDenied = group.decision.verdict === Verdict.Deny;
@@ -359,7 +370,7 @@ function blindLines(page: Page): string[] {
   const { result, style, names } = page;
   const limits = new Set(result.accounts.flatMap((account) => account.limits));
   const lines = [...limits].flatMap((limit) => hang('  - ', names.sentence(limit)));
-  if (result.services === 0 && result.groups.some(isDeniedOutside))
+  if (result.services === 0 && groupsOf(result).some(isDeniedOutside))
     lines.push(
       ...hang(
         '  - ',

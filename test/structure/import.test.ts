@@ -35,6 +35,7 @@ const grants: Readonly<Record<string, Grant>> = {
       // explain walks the tiers as the tables were built from them, and translates as the service table does.
       'compile/tier.ts',
       'compile/book.ts',
+      'compile/rule-match.ts',
       'compile/service.ts',
       'compile/port.ts',
     ],
