@@ -17,13 +17,12 @@ import { allowedCount, deniedCount, GroupCount, GroupKey, type Groups, GroupSum,
 import type { Judge, Question } from './judgement.ts';
 import type { Judges } from './replay.ts';
 import type { FlowGroup, GroupDecision, GroupEndpoint, Tally } from './result.ts';
+import type { ShownGroups } from './hit.ts';
+import type { Sample } from './sample.ts';
 import type { SummaryInput } from './summary.ts';
 
 /** What groups are made of. */
-export type GroupInput = Pick<
-  SummaryInput,
-  'groups' | 'samples' | 'contradictions' | 'parties' | 'judgesOf' | 'options'
->;
+export interface GroupInput extends ShownGroups, Pick<SummaryInput, 'parties' | 'judgesOf' | 'options'> {}
 
 /** Groups in order: most connections first within a verdict, denials before the rest; then by name, so that equal results print alike. */
 export class GroupList {
@@ -160,7 +159,7 @@ class GroupView implements FlowGroup {
   }
 
   get sample(): FlowGroup['sample'] {
-    const { file, line } = this.#input.samples[this.#group]!;
+    const { file, line } = this.#sample();
     return { file, line };
   }
 
@@ -176,12 +175,16 @@ class GroupView implements FlowGroup {
     return this.#input.groups.counts[this.#group * GroupCount.Stride + count]!;
   }
 
+  #sample(): Sample {
+    return this.#input.samples.get(this.#input.firstOf[this.#group]!);
+  }
+
   #judges(): Judges {
-    return this.#input.judgesOf(this.#input.samples[this.#group]!.state);
+    return this.#input.judgesOf(this.#input.samples.stateOf(this.#input.firstOf[this.#group]!));
   }
 
   #decided(word: GroupKey, judge: Judge): GroupDecision {
-    return new LazyDecision(this.#key(word), judge, this.#input.samples[this.#group]!.question);
+    return new LazyDecision(this.#key(word), judge, this.#sample().question);
   }
 }
 

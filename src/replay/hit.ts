@@ -24,7 +24,8 @@ import {
 import type { Judge, Question } from './judgement.ts';
 import { endpointOf } from './place.ts';
 import type { RuleCount, RuleUsage } from './result.ts';
-import type { Contradiction, Sample } from './summary.ts';
+import type { Samples } from './sample.ts';
+import type { Contradiction } from './summary.ts';
 
 /** Sets of rules by number: what a key holds, as ~number, in place of the class of the source. */
 export class RuleSets {
@@ -91,7 +92,7 @@ export function classesOf(program: Program): Int32Array {
 /** What the replay counts for each rule of the Program. */
 export function countRules(
   groups: Groups,
-  samples: readonly Sample[],
+  samples: Samples,
   program: Program,
   judgesOf: (state: number) => { readonly judge: Judge },
   ruleSets: RuleSets,
@@ -107,7 +108,7 @@ export function countRules(
     const set = ~keys[at + GroupKey.SourceClass]!;
     if (set >= 0) for (const ordinal of ruleSets.list[set]!) addTally(counts, ordinal, groups, group);
     else if (isDecidedByRules(keys[at + GroupKey.Decision]!)) {
-      const { question, state } = samples[group]!;
+      const { question, state } = samples.get(group);
       hits.length = 0;
       judgesOf(state).judge.addRules(question, hits);
       for (let hit = 0; hit < hits.length; hit++) addTally(counts, hits[hit]!.ordinal, groups, group);
@@ -123,19 +124,25 @@ export function countRules(
   return { rules: list, uncounted: readTally(uncounted, 0) };
 }
 
-/** Groups as they are shown, with what belongs to them. */
-export interface ShownGroups {
+/** Groups with what belongs to them. */
+export interface SplitGroups {
   readonly groups: Groups;
-  readonly samples: readonly Sample[];
+  readonly samples: Samples;
   readonly contradictions: ReadonlyMap<number, Contradiction>;
+}
+
+/** Groups as they are shown. */
+export interface ShownGroups extends SplitGroups {
+  /** Group -> the group that its sample is of. */
+  readonly firstOf: Int32Array;
 }
 
 /**
  * The groups without the words of their keys that only the rules tell apart; the first row of several stands for them. A copy: the replay may
  * go on.
  */
-export function foldClasses(split: ShownGroups): ShownGroups {
-  const { keys, sums, counts, count } = split.groups;
+export function foldClasses({ groups: split, samples, contradictions: ofSplit }: SplitGroups): ShownGroups {
+  const { keys, sums, counts, count } = split;
   const { targets, folded } = findEqual(keys, count);
   const groups = {
     keys: keys.slice(0, count * GroupKey.Stride),
@@ -143,21 +150,29 @@ export function foldClasses(split: ShownGroups): ShownGroups {
     counts: counts.slice(0, count * GroupCount.Stride),
     count: folded,
   };
-  const samples: Sample[] = [];
+  const firstOf = new Int32Array(folded);
   const contradictions = new Map<number, Contradiction>();
   for (let group = 0, made = 0; group < count; group++) {
     const target = targets[group]!;
     if (target === made) {
-      made++;
+      firstOf[made++] = group;
       // Mostly there is nothing to put together.
-      if (target !== group) copyGroup(groups, target, split.groups, group);
-      if (split.samples[group] !== undefined) samples[target] = split.samples[group];
-    } else addSums(groups, target, split.groups, group);
-    const found = split.contradictions.get(group);
-    const known = contradictions.get(target);
-    if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);
+      if (target !== group) copyGroup(groups, target, split, group);
+    } else addSums(groups, target, split, group);
+    keepFirst(contradictions, target, ofSplit.get(group));
   }
-  return { groups, samples, contradictions };
+  return { groups, samples, firstOf, contradictions };
+}
+
+/** Keeps the first contradiction of each group, by the order of rows. */
+export function keepFirst(
+  contradictions: Map<number, Contradiction>,
+  group: number,
+  found: Contradiction | undefined,
+): void {
+  if (found === undefined) return;
+  const known = contradictions.get(group);
+  if (known === undefined || known.order > found.order) contradictions.set(group, found);
 }
 
 /** Group -> its number among those whose keys differ without the classes, in the order of the first of each; overflow stays apart. */

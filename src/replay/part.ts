@@ -17,14 +17,14 @@ import {
   overflowGroup,
   OVERFLOW_GROUPS,
 } from './group.ts';
-import { RuleSets } from './hit.ts';
+import { keepFirst, RuleSets } from './hit.ts';
 import { createJudge } from './judgement.ts';
-import { orderOfSample, type PackedSamples, unpackSample } from './packed-sample.ts';
-import { createParties, type NamedParty, type PartyTable } from './party.ts';
+import { createParties, type PackedParties, type PartyTable } from './party.ts';
 import { createPlacer } from './place.ts';
 import type { ReplayCounters, ReplayOptions } from './replay.ts';
 import type { ReplayResult } from './result.ts';
-import { type Contradiction, type Sample, summarize } from './summary.ts';
+import { orderOfSample, orderSamples, type PackedSamples, Samples } from './sample.ts';
+import { type Contradiction, summarize } from './summary.ts';
 
 /** Plain data: it can be posted to another thread. */
 export interface Part extends GroupSums {
@@ -32,8 +32,8 @@ export interface Part extends GroupSums {
   readonly keys: Int32Array;
   readonly samples: PackedSamples;
   readonly contradictions: ReadonlyMap<number, Contradiction>;
-  /** By number, as in the keys. */
-  readonly parties: readonly NamedParty[];
+  /** As numbered in the keys. */
+  readonly parties: PackedParties;
   /** By number, as in the keys: ordinals of rules. */
   readonly ruleSets: readonly (readonly number[])[];
   /** [pods] 1 where some connection touched the pod. */
@@ -52,27 +52,27 @@ export function mergeParts(
   const { program, dictionary } = options;
   const placer = createPlacer(program, dictionary);
   const parties = createParties(program, (family, word) => placer.address(family, word));
-  const groups = new GroupTable(options.groupLimit ?? DEFAULT_GROUP_LIMIT);
-  const samples: Sample[] = [];
+  const limit = options.groupLimit ?? DEFAULT_GROUP_LIMIT;
+  const most = parts.reduce((sum, { keys }) => sum + keys.length / GroupKey.Stride, 0);
+  const expected = Math.min(limit, most);
+  const groups = new GroupTable(limit, undefined, expected);
+  const samples = new Samples(expected);
   const contradictions = new Map<number, Contradiction>();
   const ruleSets = new RuleSets();
   // By part: its parties, as far as they have been met, in the numbers of the result.
-  const met = new Map(parts.map((part) => [part, new Int32Array(part.parties.length).fill(-1)]));
-  for (const { part, group } of inOrder(parts)) {
+  const met = parts.map((part) => new Int32Array(part.parties.addresses.length / 3).fill(-1));
+  eachGroup(parts, (part, index, group) => {
     const before = groups.count;
-    const own = met.get(part)!;
+    const own = met[index]!;
     const partyOf = (party: number): number => {
-      if (own[party]! < 0) own[party] = parties.ofNamed(part.parties[party]!);
+      if (own[party]! < 0) own[party] = parties.ofPacked(part.parties, party);
       return own[party]!;
     };
     const target = internGroup(groups, parties, ruleSets, part, group, partyOf);
-    const sample = groups.count > before ? unpackSample(part.samples, group) : undefined;
-    if (sample !== undefined) samples[target] = sample;
+    if (groups.count > before) samples.copy(target, part.samples, group);
     addSums(groups, target, part, group);
-    const found = part.contradictions.get(group);
-    const known = contradictions.get(target);
-    if (found !== undefined && !(known !== undefined && known.order <= found.order)) contradictions.set(target, found);
-  }
+    keepFirst(contradictions, target, part.contradictions.get(group));
+  });
   for (const { touched } of parts) touched.forEach((isTouched, pod) => (parties.touched[pod]! |= isTouched));
   const judges = {
     judge: createJudge(program, dictionary, placer),
@@ -94,17 +94,26 @@ export function mergeParts(
   return summarize(input, known);
 }
 
-/** Every group of every part, in the order of their first rows; those of the overflow first, which have no first row. */
-function inOrder(parts: readonly Part[]): { readonly part: Part; readonly group: number }[] {
-  return parts
-    .flatMap((part) =>
-      Array.from({ length: part.keys.length / GroupKey.Stride }, (_, group) => ({
-        part,
-        group,
-        order: orderOfSample(part.samples, group),
-      })),
-    )
-    .sort((a, b) => a.order - b.order);
+/** Visits every group of every part, in the order of their first rows; those of the overflow first, which have no first row. */
+function eachGroup(parts: readonly Part[], visit: (part: Part, index: number, group: number) => void): void {
+  for (let group = 0; group < OVERFLOW_GROUPS; group++) parts.forEach((part, index) => visit(part, index, group));
+  const ordered = parts.map(({ samples }) => orderSamples(samples));
+  const next = new Int32Array(parts.length);
+  for (;;) {
+    let first = -1;
+    let least = Infinity;
+    for (let index = 0; index < parts.length; index++) {
+      const groups = ordered[index]!;
+      if (next[index] === groups.length) continue;
+      const order = orderOfSample(parts[index]!.samples, groups[next[index]!]!);
+      if (order < least) {
+        least = order;
+        first = index;
+      }
+    }
+    if (first < 0) return;
+    visit(parts[first]!, first, ordered[first]![next[first]!++]!);
+  }
 }
 
 /** The group of the result: as it is, pooled, or summed by verdict, by the rules of `Replaying.groupOf`. */

@@ -9,9 +9,15 @@ import { formatWorkload, type Pod } from '../model/cluster.ts';
 import { kindOf } from './place.ts';
 import type { GroupEndpoint } from './result.ts';
 
-/** A party as another table knows it too. */
-export interface NamedParty {
-  /** Equal for the same party of every table over one dictionary. */
+/** The parties of a table for another one over the same Program and dictionary. Plain data: it can be posted. */
+export interface PackedParties {
+  /** [parties x 3] family, word and endpoint of the address that a party goes by; family 0: it goes by a name. */
+  readonly addresses: Uint32Array;
+  /** By party, the others, with keys that are equal for the same party of every table. */
+  readonly named: ReadonlyMap<number, NamedParty>;
+}
+
+interface NamedParty {
   readonly key: string;
   readonly party: GroupEndpoint;
 }
@@ -32,10 +38,10 @@ export interface PartyTable {
   get(party: number): GroupEndpoint;
   /** The party that one goes under in a group of many: outside addresses are one, everybody else stays apart. */
   pooled(party: number): number;
-  /** All parties by number, for another table. */
-  list(): NamedParty[];
-  /** The party of another table. */
-  ofNamed(named: NamedParty): number;
+  /** All parties, for another table. */
+  pack(): PackedParties;
+  /** The same party as one of another table; not after an `enter`. */
+  ofPacked(packed: PackedParties, party: number): number;
   /** [pods] 1 where some connection touched the pod. */
   readonly touched: Uint8Array;
   /** From now on indexes are those of another Program of the same cluster; parties stay who they are. */
@@ -52,9 +58,11 @@ export function createParties(
   let program = first;
   let { snapshot } = program.source;
   // Parties at addresses are many, and few of them are printed: the object is made when it is asked for.
-  const parties: (GroupEndpoint | (() => GroupEndpoint))[] = [];
-  /** Keys of `ids`, or family and address word where there is no text yet. */
-  const keys: (string | readonly [number, number])[] = [];
+  const parties: (GroupEndpoint | undefined)[] = [];
+  /** Keys of `ids`; undefined: the party goes by its address. */
+  const keys: (string | undefined)[] = [];
+  /** Family, word and endpoint of the address that each party goes by; 0 elsewhere. */
+  const addresses: number[] = [];
   const ids = new Map<string, number>();
   const byAddress4 = new Map<number, number>();
   const byAddress6 = new Map<number, number>();
@@ -69,14 +77,30 @@ export function createParties(
     if (id === undefined) {
       id = parties.push(make()) - 1;
       keys.push(key);
+      addresses.push(0, 0, 0);
       ids.set(key, id);
     }
     return id;
   };
 
-  const get = (party: number): GroupEndpoint => {
-    const known = parties[party]!;
-    return typeof known === 'function' ? (parties[party] = known()) : known;
+  const get = (party: number): GroupEndpoint =>
+    (parties[party] ??= makeAt(addresses[party * 3]!, addresses[party * 3 + 1]!, addresses[party * 3 + 2]!));
+
+  /** Who is at an address that goes by itself: of a cluster that changes, somebody outside. */
+  const makeAt = (family: number, word: number, endpoint: number): GroupEndpoint => {
+    const address = addressOf(family, word)!;
+    return touchedNames === undefined ? describe(endpoint, address) : { kind: 'outside', address };
+  };
+
+  const describe = (endpoint: number, address: AddressText): GroupEndpoint => {
+    const kind = kindOf(program, endpoint);
+    const object = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!;
+    if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', address };
+    if (kind === EndpointKind.Service) {
+      const { namespace, name } = snapshot.services[object]!;
+      return { kind: 'service', service: { namespace, name }, address };
+    }
+    return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', address };
   };
 
   const ofChangingPod = (pod: Pod, touchedNames: Set<string>): number => {
@@ -99,26 +123,18 @@ export function createParties(
     return (partyOfPod[pod] = intern(`w${formatWorkload(workload)}`, () => ({ kind: 'workload', workload })));
   };
 
-  /** Not the way of pods: closures are made here. */
-  const ofPlace = (kind: EndpointKind, object: number, family: number, word: number): number => {
-    const make = (): GroupEndpoint => {
-      const place = { address: addressOf(family, word)! };
-      if (kind === EndpointKind.Node) return { kind: 'node', name: snapshot.nodes[object]?.name ?? '', ...place };
-      if (kind === EndpointKind.Service) {
-        const { namespace, name } = snapshot.services[object]!;
-        return { kind: 'service', service: { namespace, name }, ...place };
-      }
-      return { kind: kind === EndpointKind.UnknownPod ? 'unknown-pod' : 'outside', ...place };
-    };
+  /** Not the way of pods. */
+  const ofAddress = (endpoint: number, family: number, word: number): number => {
     const byAddress = family === 4 ? byAddress4 : byAddress6;
-    if (touchedNames !== undefined && kind !== EndpointKind.Outside) {
-      const party = make();
+    if (touchedNames !== undefined && kindOf(program, endpoint) !== EndpointKind.Outside) {
+      const party = describe(endpoint, addressOf(family, word)!);
       return intern(addressKey(party, family, word), () => party);
     }
     let id = byAddress.get(word);
     if (id === undefined) {
-      id = parties.push(make) - 1;
-      keys.push([family, word]);
+      id = parties.push(undefined) - 1;
+      keys.push(undefined);
+      addresses.push(family, word, endpoint);
       byAddress.set(word, id);
     }
     return id;
@@ -135,8 +151,6 @@ export function createParties(
     },
     enter(next) {
       if (touchedNames === undefined) {
-        touchedNames = new Set();
-        for (const [index, pod] of snapshot.pods.entries()) if (touched[index] === 1) touchedNames.add(podName(pod));
         // An outside address stays one. Another may be somebody else's from now on: those go by who has them.
         for (const [family, byAddress] of [
           [4, byAddress4],
@@ -148,20 +162,30 @@ export function createParties(
             byAddress.delete(word);
             ids.set(addressKey(party, family, word), id);
           }
+        touchedNames = new Set();
+        for (const [index, pod] of snapshot.pods.entries()) if (touched[index] === 1) touchedNames.add(podName(pod));
       }
       program = next;
       ({ snapshot } = program.source);
     },
     get,
-    list: () =>
-      keys.map((key, party) => ({ key: typeof key === 'string' ? key : `i${key[0]},${key[1]}`, party: get(party) })),
-    ofNamed: ({ key, party }) => intern(key, () => party),
+    pack() {
+      const named = new Map<number, NamedParty>();
+      for (let party = 0; party < keys.length; party++)
+        if (keys[party] !== undefined) named.set(party, { key: keys[party]!, party: get(party) });
+      return { addresses: Uint32Array.from(addresses), named };
+    },
+    ofPacked(packed, party) {
+      const family = packed.addresses[party * 3]!;
+      if (family !== 0) return ofAddress(packed.addresses[party * 3 + 2]!, family, packed.addresses[party * 3 + 1]!);
+      const { key, party: known } = packed.named.get(party)!;
+      return intern(key, () => known);
+    },
     hasAddress: (family, word) => (family === 4 ? byAddress4 : byAddress6).has(word),
     ofEndpoint(endpoint, family, word) {
-      const kind = kindOf(program, endpoint);
-      const object = program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!;
-      if (kind === EndpointKind.Pod) return ofPod(object);
-      return ofPlace(kind, object, family, word);
+      if (kindOf(program, endpoint) === EndpointKind.Pod)
+        return ofPod(program.endpoints[endpoint * Endpoint.Stride + Endpoint.Object]!);
+      return ofAddress(endpoint, family, word);
     },
     ofPods: (pods) => pods.map(ofPod)[0]!,
     ofService(index) {

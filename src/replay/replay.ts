@@ -56,10 +56,10 @@ import {
 import { createParties, type PartyTable } from './party.ts';
 import { createPlacer, endpointOf, kindOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
-import { packSamples } from './packed-sample.ts';
 import type { Part } from './part.ts';
 import { type Buckets, isOwn } from './share.ts';
-import { type Sample, summarize } from './summary.ts';
+import { Samples } from './sample.ts';
+import { summarize } from './summary.ts';
 import { Testimony } from './testimony.ts';
 
 /** How a replay is set up. */
@@ -198,7 +198,7 @@ class Replaying implements Replay, PartReplay {
   /** Numbers of the states that records fell into. */
   private readonly states = new Set<number>();
   private readonly parties: PartyTable;
-  private readonly samples: Sample[] = [];
+  private readonly samples = new Samples();
   private readonly ruleSets = new RuleSets();
   private readonly testimony: Testimony;
   /** Asked for the first record of a connection alone: a guess costs more than all that a further one needs. */
@@ -303,9 +303,9 @@ class Replaying implements Replay, PartReplay {
       keys: groups.keys.slice(0, groups.count * GroupKey.Stride),
       sums: groups.sums.slice(0, groups.count * GroupSum.Stride),
       counts: groups.counts.slice(0, groups.count * GroupCount.Stride),
-      samples: packSamples(samples, groups.count),
+      samples: samples.pack(groups.count),
       contradictions: testimony.contradictions,
-      parties: parties.list(),
+      parties: parties.pack(),
       ruleSets: ruleSets.list,
       touched: parties.touched,
       counters,
@@ -664,7 +664,7 @@ class Replaying implements Replay, PartReplay {
   /** The row in hand is the first one of a group. */
   private keepSample(group: number, question: Question, { file }: Source, line: number): void {
     const { state } = this.era;
-    this.samples[group] = { question, order: this.order, file, line, state };
+    this.samples.set(group, { question, order: this.order, file, line, state });
     if (!this.judges.has(state)) this.judges.set(state, { judge: this.judge, baseline: this.baseline });
   }
 

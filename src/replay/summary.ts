@@ -16,9 +16,9 @@ import {
 } from './group.ts';
 import { compareText, GroupList, isPartialGroup, verdictAt } from './group-list.ts';
 import { countRules, foldClasses, type RuleSets } from './hit.ts';
-import type { Question } from './judgement.ts';
 import type { PartyTable } from './party.ts';
 import type { Judges, ReplayCounters, ReplayOptions } from './replay.ts';
+import type { Samples } from './sample.ts';
 import type {
   Comparison,
   PendingComparison,
@@ -28,17 +28,6 @@ import type {
   UntouchedWorkload,
   VerdictTallies,
 } from './result.ts';
-
-/** The first connection of a group, kept so that it can be explained. */
-export interface Sample {
-  readonly question: Question;
-  /** Number of the row among all rows of the replay. */
-  readonly order: number;
-  readonly file: string;
-  readonly line: number;
-  /** State of the cluster that the question was put in; 0 where there is one. */
-  readonly state: number;
-}
 
 /** A policy trace whose staged policies see a group otherwise than the forecast, and the row that showed it. */
 export interface Contradiction {
@@ -51,7 +40,7 @@ export interface Contradiction {
 export interface SummaryInput {
   readonly options: ReplayOptions;
   readonly groups: Groups;
-  readonly samples: readonly Sample[];
+  readonly samples: Samples;
   /** By group, the first one. */
   readonly contradictions: ReadonlyMap<number, Contradiction>;
   readonly parties: PartyTable;
