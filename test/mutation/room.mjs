@@ -26,7 +26,20 @@ export const ROOMS = {
     entries: [
       ['track/rule.test.ts', 'track/kernel-record.test.ts', 'track/scenario.test.ts'],
       ['track/exhaustive.test.ts', 'track/law.test.ts'],
-      ['track/table.test.ts'],
+      ['track/table.test.ts', 'track/step.test.ts'],
+    ],
+  },
+  replay: {
+    mutate: ['src/replay/**/*.ts'],
+    share: 0.3,
+    entries: [
+      [
+        ...['tally', 'aggregate', 'counterfactual', 'cloud', 'calico', 'uniform', 'hit', 'heap'].map(
+          (name) => `replay/${name}.test.ts`,
+        ),
+      ],
+      ['replay/stage.test.ts', 'replay/share.test.ts', 'replay/era.test.ts'],
+      ['replay/kernel.test.ts', 'replay/bulk.test.ts'],
     ],
   },
   model: {
