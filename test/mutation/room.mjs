@@ -31,7 +31,7 @@ export const ROOMS = {
   },
   replay: {
     mutate: ['src/replay/**/*.ts'],
-    share: 0.3,
+    share: 1,
     entries: [
       [
         ...['tally', 'aggregate', 'counterfactual', 'cloud', 'calico', 'uniform', 'hit', 'heap'].map(

@@ -122,7 +122,9 @@ test('a name that only begins as the pods do stands for them; one that fits nobo
 
 test('a network that may hold nodes is undecidable where an outside address would be dropped', () => {
   const from: EndpointFact = { kind: 'network', areLabelsComplete: false };
-  assert.deepEqual(connections(replay([aggregate({ from })]).totals), [1, 0, 0]);
+  const unrestricted = replay([aggregate({ from })]);
+  assert.deepEqual(connections(unrestricted.totals), [1, 0, 0]);
+  assert.deepEqual(unrestricted.groups[0]!.source, { kind: 'described', name: 'outside or a node' });
   assert.deepEqual(connections(replay([aggregate({ from })], { policies: WEB_TO_DB }).totals), [0, 0, 1]);
   const open = [policyOf({ to: { app: 'db' }, rules: [{ peers: [block('0.0.0.0/0')], ports: [tcp(5432)] }] })];
   assert.deepEqual(connections(replay([aggregate({ from })], { policies: open }).totals), [0, 0, 1]);

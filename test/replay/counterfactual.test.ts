@@ -122,11 +122,15 @@ test('a lone RST speaks of no connection', () => {
 });
 
 test('an echo reply without its request is judged as the request that it answers', () => {
-  const result = replay([{ protocol: 1, src: '10.0.0.11', dst: '10.0.0.1', srcPort: 7, icmp: 0, timeS: 0 }], {
-    policies: DENY_DB,
-  });
-  assert.equal(result.partial.deny.connections, 1);
-  assert.equal(result.groups[0]!.icmp, 8 << 8);
+  for (const [protocol, src, dst, reply, request] of [
+    [1, '10.0.0.11', '10.0.0.1', 0, 8],
+    [58, '[fd00::11]', '[fd00::1]', 129, 128],
+  ] as const) {
+    const answer = { protocol, src, dst, srcPort: 7, icmp: reply << 8, timeS: 0 };
+    const result = replay([answer], { policies: DENY_DB });
+    assert.equal(result.partial.deny.connections, 1);
+    assert.equal(result.groups[0]!.icmp, request << 8);
+  }
 });
 
 test('UDP whose first record comes from the serving port is partial, and turned round', () => {
@@ -300,9 +304,13 @@ test('a Service that a record without addresses names is judged on its backends'
   assert.equal(denied.groups[0]!.decision.explanation?.via?.backends.length, 2);
 });
 
-test('a record that names nobody and carries no address is unplaced', () => {
-  const result = replay([{ protocol: 6, srcPort: 1, dstPort: 2, bytes: 10 }]);
-  assert.deepEqual([result.unplaced.records, result.unplaced.bytes, result.groups.length], [1, 10, 0]);
+test('a record that names nobody, or a Service that is none, and carries no address is unplaced', () => {
+  const nameless = { protocol: 6, srcPort: 1, dstPort: 2, bytes: 10 };
+  const unknown = { kind: 'service', namespace: 'shop', name: 'nobody', areLabelsComplete: false } as const;
+  for (const record of [nameless, { ...nameless, from: named('web-1'), to: unknown }]) {
+    const result = replay([record]);
+    assert.deepEqual([result.unplaced.records, result.unplaced.bytes, result.groups.length], [1, 10, 0]);
+  }
 });
 
 test('a recorded pod that the snapshot has elsewhere is judged by its name, and counted as a disagreement once', () => {

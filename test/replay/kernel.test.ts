@@ -91,6 +91,17 @@ test('wasm = plain where every connection is a group of its own, and the kernel 
   }
 });
 
+test('wasm = plain where more outside addresses speak than the table of addresses begins with', () => {
+  const openings = Array.from({ length: 9000 }, (_, row) => ({
+    ...{ src: 0xcb007100 + row, dst: DB, srcPort: 40_000, dstPort: 5432, isReply: false },
+  }));
+  // Each of them twice: the kernel knows them then, and has not forgotten the first of them.
+  const again = openings.map((row) => ({ ...row, dstPort: 80 }));
+  const [quick, plain] = (['wasm', 'plain'] as const).map((kernel) => replayRows([...openings, ...again], { kernel }));
+  assert.deepEqual(quick!.summary, plain!.summary);
+  assert.ok(quick!.byKernel > 0.9 * again.length, `${quick!.byKernel}`);
+});
+
 test('wasm = plain at the end of what is staged, whatever lies behind it in memory', () => {
   // A connection from an outside address to a node is remembered behind the places of the rows, at the very beginning here.
   const [src, dst] = [0xcb007107, 0xc0a80001];

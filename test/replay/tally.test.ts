@@ -1,16 +1,20 @@
 /** Sums of a replay: modes, comparison with a baseline and with what was recorded, groups, and that everything adds up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
+import type { EndpointSlice, Snapshot } from '../../src/model/cluster.ts';
 import { Orientation, RecordedVerdict, RecordKind } from '../../src/model/flow.ts';
 import { Reason, Verdict } from '../../src/model/verdict.ts';
-import type { ReplayResult } from '../../src/replay/result.ts';
+import { GroupTable } from '../../src/replay/group.ts';
+import type { GroupEndpoint, ReplayResult } from '../../src/replay/result.ts';
 import {
   block,
   connections,
   DENY_DB,
   named,
   packet,
+  PODS,
   pods,
   policyOf,
   records,
@@ -255,6 +259,29 @@ test('beyond the group limit outside addresses are pooled before anything is sum
   assert.deepEqual(connections(ungrouped), [0, 0, 0]);
 });
 
+test('what finds no group is summed by verdict, whole connections and partial ones apart', () => {
+  const ends = Array.from({ length: 30 }, (_, port) => `10.0.0.11:${port + 1}`);
+  const openings = ends.map((end, at) => packet(WEB, end, 'S', at));
+  const late = ends.map((end, at) => packet('10.0.0.2:40000', end, 'A', 100 + at));
+  const { ungrouped, totals, partial } = replay([...openings, ...late], { groupLimit: 0, policies: DENY_DB });
+  assert.deepEqual(connections(totals), [0, 30, 0]);
+  assert.deepEqual(connections(partial), [0, 30, 0]);
+  assert.equal(connections(ungrouped)[1], 60 - 18, 'what finds no group even in the reserve');
+});
+
+test('groups are found again, however many there are', () => {
+  const table = new GroupTable(100_000);
+  const numbers = Array.from({ length: 5000 }, (_, at) => {
+    table.key.fill(at);
+    return table.intern();
+  });
+  assert.equal(new Set(numbers).size, 5000);
+  numbers.forEach((group, at) => {
+    table.key.fill(at);
+    assert.equal(table.intern(), group);
+  });
+});
+
 test('more addresses than groups have ends: what was asked for is pooled too, and a scan of unknown pods takes no room from it', () => {
   const count = 5000;
   const end = (index: number): string => `${index >> 8}.${index & 255}`;
@@ -332,6 +359,49 @@ test('a translation that the record shows is named, and the translated end is ju
   assert.deepEqual([groups[0]!.port, groups[0]!.via, groups[0]!.decision.verdict], [5432, 'db.shop', 2]);
 });
 
+test('a Service whose backends share neither workload nor port, or are no pods, stands for itself', () => {
+  const [service] = SNAPSHOT.services;
+  const both = { ...SNAPSHOT, services: [{ ...service!, selector: new Map<string, string>() }] };
+  const slice = (address: string): EndpointSlice => ({
+    namespace: 'shop',
+    name: address,
+    service: 'db',
+    family: 4,
+    endpoints: [{ addresses: [address as AddressText] }],
+    ports: [{ protocol: 'TCP', port: 5432 }],
+  });
+  const cases: readonly (readonly [Snapshot, GroupEndpoint['kind']])[] = [
+    [{ ...both, endpointSlices: ['10.0.0.11', '10.0.0.12'].map(slice) }, 'workload'],
+    [{ ...both, endpointSlices: ['10.0.0.11', '10.0.0.1'].map(slice) }, 'service'],
+    [{ ...both, endpointSlices: ['192.168.0.1'].map(slice) }, 'service'],
+  ];
+  for (const [snapshot, kind] of cases) {
+    const [group] = replay([packet('10.0.0.2:40000', '10.96.0.5:5000', 'S')], { snapshot }).groups;
+    assert.deepEqual([group!.destination.kind, group!.port], [kind, kind === 'workload' ? 5432 : 5000]);
+  }
+});
+
+test('a Service is one, by whichever of its addresses it was asked', () => {
+  const [service] = SNAPSHOT.services;
+  const addresses = ['10.96.0.5', '10.96.0.6'] as AddressText[];
+  const snapshot = { ...SNAPSHOT, services: [{ ...service!, clusterAddresses: addresses }] };
+  const trace = addresses.map((address, at) => packet(WEB, DB, 'S', 200 * at, { before: `${address}:5000` }));
+  const { groups } = replay(trace, { snapshot });
+  assert.deepEqual(
+    groups.map(({ via, tally }) => [via, tally.connections]),
+    [['db.shop', 2]],
+  );
+});
+
+test('a node of which only a pod of the host network tells has no name', () => {
+  const [pod] = PODS;
+  const host = { ...pod!, name: 'agent', hostNetwork: true, addresses: ['192.168.0.9' as AddressText] };
+  const { groups } = replay([packet('192.168.0.9:40000', DB, 'S')], {
+    snapshot: { ...SNAPSHOT, pods: [...PODS, host] },
+  });
+  assert.deepEqual(groups[0]!.source, { kind: 'node', name: '', address: '192.168.0.9' });
+});
+
 test('a pod that met itself behind a Service is judged (DI-05), one that called its own address is not', () => {
   for (const kernel of ['plain', 'wasm'] as const)
     for (const [kind, before, verdict] of [
@@ -363,7 +433,8 @@ test('a pod that called its own address met itself without a Service, whatever w
 });
 
 test('workloads that nothing touched are listed with their pods', () => {
-  const { untouched } = replay(session(WEB, DB));
+  const { untouched, pods: counts } = replay(session(WEB, DB));
+  assert.deepEqual(counts, { total: 5, touched: 2 });
   assert.deepEqual(
     untouched.map(({ workload, pods: count }) => [workload.name, count]),
     [

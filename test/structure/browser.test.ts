@@ -1,6 +1,6 @@
 /**
  * The engine runs where there is no Node: bundled for the browser, loaded in a context that has the language and nothing else,
- * it compiles a small world, replays records and explains the one that is denied.
+ * it compiles a small world, replays records, explains the one that is denied, and does bulk work as single calls do.
  */
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
@@ -54,6 +54,31 @@ const PAGE = `
   const replay = createReplay({ program, dictionary, mode: 'connections', invalid: 'count' });
   replay.add(batch, account);
   const result = replay.finish([account]);
+  // The same packets through the doors for bulk work; their answers have to be those of the single calls.
+  function runBulk() {
+    const { createBulkDecider, createBulkFinder, createBulkFinder6, createBulkTracker } = dropcast;
+    const { createTracker, findEndpoint4, findEndpoint6, decide } = dropcast;
+    const count = packets.length;
+    const decider = createBulkDecider(program, dictionary, count);
+    const tracking = createBulkTracker({}, count);
+    const finder = createBulkFinder(program, count);
+    for (const column of ['src', 'dst', 'srcPort', 'dstPort', 'family', 'protocol', 'tcpFlags', 'timeUs', 'icmp'])
+      for (const { batch: own } of [decider, tracking]) own[column].set(batch[column].subarray(0, count));
+    finder.addresses.set(batch.src.subarray(0, count));
+    decider.decide(count);
+    tracking.track(count);
+    finder.find(count);
+    const finder6 = createBulkFinder6(program, 1);
+    finder6.addresses.set([0xfd000000, 0, 0, 1]);
+    finder6.find(1);
+    const tracker = createTracker({});
+    const findAt = (column, row) => findEndpoint4(program, batch[column][row]);
+    const isSame = (_, row) =>
+      decider.decisions[row] === decide(program, findAt('src', row), findAt('dst', row), 6, batch.dstPort[row], -1) &&
+      tracking.states[row] === tracker.track(batch, row) &&
+      finder.endpoints[row] === findAt('src', row);
+    return packets.every(isSame) && finder6.endpoints[0] === findEndpoint6(program, 0xfd000000, 0, 0, 1);
+  }
   const flow = { src: { kind: 'name', namespace: 'shop', name: 'other' }, dst: { kind: 'address', address: '10.0.0.2' }, protocol: 6, port: 5432 };
   JSON.stringify({
     totals: result.totals,
@@ -61,11 +86,13 @@ const PAGE = `
     judged: judge(program, flow).verdict,
     why: explain(program, flow).ingress.nearest.why,
     explained: result.groups[0].decision.explanation.verdict,
+    isBulkSame: runBulk(),
+    rowsByKernel: replay.rowsByKernel,
     globals: ['process', 'Buffer', 'require', 'module', 'global', 'setTimeout'].filter((name) => name in globalThis),
   });
 `;
 
-test('the engine bundles for a browser, and replays where there is no Node', async () => {
+test('the engine bundles for a browser, and replays where there is no Node, with WebAssembly and without', async () => {
   const { outputFiles, metafile } = await build({
     entryPoints: [entry],
     bundle: true,
@@ -91,19 +118,26 @@ test('the engine bundles for a browser, and replays where there is no Node', asy
   const bundle = outputFiles[0]!.text;
   assert.ok(!bundle.includes('SharedArrayBuffer('), 'no shared memory is asked for');
 
-  const context = createContext({});
-  runInContext(bundle, context);
-  const answer = JSON.parse(runInContext(PAGE, context) as string) as Record<string, unknown>;
-  assert.deepEqual(answer, {
-    totals: {
-      allow: { connections: 1, records: 2, bytes: 120 },
-      deny: { connections: 2, records: 3, bytes: 180 },
-      undecidable: { connections: 0, records: 0, bytes: 0 },
-    },
-    isComplete: true,
-    judged: 0,
-    why: 'admits app=web; the source is app=other',
-    explained: 0,
-    globals: [],
-  });
+  for (const [prelude, rowsByKernel] of [
+    ['', 3],
+    ['delete globalThis.WebAssembly;', 0],
+  ] as const) {
+    const context = createContext({});
+    runInContext(prelude + bundle, context);
+    const answer = JSON.parse(runInContext(PAGE, context) as string) as Record<string, unknown>;
+    assert.deepEqual(answer, {
+      totals: {
+        allow: { connections: 1, records: 2, bytes: 120 },
+        deny: { connections: 2, records: 3, bytes: 180 },
+        undecidable: { connections: 0, records: 0, bytes: 0 },
+      },
+      isComplete: true,
+      judged: 0,
+      why: 'admits app=web; the source is app=other',
+      explained: 0,
+      isBulkSame: true,
+      rowsByKernel,
+      globals: [],
+    });
+  }
 });

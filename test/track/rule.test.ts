@@ -151,12 +151,14 @@ describe('rules of tracking that scenario files cannot say', () => {
     // The flag says why there are no ports, not whether there are.
     const cut: Row = { ...row, recordFlags: RecordFlag.NoPorts };
     const rows = [row, { ...row, srcPort: 0, dstPort: 0 }, { ...row, dstPort: 53 }, cut, { ...cut, dstPort: 53 }];
+    // A type of ICMP belongs to ICMP.
+    rows.push({ ...row, icmp: 3 << 8 });
     const created = rows.map((own) => {
       const batch = batchOf(own, createBatch(1));
       fast.associate(batch, 0);
       assert.equal(slow.associate(batch, 0).created, fast.created === 1);
       return fast.created;
     });
-    assert.deepEqual(created, [1, 0, 1, 0, 0]);
+    assert.deepEqual(created, [1, 0, 1, 0, 0, 0]);
   });
 });

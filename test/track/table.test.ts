@@ -363,6 +363,17 @@ describe('the clock', () => {
     }
   });
 
+  it('takes connections along each time that it is set back', () => {
+    const tracker = createTracker({});
+    const highestS = 2 ** 30 / 100;
+    track(tracker, udp(99, 0));
+    for (const turn of [1, 2, 3]) {
+      track(tracker, udp(turn, turn * highestS - 10));
+      track(tracker, udp(turn, turn * highestS + 10));
+      assert.equal(tracker.created, 0, `turn ${turn}`);
+    }
+  });
+
   it('CT-30: is set back without making a young connection of UDP old', () => {
     const tracker = createTracker({});
     const highestS = 2 ** 30 / 100;
