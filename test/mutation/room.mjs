@@ -33,11 +33,9 @@ export const ROOMS = {
     mutate: ['src/replay/**/*.ts'],
     share: 1,
     entries: [
-      [
-        ...['tally', 'aggregate', 'counterfactual', 'cloud', 'calico', 'uniform', 'hit', 'heap'].map(
-          (name) => `replay/${name}.test.ts`,
-        ),
-      ],
+      ['tally', 'aggregate', 'counterfactual', 'cloud', 'calico', 'uniform', 'hit', 'heap'].map(
+        (name) => `replay/${name}.test.ts`,
+      ),
       ['replay/stage.test.ts', 'replay/share.test.ts', 'replay/era.test.ts'],
       ['replay/kernel.test.ts', 'replay/bulk.test.ts'],
     ],

@@ -92,9 +92,9 @@ test('wasm = plain where every connection is a group of its own, and the kernel 
 });
 
 test('wasm = plain where more outside addresses speak than the table of addresses begins with', () => {
-  const openings = Array.from({ length: 9000 }, (_, row) => ({
-    ...{ src: 0xcb007100 + row, dst: DB, srcPort: 40_000, dstPort: 5432, isReply: false },
-  }));
+  const openings = Array.from({ length: 9000 }, (_, row) => {
+    return { src: 0xcb007100 + row, dst: DB, srcPort: 40_000, dstPort: 5432, isReply: false };
+  });
   // Each of them twice: the kernel knows them then, and has not forgotten the first of them.
   const again = openings.map((row) => ({ ...row, dstPort: 80 }));
   const [quick, plain] = (['wasm', 'plain'] as const).map((kernel) => replayRows([...openings, ...again], { kernel }));
