@@ -318,6 +318,10 @@ test('a recorded pod that the snapshot has elsewhere is judged by its name, and 
   const result = replay([moved, { ...moved, timeS: 1 }], { policies: WEB_TO_DB });
   assert.deepEqual(connections(result.totals), [1, 0, 0], 'by address it would be idle, and denied');
   assert.equal(result.disagreements, 1);
+  assert.equal(result.ruleUsage.rules[0]!.tally.connections, 1, 'the rule that admits who is named');
+  const byAddress = packet('10.0.0.21:40000', '10.0.0.12:5432', 'S', 0, { from: named('web-1') });
+  const half = replay([byAddress], { policies: WEB_TO_DB });
+  assert.equal(half.ruleUsage.rules[0]!.tally.connections, 1, 'where the other end is known by its address');
   const agreeing = packet(WEB, DB, 'S', 0, { from: named('web-1'), to: named('db-1') });
   assert.equal(replay([agreeing], { policies: WEB_TO_DB }).disagreements, 0);
   const gone = packet(WEB, DB, 'S', 0, { from: named('gone-1'), to: named('db-1') });

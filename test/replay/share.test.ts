@@ -3,13 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
+import { createDictionary } from '../../src/model/flow.ts';
 import { mergeParts } from '../../src/replay/part.ts';
 import { createPartReplay, createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
-import { shareBuckets } from '../../src/replay/share.ts';
+import { bucketOf, shareBuckets } from '../../src/replay/share.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream } from './stream.ts';
 import { summaryOf } from './summary.ts';
+import { batchOf, DENY_DB, packet, SNAPSHOT, type TraceRecord } from './world.ts';
 
 test(`threads = one thread (seed ${seed})`, (context) => {
   const reached = { busyThreads: 0, runs: 0 };
@@ -60,4 +62,47 @@ test(`threads = one thread (seed ${seed})`, (context) => {
   fc.assert(property, { seed, numRuns: runs(25), includeErrorInReport: true, endOnFailure: true });
   context.diagnostic(JSON.stringify(reached));
   assert.ok(reached.busyThreads > 1.5 * reached.runs, 'hardly ever did two threads have something to do');
+});
+
+test('an ICMP error is of the thread that has the flow which it quotes, whoever sends it', () => {
+  const flows: readonly (readonly [TraceRecord, TraceRecord])[] = [
+    [
+      packet('10.0.0.1:40000', '10.0.0.11:5432', 'S'),
+      { protocol: 1, src: '192.168.0.1', dst: '10.0.0.1', icmp: 3 << 8 },
+    ],
+    [
+      packet('[fd00::1]:40000', '[fd00::11]:5432', 'S'),
+      { protocol: 58, src: '[fd00::9]', dst: '[fd00::1]', icmp: 1 << 8 },
+    ],
+  ];
+  for (const [flow, error] of flows) {
+    const batch = batchOf([flow, { ...error, quote: flow }, error], createDictionary());
+    assert.equal(bucketOf(batch, 1), bucketOf(batch, 0));
+    assert.notEqual(bucketOf(batch, 2), bucketOf(batch, 0));
+  }
+});
+
+test('threads = one thread where a baseline denies what finds no group', () => {
+  const trace = Array.from({ length: 60 }, (_, port) => packet('10.0.0.1:40000', `10.0.0.11:${port + 1}`, 'S', port));
+  const dictionary = createDictionary();
+  const options: ReplayOptions = {
+    program: compile(SNAPSHOT, []),
+    baseline: compile(SNAPSHOT, DENY_DB),
+    dictionary,
+    mode: 'connections',
+    groupLimit: 0,
+    invalid: 'count',
+  };
+  const account = createAccount('trace');
+  const single = createReplay(options);
+  const parts = shareBuckets(2).map((buckets) => createPartReplay(options, buckets));
+  for (const one of [single, ...parts]) one.add(batchOf(trace, dictionary), account);
+  const expected = single.finish([account]);
+  assert.equal(expected.comparison!.newlyAllowed.connections, 60);
+  const merged = mergeParts(
+    parts.map((one) => one.part()),
+    options,
+    [account],
+  );
+  assert.deepEqual(summaryOf(merged), summaryOf(expected));
 });

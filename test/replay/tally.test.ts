@@ -328,6 +328,42 @@ test('groups stand by verdict, denials first, then by how many connections they 
   );
 });
 
+test('groups alike in verdict stand by connections, then records, then the names of their ends and ports', () => {
+  const opening = (from: string, port: number, timeS: number, to = '10.0.0.11'): TraceRecord =>
+    packet(`${from}:${40_000 + timeS}`, `${to}:${port}`, 'S', timeS);
+  const trace = [
+    ...session('10.0.0.21:50000', '10.0.0.11:1', 50).slice(0, 5),
+    opening('10.0.0.21', 2, 0),
+    opening('10.0.0.21', 2, 1),
+    opening('10.0.0.1', 7, 2),
+    opening('10.0.0.1', 5, 3),
+    opening('10.0.0.11', 7, 4, '10.0.0.1'),
+    opening('10.0.0.1', 5, 5, '10.0.0.21'),
+  ];
+  const nameOf = (end: GroupEndpoint): string => (end.kind === 'workload' ? end.workload.name : end.kind);
+  assert.deepEqual(
+    replay(trace).groups.map(({ source, destination, port }) => `${nameOf(source)} ${nameOf(destination)} ${port}`),
+    ['idle db 2', 'idle db 1', 'db web 7', 'web db 5', 'web db 7', 'web idle 5'],
+  );
+});
+
+test('a connection that was translated lends its Service to no later one of the same ends', () => {
+  const direct = packet(WEB, '192.168.0.1:30000', 'S', 0);
+  const trace = [0, 1, 2, 3].map((at) => ({
+    ...direct,
+    src: `10.0.0.1:${40_000 + at}`,
+    timeS: at,
+    ...(at < 2 && { before: '10.96.0.5:5000' }),
+  }));
+  for (const kernel of ['plain', 'wasm'] as const) {
+    const { groups } = replay(trace, { kernel });
+    assert.deepEqual(groups.map(({ via, tally }) => [via, tally.connections]).sort(), [
+      [undefined, 2],
+      ['db.shop', 2],
+    ]);
+  }
+});
+
 test('pods of one workload are one group, with the first connection as its sample', () => {
   const trace = [packet('10.0.0.2:1025', '10.0.0.12:5432', 'S', 5), packet(WEB, DB, 'S', 3), packet(WEB, DB, 'S')];
   const { groups } = replay(trace, { policies: DENY_DB });
@@ -370,7 +406,11 @@ test('a Service whose backends share neither workload nor port, or are no pods, 
     endpoints: [{ addresses: [address as AddressText] }],
     ports: [{ protocol: 'TCP', port: 5432 }],
   });
+  const [db1, db2] = PODS.filter(({ labels }) => labels.get('app') === 'db');
+  const portNamed = { ...service!, ports: [{ protocol: 'TCP', port: 5000, targetPort: 'sql' }] as const };
+  const moved = { ...db2!, ports: [{ name: 'sql', port: 5433, protocol: 'TCP' }] as const };
   const cases: readonly (readonly [Snapshot, GroupEndpoint['kind']])[] = [
+    [{ ...SNAPSHOT, services: [portNamed], pods: [PODS[1]!, db1!, moved] }, 'service'],
     [{ ...both, endpointSlices: ['10.0.0.11', '10.0.0.12'].map(slice) }, 'workload'],
     [{ ...both, endpointSlices: ['10.0.0.11', '10.0.0.1'].map(slice) }, 'service'],
     [{ ...both, endpointSlices: ['192.168.0.1'].map(slice) }, 'service'],
