@@ -107,7 +107,7 @@ function threadRow(size: ReplaySize, scale: Scale): Row {
       },
       { text: 'million records/s, one', figure: (look) => divide(size.records / 1e6, own(look, 'one')) },
     ],
-    note: 'Whole processes on a binary trace, less the time of the same command on 2,000 records. Two processes at once, each on all records, are what the machine gives to two threads at most.',
+    note: 'Whole processes on a binary trace, less the time of the same command on 2,000 records. Two threads take part here though the trace is so short that `--threads` alone leaves it to one. Two processes at once, each on all records, are what the machine gives to two threads at most.',
   };
 }
 

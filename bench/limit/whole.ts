@@ -14,7 +14,10 @@ import type { Pod } from '../../src/model/cluster.ts';
 import { makeWorld } from './decision.ts';
 import { HASH_START, type JobResult, mixHash } from './job.ts';
 
-const CLI = join(dirname(fileURLToPath(import.meta.url)), '../../dist/cli.cjs');
+const HERE = dirname(fileURLToPath(import.meta.url));
+const CLI = join(HERE, '../../dist/cli.cjs');
+/** Lets `--threads` be for short traces, too. */
+const THREADS = ['-r', join(HERE, 'whole-threads.cjs')];
 /** Without the certificates that some machines name here: Node parses all of them at every start, 144 in 40 ms, whoever asks for them. */
 const ENVIRONMENT = { ...process.env, NODE_EXTRA_CA_CERTS: undefined };
 const START_MS = Date.UTC(2026, 0, 2);
@@ -92,7 +95,8 @@ export function prepareVpc(folder: string, { pods, policies, records }: VpcSize)
 export function replayProcess(trace: string, options: readonly string[] = []): (folder: string) => Promise<JobResult> {
   return async (folder) => {
     const argv = ['replay', trace, '-f', 'cluster.yaml', '-f', 'policies.yaml', '--fail-on', 'never', ...options];
-    const { seconds, stdout } = await timeProcess([CLI, ...argv], folder);
+    const first = options.includes('--threads') ? THREADS : [];
+    const { seconds, stdout } = await timeProcess([...first, CLI, ...argv], folder);
     const read = Number(/([\d,]+) read = /.exec(stdout)?.[1]?.replaceAll(',', ''));
     if (!(read > 0)) throw new Error(`the report does not say what was read: ${stdout.slice(0, 200)}`);
     let all = HASH_START;

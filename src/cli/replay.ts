@@ -8,7 +8,7 @@ import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeRep
 import { affordThreads } from './memory.ts';
 import { type Io, colorOf } from './terminal.ts';
 import type { Crew } from './thread.ts';
-import { optionsOf, readTraces, sizesOf, type TraceFlags } from './trace-input.ts';
+import { isColumnar, optionsOf, readTraces, sizesOf, type TraceFlags } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast replay --help`. */
 export interface ReplayFlags extends ClusterOptions, TraceFlags {
@@ -40,12 +40,24 @@ export async function runReplay(traces: readonly string[], flags: ReplayFlags, i
   }
 }
 
-/** The sizes of the traces where several threads replay them: they are asked to, can, and read by themselves what a pipe gives once. */
+/**
+ * Bytes of the columnar trace from which on two threads are done sooner than one: with fewer, beginning and putting parts together take longer
+ * than is won. Tests of threads lower it before the program is loaded.
+ */
+const SHARED_BYTES = (globalThis as { DROPCAST_SHARED_BYTES?: number }).DROPCAST_SHARED_BYTES ?? 3 * 2 ** 29;
+
+/**
+ * The sizes of the traces where several threads replay them: they are asked to, can, since each reads by itself what a pipe gives once, and it
+ * pays: text, and rows of several traces, take longer to read than to track.
+ */
 function sizesToShare(traces: readonly string[], flags: ReplayFlags, io: Io): number[] | undefined {
   // A full table gives up entries in an order that only one thread knows; a changing cluster is followed by one.
   if (flags.threads === 1 || flags.conntrackMax !== undefined || flags.snapshots !== undefined) return undefined;
-  const rules = flags.map === undefined || flags.map.includes('=') ? [] : [flags.map];
-  return sizesOf(rules, io) && sizesOf(traces, io);
+  // Whose rules may come through a pipe, and are of text.
+  if (flags.map !== undefined) return undefined;
+  const sizes = sizesOf(traces, io);
+  if (sizes?.length !== 1 || sizes[0]! < SHARED_BYTES) return undefined;
+  return isColumnar(traces[0]!, io) ? sizes : undefined;
 }
 
 async function replayTraces(

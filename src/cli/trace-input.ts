@@ -17,6 +17,7 @@ import { type Arena, createDictionary, type Dictionary, type FlowBatch } from '.
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
+import { isBinary, MAGIC } from '../trace/binary-layout.ts';
 import type { Chunks } from '../trace/chunk.ts';
 import type { ClockOffset } from '../trace/clock-offset.ts';
 import type { DirectFile, RandomAccess } from '../trace/format.ts';
@@ -94,6 +95,22 @@ export function sizesOf(paths: readonly string[], io: Io): number[] | undefined 
     sizes.push(stat.size);
   }
   return sizes;
+}
+
+/** Is a regular file dropcast's columnar trace, as far as its beginning shows? */
+export function isColumnar(path: string, io: Io): boolean {
+  const first = new Uint8Array(MAGIC.length);
+  try {
+    const file = openSync(resolve(io.cwd, path), 'r');
+    try {
+      readSync(file, first, 0, first.length, 0);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
+  return isBinary(first);
 }
 
 /** Who reads the file says why there is none. */
