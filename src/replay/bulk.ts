@@ -16,7 +16,7 @@ import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import { TableTracker, type Tracker } from '../track/tracker.ts';
 import { Heap } from './heap.ts';
 import { Column, Scratch, State } from './kernel-layout.ts';
-import { createStamp, instantiate, placeProgram, type Stamp } from './kernel.ts';
+import { createStamp, instantiate, placeProgram, placeTable, type Stamp } from './kernel.ts';
 import { wasm, type WasmApi } from './webassembly.ts';
 
 /** Decides many flows of one Program. */
@@ -279,7 +279,7 @@ class WasmTracking implements BulkTracker {
     this.tracker = new TableTracker({
       ...options,
       clock: this.now,
-      storage: (length, old) => heap.takeLast(length, old),
+      ...placeTable(heap, functions),
     });
     heap.bytes(TrackRegion.Indices, TCP_INDEX.length).set(TCP_INDEX);
     heap.bytes(TrackRegion.Transitions, TCP_TABLE.length).set(TCP_TABLE);

@@ -29,6 +29,7 @@ import {
   hasEnded,
   insert,
   reopens,
+  settle,
   stepUdp,
   takeUdp,
   TCP,
@@ -773,7 +774,7 @@ export function find4(tables: i32, addresses: i32, endpoints: i32, count: i32): 
   }
 }
 
-export { findEndpoints6 as find6 };
+export { findEndpoints6 as find6, settle };
 
 /** Left by `decideRows` where the reference has to decide. */
 const UNDECIDED: i32 = -1;

@@ -10,8 +10,8 @@ import { Tables } from '../decide/table-layout.ts';
 import { type Arena, type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
 import { type Clock, ClockState } from '../track/clock.ts';
-import { Block, Staged, Step, Timer } from '../track/entry.ts';
-import type { TableStorage } from '../track/state.ts';
+import { Block, Staged, Step, Timer, Word } from '../track/entry.ts';
+import type { TrackerOptions } from '../track/state.ts';
 import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import type { TableTracker } from '../track/tracker.ts';
@@ -135,6 +135,8 @@ export class Kernel {
   setBack = 0;
   /** For one reader, whose batches need not be copied then. */
   readonly arena: Arena;
+  /** Where the connection table lies. */
+  readonly table: TablePlace;
   private readonly others: number;
   private readonly hasBaseline: boolean;
   private readonly state: Int32Array;
@@ -195,6 +197,7 @@ export class Kernel {
     const heap = new Heap(api.Memory, Object.values(sizes), memoryBytes);
     this.heap = heap;
     const functions = instantiate(api, heap.memory);
+    this.table = placeTable(heap, functions);
     this.run = functions['run'] as typeof this.run;
     this.pick = functions['pick'] as typeof this.pick;
     this.program = program;
@@ -241,9 +244,6 @@ export class Kernel {
     this.heap.words(Region.Timers, Timer.Count).set(tracker.timeouts);
     this.heap.words(Region.Steps, Step.Count * Step.Stride).set(createSteps(tracker.timeouts));
   }
-
-  /** Where the connection table lies. */
-  readonly tableStorage: TableStorage = (length, old) => this.heap.takeLast(length, old);
 
   /** Where the groups lie. */
   readonly groupStorage: GroupStorage = (groups, slots) => ({
@@ -521,6 +521,19 @@ export function createStamp(
       ticks[row] = clock.advance(timesUs[offset + row]!);
       if (clock.setBack !== setBack) return row;
     }
+  };
+}
+
+/** Where a tracker's table lies, and who helps it to grow. */
+export type TablePlace = Required<Pick<TrackerOptions, 'storage' | 'settle'>>;
+
+/** A table in the last region of a kernel's memory; once that has no more room, outside. */
+export function placeTable(heap: Heap, functions: Readonly<Record<string, unknown>>): TablePlace {
+  const settle = functions['settle'] as (table: number, mask: number, from: number, to: number) => number;
+  return {
+    storage: (length, old) => heap.takeLast(length, old),
+    settle: (words, from, to) =>
+      heap.holds(words) ? settle(words.byteOffset, words.length / Word.Count - 1, from, to) : from,
   };
 }
 

@@ -250,7 +250,7 @@ class Replaying implements Replay, PartReplay {
       isTcpLoose: mode !== 'connections',
       clock: this.now,
       ...(conntrackMax !== undefined && { limit: conntrackMax }),
-      ...(kernel && { storage: kernel.tableStorage }),
+      ...kernel?.table,
     });
     this.groups = new GroupTable(groupLimit, kernel?.groupStorage);
     kernel?.attach(this.tracker, this.groups);

@@ -120,6 +120,8 @@ export interface TrackerOptions {
   readonly initialCapacity?: number;
   /** Where the table lies; memory of its own unless given. */
   readonly storage?: TableStorage;
+  /** Who helps when the table grows where it lies; nobody unless given. */
+  readonly settle?: Settle;
 }
 
 /**
@@ -127,3 +129,9 @@ export interface TrackerOptions {
  * there is room, and zeros behind it.
  */
 export type TableStorage = (length: number, old: Int32Array | undefined) => Int32Array;
+
+/**
+ * Moves entries of a table's slots `from` up to `to` to where their probes find them in the whole of it, in that order; those that have
+ * expired are graves by then, and go. Returns the first slot that it leaves to the tracker, or `to`.
+ */
+export type Settle = (words: Int32Array, from: number, to: number) => number;

@@ -11,6 +11,7 @@ import { TcpIndex, TcpState } from './tcp-state.ts';
 const STREAM_AGE: i32 = 200;
 export const TCP: i32 = 6;
 export const UDP: i32 = 17;
+const SCTP: i32 = 132;
 const ENTRY_BYTES: i32 = Word.Count * 4;
 
 /** The entry of a key among the first four from where its probe begins, or 0. It may have expired. Behind the table there are zeros. */
@@ -29,6 +30,44 @@ export function probe(begin: i32, key: v128): i32 {
   // A byte a word, so that all of an entry are a lane.
   const found = i32x4.bitmask(i32x4.eq(i8x16.narrow_i16x8_s(pair0, pair1), i32x4.splat(-1)));
   return select(begin + ctz(found) * ENTRY_BYTES, 0, found);
+}
+
+/**
+ * `Settle` of the reference, for a table of `mask` + 1 slots: leaves the rest to it at an entry that comes round the end, or whose tags
+ * have to move with it.
+ */
+export function settle(table: i32, mask: i32, from: i32, to: i32): i32 {
+  const end = table + (mask + 1) * ENTRY_BYTES;
+  let at = table + from * ENTRY_BYTES;
+  for (let slot = from; slot < to; slot++, at += ENTRY_BYTES) {
+    const meta = load<i32>(at, Word.Meta * 4);
+    if (meta == 0) continue;
+    if ((meta & Meta.ProtocolMask) == SCTP) return slot;
+    store<i32>(at, 0, Word.Meta * 4);
+    if ((meta & Meta.Live) == 0) continue;
+    let place = table + (hashOf(at, meta & Meta.KeyMask) & mask) * ENTRY_BYTES;
+    // Nobody has the same key, and what has expired is no longer live.
+    while (place != end && (load<i32>(place, Word.Meta * 4) & Meta.Live) != 0) place += ENTRY_BYTES;
+    store<i32>(at, meta, Word.Meta * 4);
+    if (place == at) continue;
+    if (place == end || place == table) return slot;
+    v128.store(place, v128.load(at));
+    store<i64>(place, load<i64>(at, Word.Expiry * 4), Word.Expiry * 4);
+    store<i32>(at, 0, Word.Meta * 4);
+  }
+  return to;
+}
+
+/** The hash of `tracker.ts`, of an entry. */
+// @ts-ignore: decorator
+@inline
+function hashOf(at: i32, keyMeta: i32): i32 {
+  let hash =
+    load<i32>(at, Word.First * 4) * 0x9e3779b1 +
+    load<i32>(at, Word.Second * 4) * 0x85ebca6b +
+    (load<i32>(at, Word.Ports * 4) * 0xc2b2ae35 + keyMeta);
+  hash = (hash ^ (hash >>> 15)) * 0x2c1b3c6d;
+  return hash ^ (hash >>> 13);
 }
 
 /** Address of the entry of a staged packet, or, negative, the complement of the address at which to put it. */

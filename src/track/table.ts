@@ -8,7 +8,7 @@ import { Tick } from './clock.ts';
 import { Meta, TableState, Tag, UdpMeta, Word } from './entry.ts';
 import { Key } from './key.ts';
 import { isSctpClosing } from './sctp.ts';
-import type { ConnectionDirection, TableStorage } from './state.ts';
+import type { ConnectionDirection, Settle, TableStorage } from './state.ts';
 import { isTcpClosing } from './tcp.ts';
 
 const enum Size {
@@ -33,6 +33,7 @@ export class ConnectionTable {
   setBack = 0;
 
   private readonly storage: TableStorage;
+  private readonly settle: Settle;
   private mask: number;
   private readonly smallestCapacity: number;
   /** Slots that are not empty. */
@@ -46,13 +47,19 @@ export class ConnectionTable {
   private readonly moved = new Key();
 
   /** Throws RangeError on a limit below 1. */
-  constructor(limit: number = Size.NoLimit, initialCapacity = 0, storage: TableStorage = takeTable) {
+  constructor(
+    limit: number = Size.NoLimit,
+    initialCapacity = 0,
+    storage: TableStorage = takeTable,
+    settle: Settle = settleNone,
+  ) {
     if (!(limit >= 1)) throw new RangeError(`limit must be at least 1, not ${limit}`);
     this.limit = Math.min(Math.floor(limit), Size.NoLimit);
     let capacity: number = Size.SmallestCapacity;
     while (mostOf(capacity) < initialCapacity) capacity *= 2;
     this.smallestCapacity = capacity;
     this.storage = storage;
+    this.settle = settle;
     this.words = storage(capacity * Word.Count, undefined);
     this.mask = capacity - 1;
     this.usedMost = mostOf(capacity);
@@ -244,7 +251,7 @@ export class ConnectionTable {
     this.usedMost = mostOf(capacity);
     this.used = this.count;
     const { words, moved } = this;
-    for (let slot = start; slot < before; slot++) {
+    for (let slot = start; (slot = this.settle(words, slot, before)) < before; slot++) {
       const from = slot * Word.Count;
       const meta = words[from + Word.Meta]!;
       if (meta === 0) continue;
@@ -282,6 +289,10 @@ export class ConnectionTable {
     const at = this.tagsOf(to);
     for (let word = 0; word < Tag.Count; word++) this.tags[at + word] = oldTags[slot * Tag.Count + word]!;
   }
+}
+
+function settleNone(_words: Int32Array, from: number): number {
+  return from;
 }
 
 function takeTable(length: number, old: Int32Array | undefined): Int32Array {

@@ -90,11 +90,11 @@ export class TableTracker implements Tracker {
   /** Of the row in hand. */
   private readonly key = new Key();
 
-  constructor({ limit, isTcpLoose = true, clock = new Clock(), timeouts, initialCapacity, storage }: TrackerOptions) {
+  constructor({ limit, isTcpLoose = true, clock = new Clock(), timeouts, initialCapacity, storage, settle }: TrackerOptions) {
     this.looseState = isTcpLoose ? TcpState.Established : TcpState.Invalid;
     this.clock = clock;
     this.timeouts = createTimers(timeouts);
-    this.table = new ConnectionTable(limit, initialCapacity, storage);
+    this.table = new ConnectionTable(limit, initialCapacity, storage, settle);
   }
 
   get count(): number {

@@ -112,6 +112,6 @@ function makeKernel(): Kernel {
     memoryBytes: 2 ** 26,
   });
   assert.ok(made !== undefined);
-  made.attach(new TableTracker({ storage: made.tableStorage }), new GroupTable(10, made.groupStorage));
+  made.attach(new TableTracker({ storage: made.table.storage }), new GroupTable(10, made.groupStorage));
   return made;
 }
