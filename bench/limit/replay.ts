@@ -181,6 +181,8 @@ function openReplay(folder: string, { values }: JobOptions, kernel: 'plain' | 'w
   return {
     count: values['records']!,
     run: async () => {
+      // As the reference in C, which frees what a pass has made.
+      finish = undefined;
       const dictionary = createDictionary();
       const account = createAccount('trace.bin');
       const replay = createReplay({

@@ -5,7 +5,7 @@
  */
 import { RecordFlag, TcpFlag } from '../model/flow.ts';
 import { Block, Meta, Staged, Step, TableState, Word } from '../track/entry.ts';
-import { probe, TCP, UDP } from '../track/table.as.ts';
+import { ENTRY_BYTES, probeFour, probeTwo, TCP, UDP } from '../track/table.as.ts';
 import { TcpIndex } from '../track/tcp-state.ts';
 import { Column, State } from './kernel-layout.ts';
 
@@ -106,15 +106,38 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
     v128.store64_lane(staged, rest23, 0, Staged.Begin + Staged.Bytes * 2);
     v128.store64_lane(staged, rest23, 1, Staged.Begin + Staged.Bytes * 3);
   }
-  probeAll(block, block + (to - from) * Staged.Bytes);
+  const last = block + (to - from) * Staged.Bytes;
+  if (load<i32>(state + State.Table * 4, TableState.Mask * 4) < LARGE_TABLE) probeNear(block, last);
+  else probeFar(block, last);
 }
 
+/** Slots of a table that is larger than the second-level cache with what lies beside it. */
+const LARGE_TABLE: i32 = 1 << 15;
 const NO_PORTS: i32 = RecordFlag.Fragment | RecordFlag.NoPorts;
 
-/** Finds the entries of staged rows. */
-function probeAll(first: i32, last: i32): void {
+/** Finds the entries of staged rows in a table that lies in the cache: four looked at together cost less than a question. */
+function probeNear(first: i32, last: i32): void {
   for (let staged = first; staged < last; staged += Staged.Bytes)
-    store<i32>(staged, probe(load<i32>(staged, Staged.Begin), v128.load(staged, Staged.Key)), Staged.At);
+    store<i32>(staged, probeFour(load<i32>(staged, Staged.Begin), v128.load(staged, Staged.Key)), Staged.At);
+}
+
+/**
+ * The same of a larger table, where every line of it costs: most entries are the first or the second from where the probe begins, and
+ * only of the other rows four more are looked at.
+ */
+function probeFar(first: i32, last: i32): void {
+  let other = first;
+  for (let staged = first; staged < last; staged += Staged.Bytes) {
+    const at = probeTwo(load<i32>(staged, Staged.Begin), v128.load(staged, Staged.Key));
+    store<i32>(staged, at, Staged.At);
+    // Nobody needs the place of the data before the rows are taken.
+    store<i32>(other, staged, Staged.Data);
+    other += select(0, Staged.Bytes as i32, at);
+  }
+  for (let each = first; each < other; each += Staged.Bytes) {
+    const staged = load<i32>(each, Staged.Data);
+    store<i32>(staged, probeFour(load<i32>(staged, Staged.Begin) + 2 * ENTRY_BYTES, v128.load(staged, Staged.Key)), Staged.At);
+  }
 }
 
 /** `TcpIndex` of flags; that of those without URG, and with it. */

@@ -12,7 +12,7 @@ const PAGE_BYTES = 65_536;
 const MOST_BYTES = 2 ** 31;
 
 /** Zeros behind what is taken of the last region: a kernel may look at a few entries beyond the last one. */
-const SLACK_BYTES = 128;
+const SLACK_BYTES = 192;
 
 /** The memory; offsets are bytes. */
 export class Heap {

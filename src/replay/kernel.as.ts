@@ -725,18 +725,12 @@ function trackBlock(state: i32, from: i32, to: i32): i32 {
   const table = load<i32>(state, State.TablePtr * 4);
   const end = load<i32>(state, State.TableEnd * 4);
   const steps = load<i32>(state, State.StepPtr * 4);
-  const timers = load<i32>(state, State.TimerPtr * 4);
   let staged = load<i32>(state, State.StagedPtr * 4);
   for (let row = from; row < to; row++, staged += Staged.Bytes) {
     const tick = load<i32>(ticks + row * 4);
     let at = load<i32>(staged, Staged.At);
     if (load<i32>(at, Word.Expiry * 4) <= tick) at = find(table, end, tick, staged);
-    let meta = 0;
-    if (at > 0) {
-      const code = load<i32>(staged, Staged.Code);
-      meta = advance(at, code, tick, steps);
-      if (meta == 0 && takeUdp(at, code, tick, timers)) meta = load<i32>(at, Word.Meta * 4);
-    }
+    let meta = at > 0 ? advance(at, load<i32>(staged, Staged.Code), tick, steps) : 0;
     if (meta == 0) {
       at = trackRare(state, row, staged, at, tick);
       if (at == 0) return row;
@@ -753,6 +747,7 @@ function trackRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
   const code = load<i32>(staged, Staged.Code);
   const isUdp = code >= Step.Udp;
   if (!isUdp) at = takeTcp(state, code, at, tick);
+  else if (at > 0) stepUdp(at, code, tick, load<i32>(state, State.TimerPtr * 4));
   if (at >= 0) return at;
   const protocol = isUdp ? UDP : TCP;
   const timeout = load<i32>(load<i32>(state, State.TimerPtr * 4) + timerOf(protocol) * 4);

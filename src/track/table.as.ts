@@ -12,12 +12,25 @@ const STREAM_AGE: i32 = 200;
 export const TCP: i32 = 6;
 export const UDP: i32 = 17;
 const SCTP: i32 = 132;
-const ENTRY_BYTES: i32 = Word.Count * 4;
+export const ENTRY_BYTES: i32 = Word.Count * 4;
 
-/** The entry of a key among the first four from where its probe begins, or 0. It may have expired. Behind the table there are zeros. */
+/** The entry of a key, of two from `begin` on, or 0. It may have expired. Behind the table there are zeros. */
 // @ts-ignore: decorator
 @inline
-export function probe(begin: i32, key: v128): i32 {
+export function probeTwo(begin: i32, key: v128): i32 {
+  const mask = i32x4(-1, -1, -1, Meta.KeyMask);
+  const pair = i16x8.narrow_i32x4_s(
+    i32x4.eq(v128.and(v128.load(begin), mask), key),
+    i32x4.eq(v128.and(v128.load(begin, ENTRY_BYTES), mask), key),
+  );
+  const found = i64x2.bitmask(i64x2.eq(pair, i64x2.splat(-1)));
+  return select(begin + (found >> 1) * ENTRY_BYTES, 0, found);
+}
+
+/** The same of four. */
+// @ts-ignore: decorator
+@inline
+export function probeFour(begin: i32, key: v128): i32 {
   const mask = i32x4(-1, -1, -1, Meta.KeyMask);
   const pair0 = i16x8.narrow_i32x4_s(
     i32x4.eq(v128.and(v128.load(begin), mask), key),
