@@ -90,7 +90,15 @@ export class TableTracker implements Tracker {
   /** Of the row in hand. */
   private readonly key = new Key();
 
-  constructor({ limit, isTcpLoose = true, clock = new Clock(), timeouts, initialCapacity, storage, settle }: TrackerOptions) {
+  constructor({
+    limit,
+    isTcpLoose = true,
+    clock = new Clock(),
+    timeouts,
+    initialCapacity,
+    storage,
+    settle,
+  }: TrackerOptions) {
     this.looseState = isTcpLoose ? TcpState.Established : TcpState.Invalid;
     this.clock = clock;
     this.timeouts = createTimers(timeouts);
