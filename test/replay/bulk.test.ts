@@ -7,8 +7,11 @@ import { decide, findEndpoint4 } from '../../src/decide/decide.ts';
 import { createRandom } from '../../src/generate/random.ts';
 import { addQuote, createBatch, type FlowBatch, RecordKind, TcpFlag } from '../../src/model/flow.ts';
 import { createBulkDecider, createBulkFinder, createBulkFinder6, createBulkTracker } from '../../src/replay/bulk.ts';
+import { Heap } from '../../src/replay/heap.ts';
+import { instantiate, placeTable } from '../../src/replay/kernel.ts';
 import { endpointOf } from '../../src/replay/place.ts';
-import { createTracker } from '../../src/track/tracker.ts';
+import { wasm } from '../../src/replay/webassembly.ts';
+import { createTracker, TableTracker } from '../../src/track/tracker.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream } from './stream.ts';
 
@@ -113,6 +116,40 @@ test(`a bulk tracker tracks a crowded table as one packet after another, entries
     for (const sum of ['count', 'peak', 'expired'] as const) assert.equal(bulk.tracker[sum], tracker[sum], sum);
     assert.ok(tracker.expired > 1000 && tracker.peak > 600, `${tracker.expired} expired, ${tracker.peak} at once`);
   }
+});
+
+test(`a table that grows by the kernel lies word for word as one that grows without it (seed ${seed})`, () => {
+  const random = createRandom(seed, 'growth');
+  const batch = createBatch(1);
+  batch.count = 1;
+  batch.family[0] = 4;
+  let timeUs = 1.7e15;
+  const plain = new TableTracker({});
+  const heap = new Heap(wasm!.Memory, [], 1 << 24);
+  const helped = new TableTracker(placeTable(heap, instantiate(wasm!, heap.memory)));
+  const sizes = new Set<number>();
+  for (let packet = 0; packet < 8000; packet++) {
+    timeUs += random.below(20) === 0 ? 1e6 : 1e3;
+    const protocol = [6, 6, 17, 132][random.below(4)]!;
+    batch.timeUs[0] = timeUs;
+    batch.protocol[0] = protocol;
+    batch.src[0] = random.below(1 << 30);
+    batch.dst[0] = random.below(1 << 30);
+    batch.srcPort[0] = random.below(65_536);
+    batch.dstPort[0] = 80;
+    batch.tcpFlags[0] = protocol === 6 ? TcpFlag.Syn : TcpFlag.Absent;
+    batch.sctpChunks[0] = protocol === 132 ? 2 : 0;
+    batch.sctpInitTag[0] = packet + 1;
+    const { length } = plain.table.words;
+    plain.track(batch, 0);
+    helped.track(batch, 0);
+    if (plain.table.words.length === length && packet % 1000 !== 0) continue;
+    sizes.add(length);
+    assert.deepEqual(helped.table.words.slice(), plain.table.words, `after packet ${packet}`);
+    assert.deepEqual(helped.table.tags, plain.table.tags);
+  }
+  assert.ok(plain.table.tags.some((tag) => tag !== 0));
+  assert.ok(sizes.size > 2 && plain.expired > 1000, `${sizes.size} sizes, ${plain.expired} expired`);
 });
 
 function copy(batch: FlowBatch, to: FlowBatch, from = 0, end = batch.count): void {
