@@ -128,7 +128,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--conntrack-max <n>', 'emulate a connection table of this size', parsePositive)
     .option(
       '--threads <n>',
-      'threads of the replay, the one that reads among them (the result is the same)',
+      'threads of the replay of a columnar trace of 1.5 GiB or more (the result is the same)',
       parseThreads,
       1,
     )
