@@ -2,7 +2,7 @@
 // argv, command.cjs loads command-code.cjs, which holds what the commands need, and exit.cjs is what they must share, because one class is
 // recognised across them. Libraries that most runs never ask for have a file each. Names are kept whole, so that a stack says where it was.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { build } from 'esbuild';
 import { BUNDLE, THREAD } from './bundle.mjs';
@@ -98,11 +98,16 @@ function helpOf(main) {
   return stdout;
 }
 
-/** Runs a replay of the bundles in `outdir` and keeps what V8 has compiled for it; it need not be there. */
+/** Runs commands of the bundles in `outdir` and keeps what V8 has compiled for them; it need not be there. */
 export async function keepCompiled(outdir) {
   const file = resolve(outdir, 'command-code.cjs');
   const kept = `${file}.cache`;
-  const replay = ['-f', 'traces/app1/cluster.yaml', '-f', 'traces/app1/policies', 'traces/app1/hubble.jsonl'];
+  const columns = resolve(outdir, 'columns.bin');
+  const cluster = ['-f', 'traces/app1/cluster.yaml', '-f', 'traces/app1/policies', '--fail-on', 'never'];
+  const commands = [
+    ['convert', 'traces/app1/capture.pcap', '--to', 'binary', '-o', columns],
+    ...[columns, 'traces/app1/capture.pcap', 'traces/app1/hubble.jsonl'].map((trace) => ['replay', ...cluster, trace]),
+  ];
   const code = `
     const vm = require('node:vm');
     const { Script } = vm;
@@ -110,14 +115,21 @@ export async function keepCompiled(outdir) {
     // What is kept is kept with the flags of its making, and is loaded before the command changes any.
     require('node:v8').setFlagsFromString = () => {};
     vm.Script = function (...values) { return (made = new Script(...values)); };
-    process.on('exit', () => require('node:fs').writeFileSync(process.env.KEPT, made.createCachedData()));
-    process.argv.splice(1, 0, process.env.CLI);
-    require(process.env.CLI);`;
-  const { status, stderr } = spawnSync(process.execPath, ['-e', code, 'replay', ...replay, '--fail-on', 'never'], {
+    const sink = { isTTY: false, write: () => Promise.resolve('open') };
+    const io = { stdout: sink, stderr: sink, cwd: process.cwd(), env: {}, onInterrupt: () => () => {} };
+    const { run } = require(process.env.MAIN);
+    (async () => {
+      for (const command of JSON.parse(process.env.COMMANDS))
+        if ((await run(command, io)) !== 0) throw new Error(command.join(' '));
+      require('node:fs').writeFileSync(process.env.KEPT, made.createCachedData());
+      process.exit(0);
+    })();`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', code], {
     encoding: 'utf8',
-    env: { ...process.env, CLI: resolve(outdir, 'cli.cjs'), KEPT: kept },
+    env: { ...process.env, MAIN: resolve(outdir, 'main.cjs'), COMMANDS: JSON.stringify(commands), KEPT: kept },
   });
-  if (status !== 0) throw new Error(`the replay that is run for its code ended with ${status}: ${stderr}`);
+  rmSync(columns, { force: true });
+  if (status !== 0) throw new Error(`the commands that are run for their code ended with ${status}: ${stderr}`);
   const { sealCompiled } = await importSource('src/cli/compiled.ts');
   writeFileSync(kept, sealCompiled(readFileSync(file), readFileSync(kept)));
 }
