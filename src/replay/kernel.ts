@@ -566,11 +566,13 @@ function moduleOf({ Module }: WasmApi): object {
 /** Base64 to bytes; there is neither `Buffer` nor `atob` wherever the language runs. */
 function decodeBase64(text: string): Uint8Array {
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-  const digits = text.replaceAll('=', '');
-  const bytes = new Uint8Array((digits.length * 3) >> 2);
+  const values = new Uint8Array(128);
+  for (let value = 0; value < letters.length; value++) values[letters.charCodeAt(value)] = value;
+  const length = text.indexOf('=') < 0 ? text.length : text.indexOf('=');
+  const bytes = new Uint8Array((length * 3) >> 2);
   let bits = 0;
-  for (let at = 0, next = 0; at < digits.length; at++) {
-    bits = ((bits << 6) | letters.indexOf(digits[at]!)) & 0xffffff;
+  for (let at = 0, next = 0; at < length; at++) {
+    bits = ((bits << 6) | values[text.charCodeAt(at)]!) & 0xffffff;
     if (at % 4 !== 0) bytes[next++] = bits >> (6 - (at % 4) * 2);
   }
   return bytes;
