@@ -11,11 +11,9 @@ import {
   decisionMissing,
   decisionVerdict,
   type Reason,
-  type Verdict,
+  Verdict,
 } from '../model/verdict.ts';
 import { allowedCount, deniedCount, GroupCount, GroupKey, type Groups, GroupSum, OVERFLOW_GROUPS } from './group.ts';
-import type { Judge, Question } from './judgement.ts';
-import type { Judges } from './replay.ts';
 import type { FlowGroup, GroupDecision, GroupEndpoint, Tally } from './result.ts';
 import type { ShownGroups } from './hit.ts';
 import type { Sample } from './sample.ts';
@@ -27,32 +25,35 @@ export interface GroupInput extends ShownGroups, Pick<SummaryInput, 'parties' | 
 /** Groups in order: most connections first within a verdict, denials before the rest; then by name, so that equal results print alike. */
 export class GroupList {
   private readonly input: GroupInput;
-  private seen: readonly FlowGroup[] | undefined;
+  private readonly seen = new Map<Verdict, readonly FlowGroup[]>();
   private copied: readonly FlowGroup[] | undefined;
 
   constructor(input: GroupInput) {
     this.input = input;
   }
 
-  /** Every group, made out as far as it is looked at. */
-  views(): readonly FlowGroup[] {
-    return (this.seen ??= this.listViews());
+  /** The groups of one verdict, each made out as far as it is looked at. */
+  views(verdict: Verdict): readonly FlowGroup[] {
+    let views = this.seen.get(verdict);
+    if (views === undefined) this.seen.set(verdict, (views = this.listViews(verdict)));
+    return views;
   }
 
-  /** The same as plain data. */
+  /** Every group as plain data. */
   groups(): readonly FlowGroup[] {
     return (this.copied ??= this.copyGroups());
   }
 
-  private listViews(): FlowGroup[] {
+  private listViews(verdict: Verdict): FlowGroup[] {
     const views: FlowGroup[] = [];
-    for (const group of orderGroups(this.input)) views.push(new GroupView(this.input, group));
+    for (const group of orderGroups(this.input, verdict)) views.push(new GroupView(this.input, group));
     return views;
   }
 
   private copyGroups(): FlowGroup[] {
     const copies: FlowGroup[] = [];
-    for (const view of this.views()) copies.push(copyGroup(view, copies.at(-1)));
+    for (const verdict of [Verdict.Deny, Verdict.Undecidable, Verdict.Allow])
+      for (const view of this.views(verdict)) copies.push(copyGroup(view, copies.at(-1)));
     return copies;
   }
 }
@@ -85,23 +86,23 @@ class GroupView implements FlowGroup {
   }
 
   get source(): GroupEndpoint {
-    return this.#input.parties.get(this.#key(GroupKey.Source));
+    return this.#input.parties.get(keyAt(this.#input, this.#group, GroupKey.Source));
   }
 
   get destination(): GroupEndpoint {
-    return this.#input.parties.get(this.#key(GroupKey.Destination));
+    return this.#input.parties.get(keyAt(this.#input, this.#group, GroupKey.Destination));
   }
 
   get protocol(): number {
-    return protocolOf(this.#key(GroupKey.Port));
+    return protocolOf(keyAt(this.#input, this.#group, GroupKey.Port));
   }
 
   get port(): number {
-    return portOf(this.#key(GroupKey.Port));
+    return portOf(keyAt(this.#input, this.#group, GroupKey.Port));
   }
 
   get icmp(): number {
-    return this.#key(GroupKey.Icmp);
+    return keyAt(this.#input, this.#group, GroupKey.Icmp);
   }
 
   get via(): string | undefined {
@@ -113,28 +114,28 @@ class GroupView implements FlowGroup {
   }
 
   get decision(): GroupDecision {
-    return (this.#decision ??= this.#decided(GroupKey.Decision, this.#judges().judge));
+    return (this.#decision ??= new LazyDecision(this.#input, this.#group, GroupKey.Decision));
   }
 
   get baseline(): GroupDecision | undefined {
-    const { baseline } = this.#judges();
-    return baseline && (this.#baseline ??= this.#decided(GroupKey.Baseline, baseline));
+    if (this.#input.options.baseline === undefined) return undefined;
+    return (this.#baseline ??= new LazyDecision(this.#input, this.#group, GroupKey.Baseline));
   }
 
   get tally(): Tally {
     return {
-      connections: this.#count(GroupCount.Connections),
-      records: this.#sum(GroupSum.Records),
-      bytes: this.#sum(GroupSum.Bytes),
+      connections: countAt(this.#input, this.#group, GroupCount.Connections),
+      records: sumAt(this.#input, this.#group, GroupSum.Records),
+      bytes: sumAt(this.#input, this.#group, GroupSum.Bytes),
     };
   }
 
   get firstUs(): number {
-    return this.#sum(GroupSum.FirstUs);
+    return sumAt(this.#input, this.#group, GroupSum.FirstUs);
   }
 
   get lastUs(): number {
-    return this.#sum(GroupSum.LastUs);
+    return sumAt(this.#input, this.#group, GroupSum.LastUs);
   }
 
   get recorded(): FlowGroup['recorded'] {
@@ -142,7 +143,7 @@ class GroupView implements FlowGroup {
     return {
       allow: allowedCount(groups, this.#group, GroupCount.RecordedAllow),
       deny: deniedCount(groups, this.#group, GroupCount.RecordedAllow),
-      other: this.#count(GroupCount.RecordedOther),
+      other: countAt(this.#input, this.#group, GroupCount.RecordedOther),
       firewallAllow: allowedCount(groups, this.#group, GroupCount.FirewallAllow),
       firewallDeny: deniedCount(groups, this.#group, GroupCount.FirewallAllow),
     };
@@ -159,32 +160,8 @@ class GroupView implements FlowGroup {
   }
 
   get sample(): FlowGroup['sample'] {
-    const { file, line } = this.#sample();
+    const { file, line } = sampleOf(this.#input, this.#group);
     return { file, line };
-  }
-
-  #key(word: GroupKey): number {
-    return this.#input.groups.keys[this.#group * GroupKey.Stride + word]!;
-  }
-
-  #sum(sum: GroupSum): number {
-    return this.#input.groups.sums[this.#group * GroupSum.Stride + sum]!;
-  }
-
-  #count(count: GroupCount): number {
-    return this.#input.groups.counts[this.#group * GroupCount.Stride + count]!;
-  }
-
-  #sample(): Sample {
-    return this.#input.samples.get(this.#input.firstOf[this.#group]!);
-  }
-
-  #judges(): Judges {
-    return this.#input.judgesOf(this.#input.samples.stateOf(this.#input.firstOf[this.#group]!));
-  }
-
-  #decided(word: GroupKey, judge: Judge): GroupDecision {
-    return new LazyDecision(this.#key(word), judge, this.#sample().question);
   }
 }
 
@@ -241,94 +218,124 @@ class LazyDecision implements GroupDecision {
   readonly egress: Reason;
   readonly ingress: Reason;
   readonly missing: number;
-  readonly #judge: Judge;
-  readonly #question: Question;
+  readonly #input: GroupInput;
+  readonly #group: number;
+  readonly #word: GroupKey.Decision | GroupKey.Baseline;
   #known: { readonly value: Explanation | undefined } | undefined;
 
-  constructor(packed: number, judge: Judge, question: Question) {
+  constructor(input: GroupInput, group: number, word: GroupKey.Decision | GroupKey.Baseline) {
+    const packed = keyAt(input, group, word);
     this.verdict = decisionVerdict(packed);
     this.egress = decisionEgress(packed);
     this.ingress = decisionIngress(packed);
     this.missing = decisionMissing(packed);
-    this.#judge = judge;
-    this.#question = question;
+    this.#input = input;
+    this.#group = group;
+    this.#word = word;
   }
 
   get explanation(): Explanation | undefined {
-    return (this.#known ??= { value: this.#judge.explain(this.#question) }).value;
+    if (this.#known === undefined) {
+      const { question, state } = sampleOf(this.#input, this.#group);
+      const { judge, baseline } = this.#input.judgesOf(state);
+      this.#known = { value: (this.#word === GroupKey.Decision ? judge : baseline!).explain(question) };
+    }
+    return this.#known.value;
   }
 }
 
-/** Groups by their numbers in the order of a report. */
-function orderGroups(input: GroupInput): Int32Array {
+function keyAt({ groups }: GroupInput, group: number, word: GroupKey): number {
+  return groups.keys[group * GroupKey.Stride + word]!;
+}
+
+function sumAt({ groups }: GroupInput, group: number, sum: GroupSum): number {
+  return groups.sums[group * GroupSum.Stride + sum]!;
+}
+
+function countAt({ groups }: GroupInput, group: number, count: GroupCount): number {
+  return groups.counts[group * GroupCount.Stride + count]!;
+}
+
+function sampleOf({ samples, firstOf }: GroupInput, group: number): Sample {
+  return samples.get(firstOf[group]!);
+}
+
+/** The groups of a verdict by their numbers, in the order of a report. */
+function orderGroups(input: GroupInput, verdict: Verdict): Int32Array {
   const { groups } = input;
-  const { keys, sums, counts, count } = groups;
-  const parties = rankParties(input);
-  let order: Int32Array = new Int32Array(count - OVERFLOW_GROUPS);
-  for (let index = 0; index < order.length; index++) order[index] = index + OVERFLOW_GROUPS;
-  const ranks = new Int32Array(count);
+  const found: number[] = [];
+  for (let group = OVERFLOW_GROUPS; group < groups.count; group++)
+    if (verdictAt(groups, group, GroupKey.Decision) === verdict) found.push(group);
+  let order: Int32Array = Int32Array.from(found);
+  const parties = rankParties(input, order);
+  const more = (a: number, b: number): number => b - a;
   // What matters most comes last, as each sort keeps the order of those before it.
-  order = sortByRank(order, rankBy(count, portNames(input), compareText));
+  order = sortByRank(order, rankBy(order, portNames(input), compareText));
   for (const word of [GroupKey.Destination, GroupKey.Source]) {
-    for (let group = OVERFLOW_GROUPS; group < count; group++)
-      ranks[group] = parties[keys[group * GroupKey.Stride + word]!]!;
+    const ranks = new Int32Array(order.length);
+    for (let at = 0; at < order.length; at++) ranks[at] = parties[keyAt(input, order[at]!, word)]!;
     order = sortByRank(order, ranks);
   }
-  const more = (a: number, b: number): number => b - a;
-  const recordsOf = (group: number): number => sums[group * GroupSum.Stride + GroupSum.Records]!;
-  order = sortByRank(order, rankBy(count, recordsOf, more));
-  const connectionsOf = (group: number): number => counts[group * GroupCount.Stride + GroupCount.Connections]!;
-  order = sortByRank(order, rankBy(count, connectionsOf, more));
-  for (let group = OVERFLOW_GROUPS; group < count; group++) ranks[group] = verdictAt(groups, group, GroupKey.Decision);
-  return sortByRank(order, ranks);
+  order = sortByRank(
+    order,
+    rankBy(order, (group) => sumAt(input, group, GroupSum.Records), more),
+  );
+  return sortByRank(
+    order,
+    rankBy(order, (group) => countAt(input, group, GroupCount.Connections), more),
+  );
 }
 
-/** [parties] their place in the order of names, equal for equal ones; of those at the ends of groups. */
-function rankParties({ groups, parties }: GroupInput): Int32Array {
-  const { keys, count } = groups;
+/** [parties] their place in the order of names, equal for equal ones; of those at the ends of some groups. */
+function rankParties(input: GroupInput, groups: Int32Array): Int32Array {
+  const { parties } = input;
   const names: string[] = [];
-  let length = 0;
-  for (let group = OVERFLOW_GROUPS; group < count; group++)
+  const met: number[] = [];
+  for (let at = 0; at < groups.length; at++)
     for (let word = GroupKey.Source; word <= GroupKey.Destination; word++) {
-      const party = keys[group * GroupKey.Stride + word]!;
+      const party = keyAt(input, groups[at]!, word);
+      if (names[party] !== undefined) continue;
       // As the beginning of a longer text, so that names that others begin with come where they would in one text.
-      names[party] ??= `${nameParty(parties.get(party))}>`;
-      if (party >= length) length = party + 1;
+      names[party] = `${nameParty(parties.get(party))}>`;
+      met.push(party);
     }
-  return rankBy(length, (party) => names[party] ?? '', compareText);
+  const ranks = rankBy(Int32Array.from(met), (party) => names[party]!, compareText);
+  const byParty = new Int32Array(names.length);
+  for (let at = 0; at < met.length; at++) byParty[met[at]!] = ranks[at]!;
+  return byParty;
 }
 
-/** Ranks of the numbers below `length` by what each stands for; equal ones share one. What they have in common is much: distinct values are sorted. */
+/** [numbers] ranks by what each stands for; equal ones share one. What they have in common is much: distinct values are sorted. */
 function rankBy<Value>(
-  length: number,
+  numbers: Int32Array,
   valueOf: (number: number) => Value,
   compare: (a: Value, b: Value) => number,
 ): Int32Array {
-  const ranks = new Map<Value, number>();
-  const classes = new Int32Array(length);
-  for (let number = 0; number < length; number++) {
-    const value = valueOf(number);
-    let known = ranks.get(value);
-    if (known === undefined) ranks.set(value, (known = ranks.size));
-    classes[number] = known;
+  const classes = new Map<Value, number>();
+  const ranks = new Int32Array(numbers.length);
+  for (let at = 0; at < numbers.length; at++) {
+    const value = valueOf(numbers[at]!);
+    let known = classes.get(value);
+    if (known === undefined) classes.set(value, (known = classes.size));
+    ranks[at] = known;
   }
-  const rankOf = new Int32Array(ranks.size);
+  const rankOf = new Int32Array(classes.size);
   let rank = 0;
-  for (const value of [...ranks.keys()].sort(compare)) rankOf[ranks.get(value)!] = rank++;
-  for (let number = 0; number < length; number++) classes[number] = rankOf[classes[number]!]!;
-  return classes;
+  for (const value of [...classes.keys()].sort(compare)) rankOf[classes.get(value)!] = rank++;
+  for (let at = 0; at < ranks.length; at++) ranks[at] = rankOf[ranks[at]!]!;
+  return ranks;
 }
 
-/** Numbers by their ranks; equal ones keep their order. Everything is counted into place. */
-function sortByRank(numbers: Int32Array, rankOf: Int32Array): Int32Array {
+/** Numbers by their ranks, which are [numbers] too; equal ones keep their order. Everything is counted into place. */
+function sortByRank(numbers: Int32Array, ranks: Int32Array): Int32Array {
   let most = 0;
-  for (let number = 0; number < rankOf.length; number++) if (rankOf[number]! > most) most = rankOf[number]!;
+  for (let at = 0; at < ranks.length; at++) if (ranks[at]! > most) most = ranks[at]!;
   /** [rank + 1] where its next number goes. */
   const places = new Int32Array(most + 2);
-  for (let index = 0; index < numbers.length; index++) places[rankOf[numbers[index]!]! + 1]!++;
+  for (let at = 0; at < ranks.length; at++) places[ranks[at]! + 1]!++;
   for (let rank = 0; rank <= most; rank++) places[rank + 1]! += places[rank]!;
   const sorted = new Int32Array(numbers.length);
-  for (let index = 0; index < numbers.length; index++) sorted[places[rankOf[numbers[index]!]!]!++] = numbers[index]!;
+  for (let at = 0; at < numbers.length; at++) sorted[places[ranks[at]!]!++] = numbers[at]!;
   return sorted;
 }
 

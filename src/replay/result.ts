@@ -200,10 +200,10 @@ export interface ReplayResult {
   /** Every group, most connections first within a verdict. */
   readonly groups: readonly FlowGroup[];
   /**
-   * The same, each made out only as far as it is looked at: for who looks at few. Not enumerable; a result that was copied, or read from
-   * JSON, has none.
+   * Those of one verdict, in the same order, each made out only as far as it is looked at: for who looks at few. Not enumerable; a result
+   * that was copied, or read from JSON, has none.
    */
-  readonly views?: readonly FlowGroup[];
+  readonly views?: (verdict: Verdict) => readonly FlowGroup[];
   /** Connections beyond the group limit, summed. */
   readonly ungrouped: VerdictTallies;
   /** Connections whose recorded pod is not the snapshot's holder of the address. */

@@ -125,7 +125,7 @@ export function summarize(split: SummaryInput, known?: Pick<ReplayResult, 'isCom
     ...(known ?? { isComplete: isCompleteBy(accounts) }),
   };
   // The same once more: whoever copies or compares a result has no use for it.
-  return Object.defineProperty(result, 'views', { get: () => list.views(), enumerable: false });
+  return Object.defineProperty(result, 'views', { value: (verdict: Verdict) => list.views(verdict) });
 }
 
 function isCompleteBy(accounts: readonly TraceAccount[]): boolean {

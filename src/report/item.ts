@@ -37,9 +37,14 @@ export interface Unit {
 /** Where a group stands between two policy sets. */
 export type Change = 'newly-dropped' | 'newly-allowed' | 'unchanged' | 'undecidable';
 
-/** Every group, for who prints few: what is not asked of one is not worked out. */
-export function groupsOf(result: ReplayResult): readonly FlowGroup[] {
-  return result.views ?? result.groups;
+/** All verdicts in the order of groups. */
+const VERDICTS: readonly Verdict[] = [Verdict.Deny, Verdict.Undecidable, Verdict.Allow];
+
+/** The groups of some verdicts, in their order, for who prints few: what is not asked of one is not worked out. */
+export function groupsOf(result: ReplayResult, verdicts: readonly Verdict[] = VERDICTS): readonly FlowGroup[] {
+  const { views } = result;
+  if (views === undefined) return result.groups.filter(({ decision }) => verdicts.includes(decision.verdict));
+  return verdicts.flatMap((verdict) => views(verdict));
 }
 
 /** The unit of a mode. */
@@ -64,13 +69,25 @@ export function changeOf(group: FlowGroup): Change | undefined {
  */
 export function foldGroups(groups: readonly FlowGroup[], unit: Unit, top: number = Infinity): Folded {
   const numberOf = createNumbering();
-  const folds: { readonly members: readonly number[]; readonly tally: Tally }[] = [];
+  // A fold goes by its first group; mostly that is all of it.
+  const folds: number[] = [];
+  const membersOf = new Map<number, readonly number[]>();
+  const talliesOf = (first: number): readonly Tally[] =>
+    (membersOf.get(first) ?? [first]).map((index) => groups[index]!.tally);
+  const counts = new Float64Array(groups.length);
+  const add = (members: readonly number[]): void => {
+    const [first] = members as readonly [number];
+    folds.push(first);
+    if (members.length > 1) membersOf.set(first, members);
+    counts[first] = unit.count(sumTallies(talliesOf(first)));
+  };
   /** Those that are explained, and those beyond, which are folded by their reasons alone. */
   const alike = [new Map<string, number[]>(), new Map<string, number[]>()] as const;
   for (let index = 0; index < groups.length; index++) {
     const group = groups[index]!;
     if (isAlone(group)) {
-      folds.push({ members: [index], tally: group.tally });
+      folds.push(index);
+      counts[index] = unit.count(group.tally);
       continue;
     }
     const buckets = alike[index < EXPLAINED_GROUPS ? 0 : 1];
@@ -79,28 +96,22 @@ export function foldGroups(groups: readonly FlowGroup[], unit: Unit, top: number
     if (members === undefined) buckets.set(key, [index]);
     else members.push(index);
   }
-  const add = (members: readonly number[]): void => {
-    const [first] = members as readonly [number];
-    const tally =
-      members.length === 1 ? groups[first]!.tally : sumTallies(members.map((index) => groups[index]!.tally));
-    folds.push({ members, tally });
-  };
   for (const members of alike[0].values())
     if (members.length === 1) add(members);
     else splitByCause(members, groups).forEach(add);
   for (const members of alike[1].values()) add(members);
-  folds.sort((a, b) => unit.count(b.tally) - unit.count(a.tally) || a.members[0]! - b.members[0]!);
+  folds.sort((a, b) => counts[b]! - counts[a]! || a - b);
   const hidden = folds.slice(top);
   return {
-    items: folds.slice(0, top).map(({ members, tally }) =>
+    items: folds.slice(0, top).map((first) =>
       toItem(
-        members.map((index) => groups[index]!),
-        tally,
+        (membersOf.get(first) ?? [first]).map((index) => groups[index]!),
+        sumTallies(talliesOf(first)),
         numberOf,
       ),
     ),
     hidden: hidden.length,
-    rest: sumTallies(hidden.map(({ tally }) => tally)),
+    rest: sumTallies(hidden.flatMap(talliesOf)),
   };
 }
 

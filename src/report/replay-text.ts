@@ -160,7 +160,7 @@ function timeLines({ span }: Page): string[] {
 function droppedLines(page: Page): string[] {
   const { result, unit, style } = page;
   if (missesPods(result) !== undefined) return [];
-  const groups = groupsOf(result).filter((group) => !group.isPartial && group.decision.verdict === Verdict.Deny);
+  const groups = groupsOf(result, [Verdict.Deny]).filter((group) => !group.isPartial);
   const count = unit.count(result.totals.deny);
   if (result.rows === 0) return [style.warn('No record was replayed: this says nothing about the policies.')];
   if (count === 0) return [style.good('Nothing would be dropped.')];
@@ -219,7 +219,7 @@ function undecidableLines(page: Page): string[] {
   const { result, unit, style } = page;
   const count = unit.count(result.totals.undecidable);
   if (count === 0) return [];
-  const groups = groupsOf(result).filter((group) => !group.isPartial && group.decision.verdict === Verdict.Undecidable);
+  const groups = groupsOf(result, [Verdict.Undecidable]).filter((group) => !group.isPartial);
   return [
     style.bold(style.warn(`Undecidable: ${formatCounted(count, unit.singular)}`)),
     ...itemSection(page, groups, result.ungrouped.undecidable),
@@ -235,7 +235,7 @@ function partialLines(page: Page): string[] {
     `${formatCount(unit.count(result.partial.deny))} would be dropped`,
     `${formatCount(unit.count(result.partial.undecidable))} undecidable`,
   ].join(', ');
-  const groups = groupsOf(result).filter((group) => group.isPartial && group.decision.verdict !== Verdict.Allow);
+  const groups = groupsOf(result, [Verdict.Deny, Verdict.Undecidable]).filter((group) => group.isPartial);
   return [
     style.bold(`Partial: ${formatCounted(unit.count(all), unit.singular)}, ${verdicts}`),
     ...hang(
@@ -370,7 +370,7 @@ function blindLines(page: Page): string[] {
   const { result, style, names } = page;
   const limits = new Set(result.accounts.flatMap((account) => account.limits));
   const lines = [...limits].flatMap((limit) => hang('  - ', names.sentence(limit)));
-  if (result.services === 0 && groupsOf(result).some(isDeniedOutside))
+  if (result.services === 0 && groupsOf(result, [Verdict.Deny]).some(isOutward))
     lines.push(
       ...hang(
         '  - ',
@@ -393,9 +393,9 @@ function blindLines(page: Page): string[] {
   return lines.length === 0 ? [] : [style.bold('What the trace cannot show'), ...lines];
 }
 
-/** Does a pod's own policy keep a connection from an outside address, as it may one to a Service that nobody named? */
-function isDeniedOutside({ source, destination, decision }: FlowGroup): boolean {
-  return source.kind === 'workload' && destination.kind === 'outside' && decision.verdict === Verdict.Deny;
+/** Does a connection go from a pod to an outside address, as it may to a Service that nobody named? */
+function isOutward({ source, destination }: FlowGroup): boolean {
+  return source.kind === 'workload' && destination.kind === 'outside';
 }
 
 /** The items of a section, the largest first, and the rest in one line. */
