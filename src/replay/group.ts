@@ -104,7 +104,7 @@ export class GroupTable implements GroupSums {
   slots: Int32Array;
   /** Most groups before pooling begins. */
   private readonly limit: number;
-  private readonly storage: GroupStorage;
+  private storage: GroupStorage;
   private groupCapacity: number;
   private slotCapacity: number;
 
@@ -169,7 +169,7 @@ export class GroupTable implements GroupSums {
   }
 
   /** The arrays anew, where the storage has moved or more is wanted. */
-  renew(): void {
+  private renew(): void {
     const { groupCapacity, slotCapacity } = this;
     ({
       keys: this.keys,
@@ -177,6 +177,17 @@ export class GroupTable implements GroupSums {
       counts: this.counts,
       slots: this.slots,
     } = this.storage(groupCapacity, slotCapacity, this));
+  }
+
+  /** From now on the groups lie elsewhere. */
+  moveTo(storage: GroupStorage): void {
+    const { keys, sums, counts, slots } = this;
+    this.storage = storage;
+    this.renew();
+    this.keys.set(keys);
+    this.sums.set(sums);
+    this.counts.set(counts);
+    this.slots.set(slots);
   }
 
   private mostOf(reserve: 'none' | 'pool'): number {

@@ -28,7 +28,8 @@ export class Namer {
   private readonly program: Program;
   private readonly dictionary: Dictionary;
   private readonly parties: PartyTable;
-  private readonly kernel: Pick<Kernel, 'learnParty'> | undefined;
+  /** Is told whom it may group by itself. */
+  kernel: Pick<Kernel, 'learnParty'> | undefined;
   /** `TCP/31000` -> the Service whose node port it is. */
   private readonly nodePorts: ReadonlyMap<string, number>;
 

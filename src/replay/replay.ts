@@ -78,12 +78,14 @@ export interface ReplayOptions {
    * for; what is still too much is summed by verdict.
    */
   readonly groupLimit?: number;
-  /** `plain`: every row goes through TypeScript, the reference. Else the WASM kernel takes what it can. */
+  /**
+   * `plain`: every row goes through TypeScript, the reference; `wasm`: the WASM kernel takes what it can. Unless told, it begins when there is
+   * work enough for it, after some ten thousand rows, or when its `arena` is asked for.
+   */
   readonly kernel?: 'plain' | 'wasm';
   /**
-   * Address space that the WASM kernel takes at the beginning; memory is only what it uses. 1 GiB unless told, which is ten million connections,
-   * and at most 2 GiB. A table that outgrows it goes on in TypeScript. V8 counts all of it when it decides to collect garbage: for many
-   * small replays in one process 0 is quicker, which is no more than a small table.
+   * Address space that the WASM kernel takes when it begins; memory is only what it uses. 1 GiB unless told, which is ten million connections,
+   * and at most 2 GiB. A table that outgrows it goes on in TypeScript. V8 counts all of it when it decides to collect garbage.
    */
   readonly kernelBytes?: number;
   /**
@@ -107,6 +109,9 @@ export interface Replay {
   /** The result so far; `known`: what the caller knows beyond the accounts. */
   finish(accounts: readonly TraceAccount[], known?: Pick<ReplayResult, 'isComplete'>): ReplayResult;
 }
+
+/** Rows that TypeScript takes as quickly as a kernel is made, whose memory makes V8 look through the heap besides. */
+const SMALL_ROWS = 16_384;
 
 /** Begins a replay. */
 export function createReplay(options: ReplayOptions): Replay {
@@ -181,7 +186,9 @@ class Replaying implements Replay, PartReplay {
       return this.tick;
     },
   };
-  private readonly kernel: Kernel | undefined;
+  private kernel: Kernel | undefined;
+  /** There may be a kernel, and nobody has asked for it yet. */
+  private awaitsKernel: boolean;
   rowsByKernel = 0;
   private readonly tracker: TableTracker;
   private readonly groups: GroupTable;
@@ -233,37 +240,29 @@ class Replaying implements Replay, PartReplay {
       this.eras = createEras(options.timeline, this.era);
       this.parties.enter(options.program);
     }
-    const groupLimit = options.groupLimit ?? DEFAULT_GROUP_LIMIT;
-    const { program, baseline, mode, conntrackMax, timeline } = options;
+    const { mode, conntrackMax, timeline } = options;
     // A full table gives up entries by rules of its own, and without a table there is nothing to be quick about.
-    if (options.kernel !== 'plain' && mode !== 'stateless' && conntrackMax === undefined && timeline === undefined)
-      this.kernel = createKernel({
-        program,
-        baseline,
-        mode,
-        groupMost: (groupLimit + OVERFLOW_GROUPS) * 2,
-        others: this.parties.ofOthers(),
-        memoryBytes: options.kernelBytes ?? 2 ** 30,
-      });
-    const { kernel } = this;
+    this.awaitsKernel =
+      options.kernel !== 'plain' && mode !== 'stateless' && conntrackMax === undefined && timeline === undefined;
     this.tracker = new TableTracker({
       isTcpLoose: mode !== 'connections',
       clock: this.now,
       ...(conntrackMax !== undefined && { limit: conntrackMax }),
-      ...kernel?.table,
     });
-    this.groups = new GroupTable(groupLimit, kernel?.groupStorage);
-    kernel?.attach(this.tracker, this.groups);
+    this.groups = new GroupTable(groupLimitOf(options));
     this.testimony = new Testimony(this.groups, options.dictionary);
     ({ placer: this.placer, judge: this.judge, baseline: this.baseline, namer: this.namer } = this.viewOf(this.era));
     this.judges.set(0, { judge: this.judge, baseline: this.baseline });
+    if (options.kernel === 'wasm') this.beginKernel();
   }
 
   get arena(): Arena | undefined {
+    this.beginKernel();
     return this.kernel?.arena;
   }
 
   add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
+    if (this.seen + to - from > SMALL_ROWS) this.beginKernel();
     const { kernel, clock, now, counters, buckets } = this;
     const order = this.seen - from;
     const addRow = (row: number): void => {
@@ -311,6 +310,26 @@ class Replaying implements Replay, PartReplay {
       counters,
       rowsByKernel,
     };
+  }
+
+  /** Makes the kernel, if there may be one and it can be had, and moves what there is into its memory. */
+  private beginKernel(): void {
+    if (!this.awaitsKernel) return;
+    this.awaitsKernel = false;
+    const { options, tracker, groups, parties } = this;
+    const kernel = createKernel({
+      program: options.program,
+      baseline: options.baseline,
+      mode: options.mode,
+      groupMost: (groupLimitOf(options) + OVERFLOW_GROUPS) * 2,
+      others: parties.ofOthers(),
+      memoryBytes: options.kernelBytes ?? 2 ** 30,
+    });
+    if (kernel === undefined) return;
+    tracker.table.moveTo(kernel.table);
+    groups.moveTo(kernel.groupStorage);
+    kernel.attach(tracker, groups);
+    this.kernel = this.namer.kernel = kernel;
   }
 
   /** The kernel takes what it knows of the staged rows; what it stops at goes through TypeScript. */
@@ -758,6 +777,10 @@ class Replaying implements Replay, PartReplay {
     tally.records += 1;
     tally.bytes += bytesOf(batch, row);
   }
+}
+
+function groupLimitOf({ groupLimit = DEFAULT_GROUP_LIMIT }: ReplayOptions): number {
+  return groupLimit;
 }
 
 function dataOf(group: number, recorded: number): number {

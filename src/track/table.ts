@@ -8,7 +8,7 @@ import { Tick } from './clock.ts';
 import { Meta, TableState, Tag, UdpMeta, Word } from './entry.ts';
 import { Key } from './key.ts';
 import { isSctpClosing } from './sctp.ts';
-import type { ConnectionDirection, Settle, TableStorage } from './state.ts';
+import type { ConnectionDirection, Settle, TableStorage, TrackerOptions } from './state.ts';
 import { isTcpClosing } from './tcp.ts';
 
 const enum Size {
@@ -32,8 +32,8 @@ export class ConnectionTable {
   /** What the ticks have been set back by. */
   setBack = 0;
 
-  private readonly storage: TableStorage;
-  private readonly settle: Settle;
+  private storage: TableStorage;
+  private settle: Settle;
   private mask: number;
   private readonly smallestCapacity: number;
   /** Slots that are not empty. */
@@ -67,6 +67,15 @@ export class ConnectionTable {
 
   get bytes(): number {
     return this.words.byteLength + this.tags.byteLength;
+  }
+
+  /** From now on the table lies elsewhere. */
+  moveTo({ storage, settle }: Required<Pick<TrackerOptions, 'storage' | 'settle'>>): void {
+    const { words } = this;
+    this.storage = storage;
+    this.settle = settle;
+    this.words = storage(words.length, undefined);
+    this.words.set(words);
   }
 
   /** Writes `TableState` to `state[at..]`. */

@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
 import { parseAddress } from '../../src/model/address.ts';
 import { clearRow, createBatch, createDictionary, TcpFlag } from '../../src/model/flow.ts';
-import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
+import { createReplay, type Replay, type ReplayOptions } from '../../src/replay/replay.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream, type Stream } from './stream.ts';
@@ -91,6 +91,23 @@ test('wasm = plain where every connection is a group of its own, and the kernel 
   }
 });
 
+test('wasm = plain where the kernel begins in the midst: when there are rows enough, or its memory is asked for', () => {
+  const rows = mixedConnections(12_000);
+  const plain = replayRows(rows, { kernel: 'plain' });
+  const early = replayRows(rows, { kernel: 'wasm' });
+  const late = replayRows(rows, {}, [9000, 21_000]);
+  const asked = replayRows(rows, {}, [100], ({ arena }) => assert.ok(arena !== undefined));
+  for (const [{ summary, byKernel }, behind] of [
+    [late, 9000],
+    [asked, 100],
+  ] as const) {
+    assert.deepEqual(summary, plain.summary);
+    // All but what came before, and some from which it has to learn who is who.
+    assert.ok(byKernel < early.byKernel && byKernel > early.byKernel - behind - 10, `${byKernel}, ${early.byKernel}`);
+  }
+  assert.equal(replayRows(rows.slice(0, 16_384), {}, [5000]).byKernel, 0);
+});
+
 test('wasm = plain where more outside addresses speak than the table of addresses begins with', () => {
   const openings = Array.from({ length: 9000 }, (_, row) => {
     return { src: 0xcb007100 + row, dst: DB, srcPort: 40_000, dstPort: 5432, isReply: false };
@@ -145,6 +162,8 @@ interface RowDraft {
 function replayRows(
   rows: readonly RowDraft[],
   options: Pick<ReplayOptions, 'kernel' | 'groupLimit' | 'kernelBytes'>,
+  cuts: readonly number[] = [],
+  atCut: (replay: Replay) => void = () => {},
 ): { summary: Record<string, unknown>; byKernel: number } {
   const replayed = createReplay({
     program: compile(SNAPSHOT, WEB_TO_DB),
@@ -166,7 +185,13 @@ function replayRows(
     seen.add(connection);
     batch.tcpFlags[row] = isFirst ? TcpFlag.Syn : isReply ? TcpFlag.Syn | TcpFlag.Ack : TcpFlag.Ack;
   });
-  replayed.add(batch, createAccount('rows'));
+  let from = 0;
+  for (const to of cuts) {
+    replayed.add(batch, createAccount('rows'), from, to);
+    atCut(replayed);
+    from = to;
+  }
+  replayed.add(batch, createAccount('rows'), from);
   return { summary: summaryOf(replayed.finish([])), byKernel: replayed.rowsByKernel };
 }
 

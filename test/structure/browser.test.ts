@@ -51,7 +51,7 @@ const PAGE = `
   batch.count = packets.length;
   const account = createAccount('page');
   account.read = account.used = packets.length;
-  const replay = createReplay({ program, dictionary, mode: 'connections', invalid: 'count' });
+  const replay = createReplay({ program, dictionary, mode: 'connections', invalid: 'count', kernel: 'wasm' });
   replay.add(batch, account);
   const result = replay.finish([account]);
   // The same packets through the doors for bulk work; their answers have to be those of the single calls.
