@@ -44,7 +44,7 @@ const VERDICTS: readonly Verdict[] = [Verdict.Deny, Verdict.Undecidable, Verdict
 export function groupsOf(result: ReplayResult, verdicts: readonly Verdict[] = VERDICTS): readonly FlowGroup[] {
   const { views } = result;
   if (views === undefined) return result.groups.filter(({ decision }) => verdicts.includes(decision.verdict));
-  return verdicts.flatMap((verdict) => views(verdict));
+  return verdicts.length === 1 ? views(verdicts[0]!) : verdicts.flatMap((verdict) => views(verdict));
 }
 
 /** The unit of a mode. */

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
-import type { Program } from '../../src/compile/program.ts';
+import { type Program, programFrom } from '../../src/compile/program.ts';
 import { explain } from '../../src/decide/explain.ts';
-import { type RuleHit, rulesOf } from '../../src/decide/hit.ts';
+import { addRulesOf, type RuleHit, rulesOf } from '../../src/decide/hit.ts';
 import { endpointOfAddress } from '../../src/decide/resolve.ts';
 import { arbitraryCase } from '../../src/fuzz/arbitrary-flow.ts';
 import type { WorldOptions } from '../../src/fuzz/arbitrary-world.ts';
@@ -28,6 +28,8 @@ for (const { name, options } of laws)
     fc.assert(
       fc.property(arbitraryCase(options, 40), ({ world, flows }) => {
         const program = compile(world.snapshot, world.policies, world.dialect);
+        // What compile has found out about rules stays behind: there they are matched one by one.
+        const read = programFrom(program.buffer, program.source);
         for (const flow of flows) {
           if (flow.src.kind !== 'address' || flow.dst.kind !== 'address') continue;
           const source = endpointOfAddress(program, flow.src.address);
@@ -35,6 +37,11 @@ for (const { name, options } of laws)
           const rules = rulesOf(program, source, destination, flow.protocol, flow.port ?? -1, flow.icmp ?? -1);
           const explanation = explain(program, flow);
           assert.deepEqual(rules.map(formatHit).sort(), shown(program, explanation).sort(), JSON.stringify(flow));
+          for (const same of [program, read]) {
+            const added: RuleHit[] = [];
+            addRulesOf(same, source, destination, flow.protocol, flow.port ?? -1, flow.icmp ?? -1, added);
+            assert.deepEqual(added, rules, JSON.stringify(flow));
+          }
           if (rules.length === 0) reached.none++;
           else if (rules.length === 1) reached.one++;
           else reached.several++;

@@ -9,7 +9,7 @@ import type { Snapshot } from '../../src/model/cluster.ts';
 import type { Explanation, SideExplanation } from '../../src/model/explanation.ts';
 import type { Dictionary, Flow, FlowBatch } from '../../src/model/flow.ts';
 import type { Policy, Rule } from '../../src/model/policy.ts';
-import { Reason } from '../../src/model/verdict.ts';
+import { Reason, Verdict } from '../../src/model/verdict.ts';
 import { createReplay, type ReplayOptions } from '../../src/replay/replay.ts';
 import type { ReplayResult, RuleUsage, Tally } from '../../src/replay/result.ts';
 import { createAccount } from '../../src/trace/account.ts';
@@ -74,6 +74,23 @@ test(`pods of one workload are counted as if each were a workload of its own (se
   fc.assert(property, { seed, numRuns: runs(60), includeErrorInReport: true });
   context.diagnostic(JSON.stringify(reached));
   assert.ok(Math.min(reached.hits, reached.folded) >= 5, JSON.stringify(reached));
+});
+
+test(`groups that are made out one by one are those of the list (seed ${seed})`, () => {
+  const property = fc.property(arbitraryStream(120, 'all'), (stream) => {
+    const { snapshot, policies, dialect } = stream.world;
+    const { batch, dictionary } = batchStream(stream);
+    const program = compile(snapshot, policies, dialect);
+    const baseline = compile(snapshot, policies.slice(1), dialect);
+    const result = replay(batch, { program, baseline, dictionary, mode: 'connections' });
+    const views = [Verdict.Deny, Verdict.Undecidable, Verdict.Allow].flatMap((verdict) => result.views!(verdict));
+    assert.equal(views.length, result.groups.length);
+    for (const [index, group] of result.groups.entries())
+      for (const [name, value] of Object.entries(group))
+        assert.deepEqual(views[index]![name as keyof typeof group], value, name);
+    assert.ok(!('views' in { ...result }), 'a copy is plain data');
+  });
+  fc.assert(property, { seed, numRuns: runs(20), includeErrorInReport: true });
 });
 
 function replay(batch: FlowBatch, options: Omit<ReplayOptions, 'invalid'>): ReplayResult {
