@@ -24,26 +24,106 @@ static inline __attribute__((always_inline)) void decideInLoop(const Program *pr
   for (size_t row = 0; row < flows->count; row++) out[row] = decideRow(program, flows, row, isShort);
 }
 
-enum { BLOCK = 256 };
+enum { BLOCK = 512, LANES = 4 };
 
-static inline __attribute__((always_inline)) void decideInSteps(const Program *program, const Flows *flows, int32_t *restrict out, int isShort) {
-  static const int32_t *sources[BLOCK], *destinations[BLOCK];
-  static uint32_t egress[BLOCK], ingress[BLOCK], classes[BLOCK];
-  static uint8_t isRare[BLOCK];
+/* Four rows of a column: the compiler makes one register of them. */
+typedef uint32_t Lanes __attribute__((vector_size(16)));
+typedef uint8_t Octets __attribute__((vector_size(4)));
+
+static inline Lanes lanesAt(const void *column, size_t at) {
+  Lanes lanes;
+  memcpy(&lanes, (const uint32_t *)column + at, sizeof lanes);
+  return lanes;
+}
+
+static inline void putLanes(void *column, size_t at, Lanes lanes) { memcpy((uint32_t *)column + at, &lanes, sizeof lanes); }
+
+static inline Lanes lanesOfOctets(const uint8_t *column) {
+  Octets octets;
+  memcpy(&octets, column, sizeof octets);
+  return __builtin_convertvector(octets, Lanes);
+}
+
+static inline Lanes lesser(Lanes one, Lanes other) {
+  Lanes isLess = (Lanes)(one < other);
+  return (one & isLess) | (other & ~isLess);
+}
+
+/* What a block of rows knows from one step to the next; of a direction first the place in the page index, then the vector, then the place in the
+   vectors' page index, then the outcome. */
+typedef struct {
+  uint32_t source[BLOCK], destination[BLOCK], class[BLOCK], egress[BLOCK], egressCell[BLOCK], ingress[BLOCK], ingressCell[BLOCK], isRare[BLOCK];
+} Block;
+
+/* Row and column of a flow's egress, then of its ingress. */
+static inline Lanes sidesOf(const Program *program, uint32_t source, uint32_t destination) {
+  Lanes src = lanesAt(program->endpoints, source * STRIDE), dst = lanesAt(program->endpoints, destination * STRIDE);
+  return __builtin_shufflevector(src, dst, EGRESS_ROW, LANES + EGRESS_COLUMN, LANES + INGRESS_ROW, INGRESS_COLUMN);
+}
+
+static inline __attribute__((always_inline)) void findVectors(const uint32_t *pageIndex, const void *pages, uint32_t *places, const uint32_t *cells, size_t count, int isShort) {
+#pragma GCC unroll 4
+  for (size_t at = 0; at < count; at++) places[at] = cellAt(pages, pageIndex[places[at]], cells[at], isShort);
+}
+
+/* One step after another for rows of a multiple of `LANES`: loads row by row, arithmetic four rows at a time. */
+static inline __attribute__((always_inline)) void decideBlock(const Program program, Block *block, const Flows *flows, size_t first, int32_t *out, size_t count, int isShort) {
+#pragma GCC unroll 8
+  for (size_t at = 0; at < count; at++) block->source[at] = (uint32_t)findEndpoint4(&program, flows->src[first + at]);
+#pragma GCC unroll 8
+  for (size_t at = 0; at < count; at++) block->destination[at] = (uint32_t)findEndpoint4(&program, flows->dst[first + at]);
+  for (size_t at = 0; at < count; at += LANES) {
+    Lanes protocol = lanesOfOctets(flows->protocol + first + at), port = lanesAt(flows->port, first + at), isUdp = protocol == 17;
+    Lanes hasPort = ((protocol == 6) | isUdp) & (port >> 16 == 0);
+    putLanes(block->class, at, hasPort & (port | (isUdp & UDP_PORTS)));
+    putLanes(block->isRare, at, ~hasPort);
+  }
+#pragma GCC unroll 8
+  for (size_t at = 0; at < count; at++) block->class[at] = program.portClasses[block->class[at]];
+  for (size_t at = 0; at < count; at += LANES) {
+    const uint32_t *src = block->source + at, *dst = block->destination + at;
+    Lanes one = sidesOf(&program, src[0], dst[0]), two = sidesOf(&program, src[1], dst[1]);
+    Lanes three = sidesOf(&program, src[2], dst[2]), four = sidesOf(&program, src[3], dst[3]);
+    Lanes egress12 = __builtin_shufflevector(one, two, 0, 4, 1, 5), egress34 = __builtin_shufflevector(three, four, 0, 4, 1, 5);
+    Lanes ingress12 = __builtin_shufflevector(one, two, 2, 6, 3, 7), ingress34 = __builtin_shufflevector(three, four, 2, 6, 3, 7);
+    Lanes egressRow = __builtin_shufflevector(egress12, egress34, 0, 1, 4, 5), egressColumn = __builtin_shufflevector(egress12, egress34, 2, 3, 6, 7);
+    Lanes ingressRow = __builtin_shufflevector(ingress12, ingress34, 0, 1, 4, 5), ingressColumn = __builtin_shufflevector(ingress12, ingress34, 2, 3, 6, 7);
+    putLanes(block->egress, at, egressRow * program.egressPagesPerRow + (egressColumn >> 6));
+    putLanes(block->egressCell, at, egressColumn);
+    putLanes(block->ingress, at, ingressRow * program.ingressPagesPerRow + (ingressColumn >> 6));
+    putLanes(block->ingressCell, at, ingressColumn);
+    Lanes source = lanesAt(src, 0), destination = lanesAt(dst, 0);
+    putLanes(block->isRare, at, lanesAt(block->isRare, at) | (source == destination) | (source >= program.firstRare) | (destination >= program.firstRare) | (lanesAt(block->class, at) == EXEMPT_CLASS));
+  }
+  findVectors(program.egressPageIndex, program.egressPages, block->egress, block->egressCell, count, isShort);
+  findVectors(program.ingressPageIndex, program.ingressPages, block->ingress, block->ingressCell, count, isShort);
+  for (size_t at = 0; at < count; at += LANES) {
+    Lanes page = lanesAt(block->class, at) >> 6;
+    putLanes(block->egress, at, lanesAt(block->egress, at) * program.pagesPerVector + page);
+    putLanes(block->ingress, at, lanesAt(block->ingress, at) * program.pagesPerVector + page);
+    putLanes(block->class, at, lanesAt(block->class, at) & 63);
+  }
+#pragma GCC unroll 4
+  for (size_t at = 0; at < count; at++) {
+    block->egress[at] = program.outcomes[program.vectorPages[program.vectorPageIndex[block->egress[at]] << 6 | block->class[at]]];
+    block->ingress[at] = program.outcomes[program.vectorPages[program.vectorPageIndex[block->ingress[at]] << 6 | block->class[at]]];
+  }
+  for (size_t at = 0; at < count; at += LANES) {
+    Lanes egress = lanesAt(block->egress, at), ingress = lanesAt(block->ingress, at);
+    Lanes verdict = lesser(egress >> 6 & 3, ingress >> 6 & 3);
+    Lanes missing = (Lanes)(verdict == UNDECIDABLE) & (egress >> 8 | ingress >> 8);
+    putLanes(out, first + at, verdict | (egress & 63) << 2 | (ingress & 63) << 8 | missing << 14);
+  }
+}
+
+static inline __attribute__((always_inline)) void decideInSteps(const Program *program, const Flows *flows, int32_t *out, int isShort) {
+  static Block block;
   for (size_t first = 0; first < flows->count; first += BLOCK) {
-    size_t count = flows->count - first < BLOCK ? flows->count - first : BLOCK;
-    for (size_t at = 0; at < count; at++) sources[at] = program->endpoints + findEndpoint4(program, flows->src[first + at]) * STRIDE;
-    for (size_t at = 0; at < count; at++) destinations[at] = program->endpoints + findEndpoint4(program, flows->dst[first + at]) * STRIDE;
-    for (size_t at = 0; at < count; at++) classes[at] = program->portClasses[portIndexOf(flows->protocol[first + at], flows->port[first + at], -1)];
-    for (size_t at = 0; at < count; at++) {
-      const int32_t *src = sources[at], *dst = destinations[at];
-      egress[at] = egressVector(program, isShort, src, dst);
-      ingress[at] = ingressVector(program, isShort, src, dst);
-      isRare[at] = classes[at] == EXEMPT_CLASS || (src[SELF] >= 0 && src[SELF] == dst[SELF]) || (src[KIND] & KIND_MASK) >= NODE || (dst[KIND] & KIND_MASK) >= NODE;
-    }
-    for (size_t at = 0; at < count; at++) out[first + at] = combine(outcomeAt(program, egress[at], classes[at]), outcomeAt(program, ingress[at], classes[at]));
-    for (size_t at = 0; at < count; at++)
-      if (__builtin_expect(isRare[at], 0)) out[first + at] = decideRow(program, flows, first + at, isShort);
+    size_t count = flows->count - first < BLOCK ? flows->count - first : BLOCK, whole = count - count % LANES;
+    decideBlock(*program, &block, flows, first, out, whole, isShort);
+    for (size_t at = 0; at < whole; at++)
+      if (__builtin_expect(block.isRare[at] != 0, 0)) out[first + at] = decideRow(program, flows, first + at, isShort);
+    for (size_t at = whole; at < count; at++) out[first + at] = decideRow(program, flows, first + at, isShort);
   }
 }
 

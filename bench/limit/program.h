@@ -7,11 +7,11 @@
 
 #include "reference.h"
 
-enum { MAGIC = 0x31504344, LAYOUT_VERSION = 3, HEADER_WORDS = 24 };
+enum { MAGIC = 0x31504344, LAYOUT_VERSION = 4, HEADER_WORDS = 24 };
 enum { HEADER_BYTES = 2, EGRESS_PAGES_PER_ROW = 4, INGRESS_PAGES_PER_ROW = 5, PAGES_PER_VECTOR = 6, DIALECT = 11, CELL_BYTES = 12 };
 enum { OWN_NODE_INGRESS = 1, OWN_NODE_EGRESS = 2 };
 enum { EGRESS_ROW, EGRESS_COLUMN, INGRESS_ROW, INGRESS_COLUMN, SELF, KIND, OBJECT, NODE_NUMBER, STRIDE };
-enum { OUTSIDE = 0, POD = 1, NODE = 3, SERVICE = 4, KIND_MASK = 7 };
+enum { OUTSIDE = 0, POD = 1, NODE = 3, SERVICE = 4, KIND_MASK = 7, IPV6 = 8 };
 enum { UDP_PORTS = 65536, SCTP_PORTS = 131072, OTHER_PROTOCOLS = 196608, UNKNOWN_PORTS = 196864, EXEMPT_PORTS = 196867 };
 enum { EXEMPT_CLASS = 0 };
 enum { DENY = 0, UNDECIDABLE = 1, ALLOW = 2 };
@@ -23,12 +23,26 @@ enum {
 
 typedef struct {
   uint32_t egressPagesPerRow, ingressPagesPerRow, pagesPerVector, dialect, cellBytes;
-  const int32_t *root4, *mid4, *leaf4, *endpoints;
-  const uint32_t *egressPageIndex, *ingressPageIndex, *vectorPageIndex, *outcomes;
+  uint32_t firstRare; /* endpoints from here on may need more than their row and column */
+  const int32_t *leaf4, *endpoints;
+  const uint32_t *root4, *mid4, *egressPageIndex, *ingressPageIndex, *vectorPageIndex, *outcomes;
   const void *egressPages, *ingressPages; /* cells of two or four bytes */
   const uint16_t *portClasses, *vectorPages;
   size_t bytes;
 } Program;
+
+/* Nodes and Services come last; before them is a pod with a second IPv4 address, if there is one. */
+static uint32_t findFirstRare(const int32_t *endpoints, uint32_t count) {
+  int32_t last = -1;
+  for (uint32_t id = 0; id < count; id++) {
+    const int32_t *own = endpoints + id * STRIDE;
+    if ((own[KIND] & KIND_MASK) >= NODE) return id;
+    if (own[SELF] < 0 || own[KIND] & IPV6) continue;
+    if (own[SELF] == last) return id;
+    last = own[SELF];
+  }
+  return count;
+}
 
 static Program readProgram(const char *folder) {
   File file = readFile(folder, "program.bin");
@@ -39,7 +53,9 @@ static Program readProgram(const char *folder) {
   const void *sections[SECTIONS];
   for (int section = 0; section < SECTIONS; section++)
     sections[section] = (char *)file.data + header[HEADER_WORDS + 3 * section + 1];
+  uint32_t endpointCount = header[HEADER_WORDS + 3 * ENDPOINTS + 2] / STRIDE;
   return (Program){
+      .firstRare = findFirstRare(sections[ENDPOINTS], endpointCount),
       .egressPagesPerRow = header[EGRESS_PAGES_PER_ROW], .ingressPagesPerRow = header[INGRESS_PAGES_PER_ROW],
       .pagesPerVector = header[PAGES_PER_VECTOR], .dialect = header[DIALECT],
       .cellBytes = header[CELL_BYTES],
@@ -51,8 +67,8 @@ static Program readProgram(const char *folder) {
 }
 
 static inline int32_t findEndpoint4(const Program *program, uint32_t address) {
-  int32_t cell = program->mid4[program->root4[address >> 16] + (int32_t)(address >> 8 & 255)];
-  return program->leaf4[(cell & INT32_MAX) + ((int32_t)(address & 255) & cell >> 31)];
+  uint32_t cell = program->mid4[program->root4[address >> 16] + (address >> 8 & 255)];
+  return program->leaf4[(cell >> 8) + (address & cell & 255)];
 }
 
 static inline uint32_t portIndexOf(uint32_t protocol, int32_t port, int32_t icmp) {

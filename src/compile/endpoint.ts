@@ -79,9 +79,10 @@ export function indexEndpoints(
   ]);
   const background = [4, 6].map((family) => layBackground(family as 4 | 6)) as [ValueIntervals, ValueIntervals];
   const outsideNoAddress = addNowhere(EndpointKind.Outside, elements.outside, true);
+  addPods();
+  // Nodes and Services come last: who decides many flows at once tells them by their numbers.
   // DI-02: a node that blocks never match lies in none.
   const nodeNoAddress = addNowhere(EndpointKind.Node, elements.namelessNode, dialect.ipBlockMatchesNodes);
-  addPods();
   addNodes();
   addServices();
 

@@ -30,7 +30,7 @@ function findFault4({ root4, mid4, leaf4, starts4, values4 }: Program, count: nu
     if (root4.length !== 65_536) return 'root4 of a trie has 65,536 entries';
     if (!isWithin(root4, 0, mid4.length - 256)) return 'root4 points beside mid4';
     for (const cell of mid4)
-      if ((cell & TrieCell.Offset) >= leaf4.length - (cell < 0 ? 255 : 0)) return 'mid4 points beside leaf4';
+      if ((cell >>> TrieCell.Shift) + (cell & TrieCell.Mask) >= leaf4.length) return 'mid4 points beside leaf4';
     return isWithin(leaf4, 0, count - 1) ? undefined : 'leaf4 names an endpoint that there is not';
   }
   if (root4.length !== 65_537 || root4[0] !== 0 || root4[65_536] !== values4.length)

@@ -8,7 +8,7 @@
  * How a decision reads them:
  *
  *   IPv4 address --> endpoint, one of two forms (`mid4` is empty in the second):
- *     trie       m = mid4[root4[a >>> 16] + ((a >>> 8) & 255)]: leaf4[(m & TrieCell.Offset) + (a & 255 & (m >> 31))]
+ *     trie       m = mid4[root4[a >>> 16] + ((a >>> 8) & 255)]: leaf4[(m >>> TrieCell.Shift) + (a & m & TrieCell.Mask)]
  *     fragments  run root4[a >>> 16] up to root4[(a >>> 16) + 1] of starts4 and values4: the last start <= a & 0xffff
  *   IPv6 address --> endpoint: hosts6, an exact table of single addresses, then the intervals of starts6 through root6
  *   endpoint --stride 8--> egress row, egress column, ingress row, ingress column, ...
@@ -19,17 +19,17 @@
 export const enum Layout {
   /** "DCP1" read as a little-endian word. */
   Magic = 0x31504344,
-  Version = 3,
+  Version = 4,
   /** Columns of a table page, and port classes of a vector page. */
   PageBits = 6,
   PageSize = 64,
   PageMask = 63,
 }
 
-/** A cell of mid4: the offset of a block of 256 cells of leaf4 where `Block` is set, which is the sign; else of a single cell. */
+/** A cell of mid4: an offset into leaf4, and the bits of the last octet that go on from there: all, or none where a single cell is meant. */
 export const enum TrieCell {
-  Block = -0x80000000,
-  Offset = 0x7fffffff,
+  Shift = 8,
+  Mask = 255,
 }
 
 /** Words of the header. */

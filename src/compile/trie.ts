@@ -4,10 +4,11 @@
  * `TRIE_BYTES_MAX`, fragments: the first 16 bits of the address give a run of 16-bit starts, searched without branches; six
  * bytes an interval.
  *
- *   trie       m = mid4[root4[a >>> 16] + ((a >>> 8) & 255)]: leaf4[(m & TrieCell.Offset) + (a & 255 & (m >> 31))]
+ *   trie       m = mid4[root4[a >>> 16] + ((a >>> 8) & 255)]: leaf4[(m >>> TrieCell.Shift) + (a & m & TrieCell.Mask)]
  *   fragments  the last i of root4[a >>> 16] .. root4[(a >>> 16) + 1] with starts4[i] <= a & 0xffff; values4[i]
  *
- * Root and mid hold offsets and are 32 bits wide: 16-bit block numbers would alias beyond 32,767 blocks.
+ * Root and mid hold offsets and are 32 bits wide: 16-bit block numbers would alias beyond 32,767 blocks. Of mid's 24 bits are the
+ * offset, four times what `TRIE_BYTES_MAX` allows.
  */
 import type { AddressKey } from './block.ts';
 import { TrieCell } from './layout.ts';
@@ -89,7 +90,7 @@ export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
   leaf4.set(blocks, room);
   return {
     root4,
-    mid4: mids.all().map((cell) => (cell < 0 ? cell + room : cell)),
+    mid4: mids.all().map((cell) => ((cell & TrieCell.Mask) === 0 ? cell : cell + (room << TrieCell.Shift))),
     leaf4,
     starts4: new Uint16Array(0),
     values4: new Int32Array(0),
@@ -123,13 +124,13 @@ export function buildTrie4({ starts, values }: ValueIntervals): Lookup4 {
   }
 
   function cut24(from: number): number {
-    return (leaves.intern(lay(lows, from, 1, itself, itself), CELLS) * CELLS) | TrieCell.Block;
+    return ((leaves.intern(lay(lows, from, 1, itself, itself), CELLS) * CELLS) << TrieCell.Shift) | TrieCell.Mask;
   }
 
   function single(value: number): number {
     let cell = singles.get(value);
     if (cell === undefined) singles.set(value, (cell = singles.size));
-    return cell;
+    return cell << TrieCell.Shift;
   }
 
   function itself(value: number): number {

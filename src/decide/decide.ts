@@ -30,7 +30,7 @@ export function findEndpoint4(
   const { root4, mid4, leaf4 } = program;
   if (mid4.length === 0) return searchEndpoint4(program, address);
   const cell = mid4[root4[address >>> 16]! + ((address >>> 8) & 255)]!;
-  return leaf4[(cell & TrieCell.Offset) + (address & 255 & (cell >> 31))]!;
+  return leaf4[(cell >>> TrieCell.Shift) + (address & cell & TrieCell.Mask)]!;
 }
 
 /** The endpoint of an IPv6 address given as four words, signed or not. */

@@ -398,8 +398,8 @@ function listAddresses(program: Program): readonly (AddressText | undefined)[] {
       const cell = mid4[mid + middle]!;
       if (seenCells.has(cell)) continue;
       seenCells.add(cell);
-      const leaf = cell & TrieCell.Offset;
-      const length = cell < 0 ? 256 : 1;
+      const leaf = cell >>> TrieCell.Shift;
+      const length = (cell & TrieCell.Mask) + 1;
       for (let low = 0; low < length; low++) add4(leaf4[leaf + low]!, high * 65_536 + middle * 256 + low);
     }
   }

@@ -30,5 +30,28 @@ export const enum Tables {
   LastValue6 = 24,
   /** `Header.Prefix6Length` and those behind it, in their order. */
   Prefix6 = 25,
+  /** Bulk decisions: endpoints from here on may need more than their row and column, see `firstRareOf`. */
+  FirstRare = 31,
   Count = 32,
+}
+
+/** Where `decideRows` keeps, from one step to the next, what it knows of a block of rows: columns of words, in bytes. */
+export const enum Scratch {
+  Rows = 512,
+  /** Endpoints. */
+  Source = 0,
+  Destination = Rows * 4,
+  /** Port class, then the address of its cell in the first of the vector pages. */
+  Class = Rows * 8,
+  /** Of each direction: the address of the page's number, then the vector, then the address of its page's number, then the outcome. */
+  Egress = Rows * 12,
+  /** Address of the column's cell in the first page. */
+  EgressCell = Rows * 16,
+  Ingress = Rows * 20,
+  IngressCell = Rows * 24,
+  /** From a direction to its cells. */
+  Cell = Rows * 4,
+  /** Not 0: the row has to be decided by itself. */
+  Rare = Rows * 28,
+  Bytes = Rows * 32,
 }

@@ -22,7 +22,7 @@ export function findEndpoint4(tables: i32, address: u32): i32 {
 export function findInTrie(root: i32, mid: i32, leaf: i32, address: u32): i32 {
   const third = load<i32>(root + (address >>> 16) * 4) + ((address >>> 8) & 255);
   const cell = load<i32>(mid + third * 4);
-  return load<i32>(leaf + ((cell & TrieCell.Offset) + (address & 255 & (cell >> 31))) * 4);
+  return load<i32>(leaf + ((cell >>> TrieCell.Shift) + (address & cell & TrieCell.Mask)) * 4);
 }
 
 /** The form of fragments: the last start of the run that is not beyond the address. */

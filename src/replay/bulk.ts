@@ -3,9 +3,9 @@
  * kernel's memory: fill them, call, read. Results are those of `decide`, `findEndpoint4` and `Tracker.track`, which take
  * every row that is out of the ordinary, and all of them where there is no WebAssembly.
  */
-import { Header } from '../compile/layout.ts';
+import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
-import { Tables } from '../decide/table-layout.ts';
+import { Scratch, Tables } from '../decide/table-layout.ts';
 import { decide, findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
 import { createBatch, type Dictionary, type FlowBatch } from '../model/flow.ts';
 import { Clock, ClockState } from '../track/clock.ts';
@@ -15,7 +15,7 @@ import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import { TableTracker, type Tracker } from '../track/tracker.ts';
 import { Heap } from './heap.ts';
-import { Column, Scratch, State } from './kernel-layout.ts';
+import { Column, State } from './kernel-layout.ts';
 import { createStamp, instantiate, placeProgram, placeTable, type Stamp } from './kernel.ts';
 import { wasm, type WasmApi } from './webassembly.ts';
 
@@ -63,8 +63,9 @@ export function createBulkDecider(program: Program, dictionary: Dictionary, capa
     region < 3 ? bytes : bytes * capacity,
   );
   const heap = new Heap(wasm.Memory, sizes);
-  const decideRows = instantiate(wasm, heap.memory)['decideRows'] as (...addresses: readonly number[]) => void;
+  const decideRows = instantiate(wasm, heap.memory)['decideRows'] as (...addresses: readonly number[]) => number;
   placeProgram(heap, program, 1, 0);
+  heap.words(0, Tables.Count)[Tables.FirstRare] = firstRareOf(program);
   const batch: FlowBatch = {
     ...model,
     src: new Uint32Array(heap.memory.buffer, heap.offsetOf(3), capacity),
@@ -81,11 +82,30 @@ export function createBulkDecider(program: Program, dictionary: Dictionary, capa
     batch,
     decisions,
     decide(count) {
-      decideRows(tables!, families!, protocols!, sources!, destinations!, ports!, out!, scratch!, count);
-      for (let row = 0; row < count; row++)
-        if (decisions[row]! < 0) decisions[row] = decideRow(program, dictionary, batch, row);
+      const left = decideRows(tables!, families!, protocols!, sources!, destinations!, ports!, out!, scratch!, count);
+      for (let row = 0, rest = left; rest > 0; row++)
+        if (decisions[row]! < 0) {
+          decisions[row] = decideRow(program, dictionary, batch, row);
+          rest--;
+        }
     },
   };
+}
+
+/**
+ * The lowest number from which on an endpoint may need more than its row and column: it is a node's or a Service's, or the second
+ * IPv4 address of a pod. Below it only an endpoint itself is the same pod. Compile numbers nodes and Services last.
+ */
+function firstRareOf({ endpoints }: Program): number {
+  const pods = new Set<number>();
+  for (let at = 0; at < endpoints.length; at += Endpoint.Stride) {
+    const kind = endpoints[at + Endpoint.Kind]!;
+    const self = endpoints[at + Endpoint.Self]!;
+    const isIpv4Pod = self >= 0 && (kind & EndpointKind.Ipv6) === 0;
+    if ((kind & EndpointKind.Mask) >= EndpointKind.Node || (isIpv4Pod && pods.has(self))) return at / Endpoint.Stride;
+    if (isIpv4Pod) pods.add(self);
+  }
+  return endpoints.length / Endpoint.Stride;
 }
 
 /** The sections of a Program that IPv4 look-up reads. */

@@ -127,11 +127,3 @@ export const enum MemoKey {
   /** Protocol << 17 | port + 1 stands below. */
   PortShift = 17,
 }
-
-/** Room of `decideRows`: what is known of a block of rows, two words each. */
-export const enum Scratch {
-  Rows = 256,
-  /** Of the second column, in bytes. */
-  Second = 1024,
-  Bytes = 2048,
-}

@@ -5,17 +5,8 @@
  */
 import { Endpoint, EndpointKind, PortIndex } from '../compile/layout.ts';
 import { Tables } from '../decide/table-layout.ts';
-import {
-  combine,
-  decide,
-  decideWithoutRules,
-  ENDPOINT_BYTES,
-  findEndpoint4,
-  findEndpoints6,
-  findInTrie,
-  findOutcome,
-  findVector,
-} from '../decide/table.as.ts';
+import { decideRows, find4 } from '../decide/row.as.ts';
+import { decide, ENDPOINT_BYTES, findEndpoint4, findEndpoints6 } from '../decide/table.as.ts';
 import { Orientation, OrientedBy, RecordedVerdict, RecordFlag, RecordKind, TcpFlag } from '../model/flow.ts';
 import { ClockState, Tick } from '../track/clock.ts';
 import { Block, Meta, Staged, Step, Word } from '../track/entry.ts';
@@ -40,7 +31,7 @@ import { TcpIndex } from '../track/tcp-state.ts';
 import { TrackState } from '../track/state.ts';
 import { PACKETS, RECORDS, stageBlock } from './block.as.ts';
 import { Data, GroupCount, GroupKey, GroupSum } from './group.ts';
-import { Column, Memo, MemoKey, Name, Scratch, State } from './kernel-layout.ts';
+import { Column, Memo, MemoKey, Name, State } from './kernel-layout.ts';
 
 /** Takes the staged rows `from` up to `to`; returns the one that it leaves to the reference, or `to`. */
 export function run(state: i32, from: i32, to: i32): i32 {
@@ -754,126 +745,5 @@ function trackRare(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 {
   return insert(state + State.Table * 4, ~at, tick, staged, endOf(state), 0, beginOf(protocol, tick), timeout, 0) ? ~at : 0;
 }
 
-/** The endpoint of each IPv4 address of `addresses[0, count)`. */
-export function find4(tables: i32, addresses: i32, endpoints: i32, count: i32): void {
-  if (load<i32>(tables, Tables.Mid4 * 4) == 0) {
-    for (let row = 0; row < count; row++)
-      store<i32>(endpoints + row * 4, findEndpoint4(tables, load<u32>(addresses + row * 4)));
-    return;
-  }
-  const root = load<i32>(tables, Tables.Root4 * 4);
-  const mid = load<i32>(tables, Tables.Mid4 * 4);
-  const leaf = load<i32>(tables, Tables.Leaf4 * 4);
-  for (let row = 0; row < count; row++) {
-    store<i32>(endpoints + row * 4, findInTrie(root, mid, leaf, load<u32>(addresses + row * 4)));
-  }
-}
-
 export { findEndpoints6 as find6, settle };
-
-/** Left by `decideRows` where the reference has to decide. */
-const UNDECIDED: i32 = -1;
-
-/**
- * The packed decision of each row: IPv4, TCP or UDP, between pods and outside addresses; -1 for every other. Blocks of rows
- * take one step after another, since short chains of loads overlap where long ones do not; `scratch` is `Scratch.Bytes`.
- */
-export function decideRows(
-  tables: i32,
-  families: i32,
-  protocols: i32,
-  sources: i32,
-  destinations: i32,
-  ports: i32,
-  out: i32,
-  scratch: i32,
-  count: i32,
-): void {
-  for (let row = 0; row < count; row += Scratch.Rows) {
-    const length = min(Scratch.Rows as i32, count - row);
-    find4(tables, sources + row * 4, scratch, length);
-    find4(tables, destinations + row * 4, scratch + Scratch.Second, length);
-    findVectors(tables, families + row, protocols + row, ports + row * 4, out + row * 4, scratch, length);
-    findOutcomes(tables, out + row * 4, scratch, length);
-  }
-}
-
-/** Puts vectors in the place of endpoints, and into `out` the port class, or the complement of a decision that needs none. */
-function findVectors(
-  tables: i32,
-  families: i32,
-  protocols: i32,
-  ports: i32,
-  out: i32,
-  scratch: i32,
-  count: i32,
-): void {
-  const endpoints = load<i32>(tables, Tables.Endpoints * 4);
-  const portClasses = load<i32>(tables, Tables.PortClasses * 4);
-  const egressIndex = load<i32>(tables, Tables.EgressPageIndex * 4);
-  const egressPages = load<i32>(tables, Tables.EgressPages * 4);
-  const egressPerRow = load<i32>(tables, Tables.EgressPagesPerRow * 4);
-  const ingressIndex = load<i32>(tables, Tables.IngressPageIndex * 4);
-  const ingressPages = load<i32>(tables, Tables.IngressPages * 4);
-  const ingressPerRow = load<i32>(tables, Tables.IngressPagesPerRow * 4);
-  const cellBytes = load<i32>(tables, Tables.CellBytes * 4);
-  for (let row = 0; row < count; row++) {
-    const at = scratch + row * 4;
-    const src = endpoints + load<i32>(at) * ENDPOINT_BYTES;
-    const dst = endpoints + load<i32>(at, Scratch.Second) * ENDPOINT_BYTES;
-    const protocol: i32 = load<u8>(protocols + row);
-    const port = load<i32>(ports + row * 4);
-    const kinds = max(load<i32>(src, Endpoint.Kind * 4) & EndpointKind.Mask, load<i32>(dst, Endpoint.Kind * 4) & EndpointKind.Mask);
-    // No class is 0 after `decideWithoutRules`, so that this one is told from it.
-    let found: i32 = ~UNDECIDED;
-    if (load<u8>(families + row) == 4 && port >= 0 && (protocol == TCP || protocol == UDP) && kinds < EndpointKind.Node) {
-      found = load<u16>(portClasses + ((protocol == TCP ? PortIndex.Tcp : PortIndex.Udp) + port) * 2);
-      const known = decideWithoutRules(src, dst, found);
-      if (known != 0) found = ~known;
-      store<i32>(
-        at,
-        findVector(
-          egressIndex,
-          egressPages,
-          egressPerRow,
-          cellBytes,
-          load<i32>(src, Endpoint.EgressRow * 4),
-          load<i32>(dst, Endpoint.EgressColumn * 4),
-        ),
-      );
-      store<i32>(
-        at,
-        findVector(
-          ingressIndex,
-          ingressPages,
-          ingressPerRow,
-          cellBytes,
-          load<i32>(dst, Endpoint.IngressRow * 4),
-          load<i32>(src, Endpoint.IngressColumn * 4),
-        ),
-        Scratch.Second,
-      );
-    }
-    store<i32>(out + row * 4, found);
-  }
-}
-
-/** What the vectors say of the port classes in `out`. */
-function findOutcomes(tables: i32, out: i32, scratch: i32, count: i32): void {
-  const index = load<i32>(tables, Tables.VectorPageIndex * 4);
-  const pages = load<i32>(tables, Tables.VectorPages * 4);
-  const perVector = load<i32>(tables, Tables.PagesPerVector * 4);
-  const outcomes = load<i32>(tables, Tables.Outcomes * 4);
-  for (let row = 0; row < count; row++) {
-    const at = scratch + row * 4;
-    const found = load<i32>(out + row * 4);
-    const decision =
-      found <= 0
-        ? ~found
-        : combine(
-            findOutcome(index, pages, perVector, outcomes, load<i32>(at), found),
-            findOutcome(index, pages, perVector, outcomes, load<i32>(at, Scratch.Second), found),
-          );
-    store<i32>(out + row * 4, decision);
-  }
-}
+export { decideRows, find4 };

@@ -88,7 +88,6 @@ test('every address has a record: what is outside, running pods, other pods, nod
     `outside 4 self -1 object -1 node -1 ${nobody}`,
     `outside 6 self -1 object -1 node -1 ${nobody}`,
     `outside 4 self -1 object -1 node -1 ${nobody}`,
-    `node 4 self -1 object -1 node -1 ${nobody}`,
     `pod 4 self 1 object 1 node 2 ${subject}`,
     `pod 6 self 1 object 1 node 2 ${subject}`,
     `pod 4 self 2 object 2 node -1 ${subject}`,
@@ -96,6 +95,7 @@ test('every address has a record: what is outside, running pods, other pods, nod
     `pod 4 self 4 object 4 node 0 ${subject}`,
     `pod 4 self 0 object 0 node 1 ${subject}`,
     `pod 4 self 0 object 0 node 1 ${subject}`,
+    `node 4 self -1 object -1 node -1 ${nobody}`,
     `node 4 self -1 object 0 node 0 ${nobody}`,
     `node 4 self -1 object 1 node 1 ${nobody}`,
     `node 6 self -1 object 1 node 1 ${nobody}`,
@@ -110,18 +110,18 @@ test('every address has a record: what is outside, running pods, other pods, nod
       compiled.header[Header.NodeNoAddress],
       compiled.header[Header.EndpointCount],
     ],
-    [2, 3, 18],
+    [2, 10, 18],
   );
   const { podEndpointStart, podEndpoints } = compiled;
   assert.deepEqual(
     PODS.map((_, index) => [...podEndpoints.subarray(podEndpointStart[index], podEndpointStart[index + 1])]),
-    [[9, 10], [4, 5], [6], [7], [8], [12, 14], [3], [], [], []],
+    [[8, 9], [3, 4], [5], [6], [7], [12, 14], [10], [], [], []],
   );
   // EP-03: of two with one address the running one, then the earlier; a pod before a node; a node before a Service.
   for (const [address, endpoint] of [
-    ['10.0.0.1', 4],
-    ['fd00::1', 5],
-    ['10.0.0.5', 10],
+    ['10.0.0.1', 3],
+    ['fd00::1', 4],
+    ['10.0.0.5', 9],
     ['192.168.0.2', 11],
     ['192.168.0.1', 12],
     ['fd00::9', 13],
@@ -148,9 +148,9 @@ test('EP-12: a backend is the pod’s endpoint of the entry’s family, else its
   const { backends } = made();
   const pairs = Array.from({ length: backends.length / 2 }, (_, index) => backends[index * 2]!);
   // The pods of the selector, in the order of the input, without a family, of IPv4, and of IPv6.
-  const pods4 = [9, 4, 6, 7, 8, 12, 3];
-  const pods6 = [9, 5, 6, 7, 8, 12, 3];
-  assert.deepEqual(pairs, [...pods4, ...pods4, ...pods6, 0, 4, 1, 4, 0, 4, 1, 5]);
+  const pods4 = [8, 3, 5, 6, 7, 12, 10];
+  const pods6 = [8, 4, 5, 6, 7, 12, 10];
+  assert.deepEqual(pairs, [...pods4, ...pods4, ...pods6, 0, 3, 1, 3, 0, 3, 1, 4]);
 });
 
 test('addresses of nobody are told apart by the blocks of egress, of ingress and of nodes’ pods that hold them, in either family', () => {

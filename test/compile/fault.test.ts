@@ -100,8 +100,9 @@ test('IPv4 as a trie: every level points into the next', () => {
     takes(altered('root4', put(at, mid4.length - 256)));
     for (const offset of [mid4.length - 255, -1])
       refuses(altered('root4', put(at, offset)), /root4 points beside mid4/);
-    for (const cell of [leaf4.length - 1, (leaf4.length - 256) | TrieCell.Block]) takes(altered('mid4', put(at, cell)));
-    for (const cell of [leaf4.length, (leaf4.length - 255) | TrieCell.Block, TrieCell.Offset, -1])
+    for (const cell of [(leaf4.length - 1) << TrieCell.Shift, ((leaf4.length - 256) << TrieCell.Shift) | TrieCell.Mask])
+      takes(altered('mid4', put(at, cell)));
+    for (const cell of [leaf4.length << TrieCell.Shift, ((leaf4.length - 255) << TrieCell.Shift) | TrieCell.Mask, -1])
       refuses(altered('mid4', put(at, cell)), /mid4 points beside leaf4/);
   }
   isBounded('leaf4', count(), /leaf4 names an endpoint/);
