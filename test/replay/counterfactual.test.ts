@@ -324,6 +324,9 @@ test('a recorded pod that the snapshot has elsewhere is judged by its name, and 
   assert.equal(half.ruleUsage.rules[0]!.tally.connections, 1, 'where the other end is known by its address');
   const agreeing = packet(WEB, DB, 'S', 0, { from: named('web-1'), to: named('db-1') });
   assert.equal(replay([agreeing], { policies: WEB_TO_DB }).disagreements, 0);
+  const toService = { kind: 'service', namespace: 'other', name: 'x', areLabelsComplete: false } as const;
+  const asked = replay([packet(WEB, DB, 'S', 0, { to: toService })], { policies: WEB_TO_DB });
+  assert.deepEqual([connections(asked.totals), asked.disagreements], [[1, 0, 0], 0], 'a Service is no pod elsewhere');
   const gone = packet(WEB, DB, 'S', 0, { from: named('gone-1'), to: named('db-1') });
   const described = replay([gone, { ...gone, timeS: 1 }], { policies: WEB_TO_DB });
   assert.deepEqual(connections(described.totals), [0, 0, 1], 'by address it would be web, and allowed');

@@ -89,6 +89,21 @@ test('a full connection table is reported: what it refused, its limit and its pe
   assert.equal(replay(established).tracking.limit, undefined);
 });
 
+test('records that a full connection table does not take are connections all the same', () => {
+  const trace = [1, 2, 3].map((at) =>
+    packet(`10.0.0.1:${40_000 + at}`, DB, 'S', at / 100, { kind: RecordKind.OneWay }),
+  );
+  const { totals, tracking } = replay(trace, { conntrackMax: 1, policies: WEB_TO_DB });
+  assert.deepEqual([tracking.evicted, tracking.refused], [1, 1]);
+  assert.deepEqual(
+    [connections(totals), records(totals)],
+    [
+      [3, 0, 0],
+      [3, 0, 0],
+    ],
+  );
+});
+
 // Comparison.
 
 test('a baseline: each pair of verdicts lands where it belongs, and nowhere else', () => {
