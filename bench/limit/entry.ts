@@ -12,7 +12,7 @@ import { cliPath } from './whole.ts';
 export type Scale = 'full' | 'quick' | 'test';
 
 /** Raise it when what a `prepare` writes changes, so that old data is not taken for new. */
-export const DATA_VERSION = 6;
+export const DATA_VERSION = 7;
 
 /** A reference in C, compiled where there is a compiler. */
 export function reference(
