@@ -172,12 +172,13 @@ export const openPlainReplay: OpenJob = (folder, options) => openReplay(folder, 
 /** The same as it is by default: the WASM kernel takes what it can. */
 export const openWasmReplay: OpenJob = (folder, options) => openReplay(folder, options, 'wasm');
 
-function openReplay(folder: string, { values }: JobOptions, kernel: 'plain' | 'wasm'): Job {
+function openReplay(folder: string, { values, passes }: JobOptions, kernel: 'plain' | 'wasm'): Job {
   const { snapshot, policies } = makeWorld({ pods: values['pods']!, policies: values['policies']! });
   const program = compile(snapshot, policies);
   const bytes = readFileSync(join(folder, 'trace.bin'));
   let finish: (() => ReplayResult) | undefined;
-  const digest = (hash: number): number => hashOfResult(hash, finish!());
+  const digest = (): number => hashOfResult(HASH_START, finish!());
+  let passed = 0;
   return {
     count: values['records']!,
     run: async () => {
@@ -203,8 +204,9 @@ function openReplay(folder: string, { values }: JobOptions, kernel: 'plain' | 'w
         replay.add(batch as FlowBatch, account);
       finish = () => replay.finish([account]);
     },
-    digest: () => digest(HASH_START),
-    first: () => digest(HASH_START),
+    // What is compiled for a result, and left behind by it, would be part of the next pass: the last one answers for all, as in C.
+    digest: (hash) => (++passed < passes ? hash : digest()),
+    first: digest,
   };
 }
 
