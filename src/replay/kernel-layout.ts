@@ -62,7 +62,7 @@ export const enum State {
   /** Ports on which pods listen: open addressing, pairs of endpoint + 1 and protocol << 17 | port; capacity - 1. */
   ListenPtr = 43,
   ListenMask = 44,
-  /** [`Memo.Size`] openings that TypeScript has judged. */
+  /** [`Memo.Size`] openings that have been judged, by the kernel or by TypeScript. */
   MemoPtr = 45,
   /** Candidate and baseline tables, `Tables` each; 0 = there is no baseline. */
   CandidatePtr = 46,
@@ -115,7 +115,7 @@ export const enum Memo {
   Key = 2,
   Group = 3,
   SourceEndpoint = 4,
-  /** 1: the destination listens on the port. */
+  /** 1: the destination listens on the port, 0: it does not, -1: nobody has asked. */
   IsServer = 5,
   Stride = 8,
   Size = 32_768,
