@@ -4,14 +4,20 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { compile } from '../../src/compile/compile.ts';
 import { decide, findEndpoint4 } from '../../src/decide/decide.ts';
+import { generateCluster } from '../../src/generate/cluster.ts';
+import { generatePolicies } from '../../src/generate/policy.ts';
 import { createRandom } from '../../src/generate/random.ts';
-import { addQuote, createBatch, type FlowBatch, RecordKind, TcpFlag } from '../../src/model/flow.ts';
+import { type AddressText, parseAddress } from '../../src/model/address.ts';
+import type { Pod } from '../../src/model/cluster.ts';
+import { addQuote, createBatch, createDictionary, type FlowBatch, RecordKind, TcpFlag } from '../../src/model/flow.ts';
+import { Reason } from '../../src/model/verdict.ts';
 import { createBulkDecider, createBulkFinder, createBulkFinder6, createBulkTracker } from '../../src/replay/bulk.ts';
 import { Heap } from '../../src/replay/heap.ts';
 import { instantiate, placeTable } from '../../src/replay/kernel.ts';
 import { endpointOf } from '../../src/replay/place.ts';
 import { wasm } from '../../src/replay/webassembly.ts';
 import { createTracker, TableTracker } from '../../src/track/tracker.ts';
+import { makeFlows } from '../../bench/traffic.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream } from './stream.ts';
 
@@ -45,6 +51,39 @@ test(`a bulk decider decides, and a bulk finder finds, as one row after another 
   });
   fc.assert(property, { seed, numRuns: runs(40), includeErrorInReport: true });
   assert.ok(rows > 1000);
+});
+
+test('a bulk decider knows a pod by either of two IPv4 addresses, in whole blocks and in what is left of one', () => {
+  const snapshot = generateCluster({ pods: 40, seed: 1, shape: 'production' });
+  const policies = generatePolicies({ snapshot, count: 40, seed: 1 });
+  const isOfOne = (pod: Pod): boolean => pod.count === 1 && pod.phase === 'Running' && !pod.hostNetwork;
+  const twin = snapshot.pods.findIndex(isOfOne);
+  const second = '10.254.254.254' as AddressText;
+  const pods = snapshot.pods.map((pod, at) => (at === twin ? { ...pod, addresses: [...pod.addresses, second] } : pod));
+  const program = compile({ ...snapshot, pods }, policies);
+  const words = new Uint32Array(4);
+  const wordOf = (address: AddressText): number => (parseAddress(address, words), words[0]!);
+  const own = wordOf(pods[twin]!.addresses.find((address) => parseAddress(address, words) === 4)!);
+  const flows = makeFlows(snapshot, 1030, seed);
+  for (let row = 0; row < flows.count; row += 5) {
+    flows.src[row] = row % 2 === 0 ? own : wordOf(second);
+    flows.dst[row] = row % 3 === 0 ? own : wordOf(second);
+  }
+  const decider = createBulkDecider(program, createDictionary(), flows.count);
+  copy(flows, decider.batch);
+  let samePod = 0;
+  for (const count of [flows.count, 3]) {
+    decider.decisions.fill(-2);
+    decider.decide(count);
+    const { src, dst, protocol, dstPort } = flows;
+    for (let row = 0; row < flows.count; row++) {
+      const [source, destination] = [findEndpoint4(program, src[row]!), findEndpoint4(program, dst[row]!)];
+      const expected = row < count ? decide(program, source, destination, protocol[row]!, dstPort[row]!, -1) : -2;
+      assert.equal(decider.decisions[row], expected, `row ${row} of ${count}`);
+      if (source !== destination && ((expected >>> 2) & 63) === Reason.SamePod) samePod++;
+    }
+  }
+  assert.ok(samePod > 50, `${samePod} between the two addresses`);
 });
 
 test(`a bulk tracker tracks as one packet after another (seed ${seed})`, () => {
