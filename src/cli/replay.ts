@@ -93,7 +93,7 @@ async function replayTraces(
     dictionary,
     { ...how, ...(sizes && { sizes }), arena: replay.arena },
     crew?.io ?? io,
-    (batch, account, from, to) => replay.add(batch, account, from, to),
+    (batch, accounts, from, to) => replay.add(batch, accounts, from, to),
   );
   const isWhole = reading.end === 'finished' && reading.refusals.length === 0;
   // What the flags allow does not make a result incomplete: report and exit code say the same.

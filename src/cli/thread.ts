@@ -180,10 +180,10 @@ async function serve({ kernel, reading, programs, options, buckets, progress }: 
     dictionary,
     { ...how, sizes: reading.sizes, arena: part.arena },
     io,
-    (batch, account, from, to) => {
+    (batch, accounts, from, to) => {
       const ahead = waitFor(progress, part.seen + to - from);
       if (ahead > 0) interrupt();
-      if (to - ahead > from) part.add(batch, account, from, to - ahead);
+      if (to - ahead > from) part.add(batch, accounts, from, to - ahead);
     },
   );
   return { part: part.part(), seen: part.seen };

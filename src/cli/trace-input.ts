@@ -136,8 +136,13 @@ const FIRST_SIZE = 1 << 21;
 /** Milliseconds between two lines of progress. */
 const PROGRESS_MS = 200;
 
-/** Takes rows `from` up to `to` of a batch. */
-export type TakeRows = (batch: FlowBatch, account: TraceAccount, from: number, to: number) => void | Promise<void>;
+/** Takes rows `from` up to `to` of a batch; `accounts` are those of all traces, by `FlowBatch.origin`. */
+export type TakeRows = (
+  batch: FlowBatch,
+  accounts: readonly TraceAccount[],
+  from: number,
+  to: number,
+) => void | Promise<void>;
 
 /** Reads traces into `take`. Throws `Refusal` before the first record where a path cannot be read. */
 export async function readTraces(
@@ -194,26 +199,28 @@ export async function readTraces(
       ...(window && { window }),
       ...(offset && { clockOffsetUs: offset.offsetUs }),
     };
-    return { key: { account, size, file }, batches: readTrace(source, reading) };
+    return { account, size, batches: readTrace(source, reading) };
   });
+  const accounts = inputs.map(({ account }) => account);
   const areMerged = options.order !== 'given' && inputs.length > 1;
   const clocks = areMerged ? new ClockOffsets() : undefined;
   const translations = areMerged ? new FileTranslations() : undefined;
   const sightings = areMerged ? new FileSightings() : undefined;
   try {
-    const rows = options.order === 'given' ? concatenate(inputs) : mergeByTime(inputs);
+    const traces = inputs.map(({ batches }) => batches);
+    const rows = options.order === 'given' ? concatenate(traces) : mergeByTime(traces);
     for await (const merged of rows) {
-      const { account, size, file } = merged.key;
       if ('error' in merged) {
         if ((merged.error as NodeJS.ErrnoException).code === undefined) throw merged.error;
-        refusals.push(`${account.file}: ${systemMessage(merged.error)}`);
+        refusals.push(`${accounts[merged.origin]!.file}: ${systemMessage(merged.error)}`);
         continue;
       }
       const { batch, from } = merged;
-      clocks?.observe(batch, from, merged.to, file);
+      const { account, size } = inputs[batch.origin?.[from] ?? 0]!;
+      clocks?.observe(batch, from, merged.to);
       translations?.apply(batch, from, merged.to);
-      const to = sightings?.keepNew(batch, from, merged.to, file, account) ?? merged.to;
-      if (to > from) await take(batch, account, from, to);
+      const to = sightings?.keepNew(batch, from, merged.to, accounts) ?? merged.to;
+      if (to > from) await take(batch, accounts, from, to);
       progress.show(account, size);
     }
   } finally {
@@ -221,7 +228,6 @@ export async function readTraces(
     progress.clear();
     for (const direct of opened) direct.close();
   }
-  const accounts = inputs.map(({ key }) => key.account);
   const corrected = new Set(offsets.map(({ file }) => file));
   for (const offset of offsets) accounts[offset.file]!.limits.push(describeOffset(offset, paths, 'corrected'));
   for (const offset of clocks?.estimate() ?? [])
@@ -290,13 +296,12 @@ async function findOffsets(
   if (once !== undefined) throw new Refusal(`${once} can be read once: --align-clocks reads traces twice`);
   const { ClockOffsets } = await import('../trace/clock-offset.ts');
   const clocks = new ClockOffsets();
-  const files = new Map(paths.map((path, file) => [path, file]));
   await readTraces(
     paths,
     dictionary,
     { ...options, order: 'given', progress: 'none' },
     io,
-    (batch, { file }, from, to) => clocks.observe(batch, from, to, files.get(file)!),
+    (batch, _accounts, from, to) => clocks.observe(batch, from, to),
   );
   return clocks.estimate();
 }

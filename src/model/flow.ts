@@ -149,6 +149,8 @@ export interface FlowBatch {
   readonly flags: Uint16Array;
   /** 1-based line, or packet number, within its file. */
   readonly line: Float64Array;
+  /** Where rows of several traces stand together: the number of the trace of each. */
+  readonly origin?: Uint32Array;
   /** Row of `quotes`, or -1. */
   readonly quote: Int32Array;
   readonly quotes: QuoteColumns;
@@ -349,12 +351,23 @@ export function clearRow(batch: FlowBatch, row: number): void {
   batch.policies[row] = 0;
 }
 
+/** What a row of `FlowBatch.quotes` is made of. */
+export const QUOTE_COLUMNS: readonly Exclude<keyof QuoteColumns, 'count'>[] = [
+  'family',
+  'protocol',
+  'src',
+  'dst',
+  'srcPort',
+  'dstPort',
+  'icmp',
+];
+
 /** The number of a fresh quote row, grown where needed; the caller fills it. */
 export function addQuote(batch: FlowBatch): number {
   const { quotes } = batch;
   if (quotes.count === quotes.family.length) {
     const grown = createQuotes(quotes.count * 2);
-    for (const column of ['family', 'protocol', 'src', 'dst', 'srcPort', 'dstPort', 'icmp'] as const) {
+    for (const column of QUOTE_COLUMNS) {
       grown[column].set(quotes[column]);
       (quotes[column] as Int32Array) = grown[column] as Int32Array;
     }

@@ -98,10 +98,11 @@ export interface ReplayOptions {
 /** A replay under way. */
 export interface Replay {
   /**
-   * Takes in rows `from` (0) up to `to` (all) of a batch; `account` is the account of the file that it came from. Rows of
+   * Takes in rows `from` (0) up to `to` (all) of a batch; `account` is that of the file that it came from, or those of several, by
+   * `FlowBatch.origin`. Rows of
    * several files are given in the order of their times.
    */
-  add(batch: FlowBatch, account: TraceAccount, from?: number, to?: number): void;
+  add(batch: FlowBatch, account: TraceAccount | readonly TraceAccount[], from?: number, to?: number): void;
   /** Memory for the reader of a single trace (`ReadOptions.arena`): columns in it are taken in where they lie. Undefined without WebAssembly. */
   readonly arena: Arena | undefined;
   /** Rows that the WASM kernel took so far; the others went through TypeScript. */
@@ -261,7 +262,7 @@ class Replaying implements Replay, PartReplay {
     return this.kernel?.arena;
   }
 
-  add(batch: FlowBatch, account: TraceAccount, from = 0, to: number = batch.count): void {
+  add(batch: FlowBatch, account: TraceAccount | readonly TraceAccount[], from = 0, to: number = batch.count): void {
     if (this.seen + to - from > SMALL_ROWS) this.beginKernel();
     const { kernel, clock, now, counters, buckets } = this;
     const order = this.seen - from;
@@ -269,7 +270,7 @@ class Replaying implements Replay, PartReplay {
       if (buckets !== undefined && !isOwn(buckets, batch, row)) return;
       counters.rows++;
       this.order = order + row;
-      this.addRow(batch, row, account);
+      this.addRow(batch, row, sourceOf(account, batch, row));
     };
     if (kernel !== undefined) {
       kernel.enter(batch);
@@ -278,7 +279,13 @@ class Replaying implements Replay, PartReplay {
         const before = this.rowsByKernel;
         const keepSample = (group: number, row: number, orientation: Orientation): void => {
           this.order = order + first + row;
-          this.keepSample(group, this.questionOf(batch, first + row, orientation), account, batch.line[first + row]!);
+          const at = first + row;
+          this.keepSample(
+            group,
+            this.questionOf(batch, at, orientation),
+            sourceOf(account, batch, at),
+            batch.line[at]!,
+          );
         };
         this.addStaged(kernel, (staged) => addRow(first + kernel.rowOf(staged)), keepSample);
         counters.rows += this.rowsByKernel - before;
@@ -781,6 +788,14 @@ class Replaying implements Replay, PartReplay {
 
 function groupLimitOf({ groupLimit = DEFAULT_GROUP_LIMIT }: ReplayOptions): number {
   return groupLimit;
+}
+
+function sourceOf(account: Source | readonly Source[], { origin }: FlowBatch, row: number): Source {
+  return isList(account) ? account[origin?.[row] ?? 0]! : account;
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value);
 }
 
 function dataOf(group: number, recorded: number): number {

@@ -42,9 +42,9 @@ export class ClockOffsets {
   /** `lower file,higher file` -> times of the higher less those of the lower one. */
   private readonly differences = new Map<string, number[]>();
 
-  /** Looks at rows `[from, to)` of a batch of file number `file`. */
-  observe(batch: FlowBatch, from: number, to: number, file: number): void {
-    for (let row = from; row < to; row++) if (isOpening(batch, row)) this.add(batch, row, file);
+  /** Looks at rows `[from, to)` of a batch. */
+  observe(batch: FlowBatch, from: number, to: number): void {
+    for (let row = from; row < to; row++) if (isOpening(batch, row)) this.add(batch, row, batch.origin?.[row] ?? 0);
   }
 
   /** The clocks that clearly differ from that of the first file of those that they share connections with. */

@@ -13,19 +13,20 @@ export class FileSightings {
   private readonly key: SightingKey = { hash: 0, check: 0, isStrong: false };
 
   /**
-   * Takes rows `[from, to)` of a batch of file number `file`, and moves those that no other file has shown to the front of that range. Returns
-   * its new end; the others are skipped as `duplicate` in the account.
+   * Takes rows `[from, to)` of a batch, and moves those that no other file has shown to the front of that range. Returns
+   * its new end; the others are skipped as `duplicate` in the accounts of their files.
    */
-  keepNew(batch: FlowBatch, from: number, to: number, file: number, account: TraceAccount): number {
+  keepNew(batch: FlowBatch, from: number, to: number, accounts: readonly TraceAccount[]): number {
     let kept = from;
     for (let row = from; row < to; row++) {
-      if (this.isRepeated(batch, row, file)) continue;
+      const file = batch.origin?.[row] ?? 0;
+      if (this.isRepeated(batch, row, file)) {
+        accounts[file]!.used--;
+        increment(accounts[file]!.skipped, 'duplicate');
+        continue;
+      }
       if (kept !== row) moveRow(batch, row, kept);
       kept++;
-    }
-    if (kept < to) {
-      account.used -= to - kept;
-      increment(account.skipped, 'duplicate', to - kept);
     }
     return kept;
   }

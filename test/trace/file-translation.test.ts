@@ -22,15 +22,15 @@ const CAPTURE = pcap(1, [
 async function seenWith(text: string) {
   const dictionary = createDictionary();
   const translations = new FileTranslations();
-  const inputs = [CAPTURE, Buffer.from(text)].map((bytes, key) => ({
-    key,
-    batches: readTrace(chunksOf(bytes, 1000), { file: String(key), account: createAccount(String(key)), dictionary }),
-  }));
+  const inputs = [CAPTURE, Buffer.from(text)].map((bytes, key) =>
+    readTrace(chunksOf(bytes, 1000), { file: String(key), account: createAccount(String(key)), dictionary }),
+  );
   const rows: string[] = [];
   for await (const merged of mergeByTime(inputs)) {
     assert.ok('batch' in merged);
     translations.apply(merged.batch, merged.from, merged.to);
-    for (let row = merged.from; merged.key === 0 && row < merged.to; row++) {
+    for (let row = merged.from; row < merged.to; row++) {
+      if (merged.batch.origin![row] !== 0) continue;
       const { src, srcPort, dst, dstPort, preDst } = toRow(merged.batch, row, dictionary);
       rows.push(`${src}:${srcPort} ${dst}:${dstPort} ${String(preDst)}`);
     }
