@@ -3,6 +3,7 @@
  * row, column and port class alone, and is worked out once for each of them without a word, so that counting the hits of every rule
  * over a replay costs a look-up for each group of connections, and nothing for a record.
  */
+import { isGoverning } from '../compile/book.ts';
 import { Endpoint, EndpointKind, Header, Layout, portIndexOf, ServiceSlot, TrieCell } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type RuleMatches, ruleMatchesOf } from '../compile/rule-match.ts';
@@ -11,7 +12,7 @@ import type { Explanation, Ternary } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService } from './decide.ts';
-import { certainRules, type Decider, decidersOf, decidersShown, selecting, type Selecting } from './decider.ts';
+import { certainRules, type Decider, decidersOf, decidersShown, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { type FlowPort, matchPeers, matchPorts, type PortHolder } from './match.ts';
 
@@ -132,7 +133,7 @@ interface HitIndex {
   /** By source and slot of the service table. */
   readonly services: Map<number, readonly RuleHit[]>;
   /** By row: the rules of the policies that certainly select its subjects, in order of evaluation. */
-  readonly rowRules: Readonly<Record<Direction, Map<number, readonly Decider[]>>>;
+  readonly rowRules: Readonly<Record<Direction, Map<number, readonly RuleHit[]>>>;
   /** By row and port class. */
   readonly candidates: Readonly<Record<Direction, Map<number, Candidates>>>;
   /** By direction, row, column and port class. */
@@ -310,14 +311,15 @@ function candidatesOf(index: HitIndex, side: Side): Candidates {
 function listCandidates(index: HitIndex, side: Side): Candidates {
   const { direction, flow } = side;
   const { matches } = index;
-  const { dialect } = index.program.source;
+  const { policies, dialect } = index.program.source;
   const destination = direction === 'egress' ? ANYBODY : destinationOf(index, side);
   const rules: Candidate[] = [];
   let isPlain = matches !== undefined;
-  for (const { policy, rule } of rulesOfRow(index, side)) {
+  for (const hit of rulesOfRow(index, side)) {
+    const policy = policies[hit.policy]!;
+    const rule = policy[direction][hit.rule]!;
     const match = matchPorts(rule, destination, flow, dialect);
     if (match === 'no') continue;
-    const hit = hitOf(index, direction, policy, rule);
     const question = matches === undefined ? -1 : matches.questionOf(direction, hit.policy, hit.rule);
     rules.push({ policy, rule, hit, isPortCertain: match === 'yes', question });
     isPlain &&= match === 'yes' && policy.tier === 'networkpolicy';
@@ -326,19 +328,28 @@ function listCandidates(index: HitIndex, side: Side): Candidates {
 }
 
 /** The rules of the policies that certainly select a row's subjects, in order of evaluation. */
-function rulesOfRow(index: HitIndex, { direction, row, subject }: Side): readonly Decider[] {
+function rulesOfRow(index: HitIndex, side: Side): readonly RuleHit[] {
+  const { direction, row } = side;
   const known = index.rowRules[direction];
   let rules = known.get(row);
-  if (rules === undefined)
-    known.set(row, (rules = certainRules(selectingOf(index, direction, row, subject), direction)));
+  if (rules === undefined) known.set(row, (rules = listRowRules(index, side)));
   return rules;
 }
 
-function selectingOf(index: HitIndex, direction: Direction, row: number, subject: number): readonly Selecting[] {
+function listRowRules(index: HitIndex, { direction, row, subject }: Side): readonly RuleHit[] {
   const { program, matches } = index;
-  if (matches === undefined) return selecting(program, factsOf(index, subject));
-  const { policies } = program.source;
-  return matches.policiesOf(direction, row).map((at) => ({ policy: policies[at]!, selection: 'yes' }));
+  if (matches === undefined)
+    return certainRules(selecting(program, factsOf(index, subject)), direction).map(({ policy, rule }) =>
+      hitOf(index, direction, policy, rule),
+    );
+  const found: RuleHit[] = [];
+  for (const at of matches.policiesOf(direction, row)) {
+    const policy = program.source.policies[at]!;
+    if (!isGoverning(policy, direction)) continue;
+    const start = firstOrdinal(index, direction, at, policy);
+    for (let rule = 0; rule < policy[direction].length; rule++) found.push(index.rules[start + rule]!);
+  }
+  return found;
 }
 
 function hitOf(
@@ -348,8 +359,17 @@ function hitOf(
   rule: Rule,
 ): RuleHit {
   const policy = index.ordinals.get(owner)!;
-  const start = index.starts[policy]! + (direction === 'egress' ? 0 : owner.egress.length);
-  return index.rules[start + owner[direction].indexOf(rule)]!;
+  return index.rules[firstOrdinal(index, direction, policy, owner) + owner[direction].indexOf(rule)]!;
+}
+
+/** The ordinal of a policy's first rule in a direction. */
+function firstOrdinal(
+  { starts }: Pick<HitIndex, 'starts'>,
+  direction: Direction,
+  policy: number,
+  owner: Policy,
+): number {
+  return starts[policy]! + (direction === 'egress' ? 0 : owner.egress.length);
 }
 
 function kindOf(program: Program, endpoint: number): EndpointKind {
