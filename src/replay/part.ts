@@ -51,7 +51,7 @@ export function mergeParts(
 ): ReplayResult {
   const { program, dictionary } = options;
   const placer = createPlacer(program, dictionary);
-  const parties = createParties(program, (family, word) => placer.address(family, word));
+  const parties = createParties(program, dictionary);
   const limit = options.groupLimit ?? DEFAULT_GROUP_LIMIT;
   const most = parts.reduce((sum, { keys }) => sum + keys.length / GroupKey.Stride, 0);
   const expected = Math.min(limit, most);

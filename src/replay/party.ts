@@ -4,8 +4,10 @@
  */
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
+import { addressText } from '../decide/fact.ts';
 import type { AddressText } from '../model/address.ts';
 import { formatWorkload, type Pod } from '../model/cluster.ts';
+import type { Dictionary } from '../model/flow.ts';
 import { kindOf } from './place.ts';
 import type { GroupEndpoint } from './result.ts';
 
@@ -50,11 +52,8 @@ export interface PartyTable {
   hasTouched(pod: Pick<Pod, 'namespace' | 'name'>): boolean;
 }
 
-/** A table for the pods, nodes and Services of a Program. */
-export function createParties(
-  first: Program,
-  addressOf: (family: number, word: number) => AddressText | undefined,
-): PartyTable {
+/** A table for the pods, nodes and Services of a Program. Results keep it, so that it holds nothing of their replay. */
+export function createParties(first: Program, dictionary: Dictionary): PartyTable {
   let program = first;
   let { snapshot } = program.source;
   // Parties at addresses are many, and few of them are printed: the object is made when it is asked for.
@@ -83,12 +82,15 @@ export function createParties(
     return id;
   };
 
+  const addressAt = (family: number, word: number): AddressText =>
+    addressText(family, word, dictionary.addresses.words)!;
+
   const get = (party: number): GroupEndpoint =>
     (parties[party] ??= makeAt(addresses[party * 3]!, addresses[party * 3 + 1]!, addresses[party * 3 + 2]!));
 
   /** Who is at an address that goes by itself: of a cluster that changes, somebody outside. */
   const makeAt = (family: number, word: number, endpoint: number): GroupEndpoint => {
-    const address = addressOf(family, word)!;
+    const address = addressAt(family, word);
     return touchedNames === undefined ? describe(endpoint, address) : { kind: 'outside', address };
   };
 
@@ -127,7 +129,7 @@ export function createParties(
   const ofAddress = (endpoint: number, family: number, word: number): number => {
     const byAddress = family === 4 ? byAddress4 : byAddress6;
     if (touchedNames !== undefined && kindOf(program, endpoint) !== EndpointKind.Outside) {
-      const party = describe(endpoint, addressOf(family, word)!);
+      const party = describe(endpoint, addressAt(family, word));
       return intern(addressKey(party, family, word), () => party);
     }
     let id = byAddress.get(word);

@@ -13,7 +13,6 @@ import {
 } from '../decide/fact.ts';
 import { placePod, podsNamed } from '../decide/resolve.ts';
 import { findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
-import type { AddressText } from '../model/address.ts';
 import { hasEnded } from '../model/cluster.ts';
 import { UnknownName } from '../model/evaluator.ts';
 import type { Dictionary, EndpointFact } from '../model/flow.ts';
@@ -37,7 +36,6 @@ export interface Placer {
   place(family: number, word: number, endpoint: number): Place;
   /** What each Program knows of a place; several where a name stands for several pods. */
   facts(program: Program, place: Exclude<Place, { kind: 'service' | 'nobody' }>): readonly Facts[];
-  address(family: number, word: number): AddressText | undefined;
   /** Does a place's record name another pod than the snapshot has at the address? */
   isDisputed(place: Place): boolean;
 }
@@ -72,7 +70,6 @@ export function createPlacer(program: Program, dictionary: Dictionary): Placer {
         return addresses.length > 0 && !addresses.includes(address);
       });
     },
-    address: (family, word) => addressText(family, word, dictionary.addresses.words),
     place(family, word, endpoint) {
       const fact = dictionary.endpoints[endpoint];
       if (endpoint === 0 || fact === undefined)

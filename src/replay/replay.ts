@@ -235,7 +235,7 @@ class Replaying implements Replay, PartReplay {
     this.buckets = buckets;
     this.program = options.program;
     this.dictionary = options.dictionary;
-    this.parties = createParties(options.program, (family, word) => this.placer.address(family, word));
+    this.parties = createParties(options.program, options.dictionary);
     this.era = { state: 0, program: options.program, baseline: options.baseline };
     if (options.timeline !== undefined) {
       this.eras = createEras(options.timeline, this.era);

@@ -56,8 +56,9 @@ export interface SummaryInput {
 
 /** Makes the result; `isComplete` where the caller knows better than the accounts. Groups are made out when somebody looks at them. */
 export function summarize(split: SummaryInput, known?: Pick<ReplayResult, 'isComplete'>): ReplayResult {
-  const input = { ...split, ...foldClasses(split) };
-  const { options, groups, counters, accounts, tracker } = input;
+  const { options, counters, accounts, tracker, parties, judgesOf } = split;
+  const shown = foldClasses(split);
+  const { groups } = shown;
   const isCompared = options.baseline !== undefined;
   const totals = new Sums();
   const partial = new Sums();
@@ -90,7 +91,8 @@ export function summarize(split: SummaryInput, known?: Pick<ReplayResult, 'isCom
     number,
     number,
   ];
-  const list = new GroupList(input);
+  // A result may be kept for long: it holds what its groups are made of, and neither the table of connections nor the replay.
+  const list = new GroupList({ ...shown, parties, judgesOf, options });
   const result: ReplayResult = {
     mode: options.mode,
     accounts,
@@ -112,15 +114,15 @@ export function summarize(split: SummaryInput, known?: Pick<ReplayResult, 'isCom
     ungrouped: overflow.verdicts(),
     disagreements: counters.disagreements,
     disorder: counters.disorder,
-    ...timelineOf(input),
+    ...timelineOf(split),
     tracking: {
       refused: tracker.refused,
       evicted: tracker.evicted,
       ...(options.conntrackMax !== undefined && { limit: options.conntrackMax, peak: tracker.peak }),
     },
-    untouched: listUntouched(input),
+    untouched: listUntouched(split),
     ruleUsage: countRules(split.groups, split.samples, options.program, split.judgesOf, split.ruleSets),
-    pods: countPods(input),
+    pods: countPods(split),
     services: options.program.source.snapshot.services.length,
     ...(known ?? { isComplete: isCompleteBy(accounts) }),
   };

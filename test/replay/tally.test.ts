@@ -1,14 +1,20 @@
 /** Sums of a replay: modes, comparison with a baseline and with what was recorded, groups, and that everything adds up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { compile } from '../../src/compile/compile.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
 import type { EndpointSlice, Snapshot } from '../../src/model/cluster.ts';
-import { Orientation, RecordedVerdict, RecordKind } from '../../src/model/flow.ts';
+import { createDictionary, Orientation, RecordedVerdict, RecordKind } from '../../src/model/flow.ts';
 import { Reason, Verdict } from '../../src/model/verdict.ts';
 import { GroupTable } from '../../src/replay/group.ts';
+import { createReplay } from '../../src/replay/replay.ts';
 import type { GroupEndpoint, ReplayResult } from '../../src/replay/result.ts';
+import { createAccount } from '../../src/trace/account.ts';
 import {
+  batchOf,
   block,
   connections,
   DENY_DB,
@@ -480,6 +486,33 @@ test('a pod that called its own address met itself without a Service, whatever w
     const record = packet('10.0.0.11:40000', DB, 'S', 0, { stated: Orientation.Original, before });
     const { groups } = replay([record], { policies: DENY_DB });
     assert.deepEqual(groups.map(({ decision }) => [decision.verdict, decision.ingress]), [[Verdict.Allow, Reason.SamePod]]); // prettier-ignore
+  }
+});
+
+test('whoever keeps a result keeps neither its replay nor the table of connections', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const run = (kernel: 'plain' | 'wasm'): { result: ReplayResult; gone: readonly WeakRef<object>[] } => {
+    const dictionary = createDictionary();
+    const program = compile(SNAPSHOT, DENY_DB);
+    const replaying = createReplay({ mode: 'connections', invalid: 'count', program, dictionary, kernel });
+    replaying.add(batchOf(session(WEB, '192.0.2.7:5432'), dictionary), createAccount('trace'));
+    const { tracker } = replaying as unknown as { readonly tracker: object };
+    return { result: replaying.finish([]), gone: [new WeakRef(replaying), new WeakRef(tracker)] };
+  };
+  for (const kernel of ['plain', 'wasm'] as const) {
+    const { result, gone } = run(kernel);
+    for (let turn = 0; turn < 5 && gone.some((object) => object.deref() !== undefined); turn++) {
+      // A weak reference holds its object until the turn of the loop ends.
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
+    assert.deepEqual(
+      gone.map((object) => object.deref() === undefined),
+      [true, true],
+      `${kernel}: replay, table`,
+    );
+    assert.deepEqual(result.groups[0]?.destination, { kind: 'outside', address: '192.0.2.7' });
   }
 });
 
