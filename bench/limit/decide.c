@@ -66,12 +66,19 @@ static inline __attribute__((always_inline)) void findVectors(const uint32_t *pa
   for (size_t at = 0; at < count; at++) places[at] = cellAt(pages, pageIndex[places[at]], cells[at], isShort);
 }
 
+/* `findEndpoint4`, with the address read in its parts from where it lies. */
+static inline uint32_t findInParts(const Program *program, const uint32_t *address) {
+  const uint8_t *octets = (const uint8_t *)address;
+  uint32_t cell = program->mid4[program->root4[((const uint16_t *)address)[1]] + octets[1]];
+  return (uint32_t)program->leaf4[(cell >> 8) + (octets[0] & cell)];
+}
+
 /* One step after another for rows of a multiple of `LANES`: loads row by row, arithmetic four rows at a time. */
 static inline __attribute__((always_inline)) void decideBlock(const Program program, Block *block, const Flows *flows, size_t first, int32_t *out, size_t count, int isShort) {
 #pragma GCC unroll 8
-  for (size_t at = 0; at < count; at++) block->source[at] = (uint32_t)findEndpoint4(&program, flows->src[first + at]);
+  for (size_t at = 0; at < count; at++) block->source[at] = findInParts(&program, flows->src + first + at);
 #pragma GCC unroll 8
-  for (size_t at = 0; at < count; at++) block->destination[at] = (uint32_t)findEndpoint4(&program, flows->dst[first + at]);
+  for (size_t at = 0; at < count; at++) block->destination[at] = findInParts(&program, flows->dst + first + at);
   for (size_t at = 0; at < count; at += LANES) {
     Lanes protocol = lanesOfOctets(flows->protocol + first + at), port = lanesAt(flows->port, first + at), isUdp = protocol == 17;
     Lanes hasPort = ((protocol == 6) | isUdp) & (port >> 16 == 0);
