@@ -79,13 +79,14 @@ export function decideDirect(program: Program, source: number, destination: numb
   const src = source * Endpoint.Stride;
   const dst = destination * Endpoint.Stride;
   // DI-07, DI-08: exempt traffic passes before anything else is asked.
-  if (program.portClasses[portIndex] === PortClass.Exempt)
+  const portClass = program.portClasses[portIndex]!;
+  if (portClass === PortClass.Exempt)
     return packDecision(Verdict.Allow, Reason.DialectExempt, Reason.DialectExempt, 0);
   const self = endpoints[src + Endpoint.Self]!;
   // EP-13: a pod that reaches its own address never leaves its network namespace.
   if (self >= 0 && self === endpoints[dst + Endpoint.Self])
     return packDecision(Verdict.Allow, Reason.SamePod, Reason.SamePod, 0);
-  return decideSides(program, src, dst, portIndex);
+  return decideSides(program, src, dst, portClass);
 }
 
 /** Decides the rows of a batch; `endpoints6` maps ids of the batch's address table to endpoints. Rows without addresses get -1. */
@@ -164,7 +165,7 @@ export function decideBackend(program: Program, source: number, backend: number,
     self === endpoints[backend * Endpoint.Stride + Endpoint.Self]
   )
     return packDecision(Verdict.Allow, Reason.SamePod, Reason.SamePod, 0);
-  return decideSides(program, source * Endpoint.Stride, backend * Endpoint.Stride, portIndex);
+  return decideSides(program, source * Endpoint.Stride, backend * Endpoint.Stride, program.portClasses[portIndex]!);
 }
 
 /**
@@ -235,30 +236,29 @@ function searchEndpoint6(
 }
 
 /** Both sides by table; `src` and `dst` are offsets of endpoint records. */
-function decideSides(program: Program, src: number, dst: number, portIndex: number): number {
-  const { endpoints, header, portClasses } = program;
-  const portClass = portClasses[portIndex]!;
+function decideSides(program: Program, src: number, dst: number, portClass: number): number {
+  const { endpoints, header } = program;
+  const egressColumn = endpoints[dst + Endpoint.EgressColumn]!;
   let egress = outcomeAt(
     program,
     program.egressPages[
       (program.egressPageIndex[
-        endpoints[src + Endpoint.EgressRow]! * header[Header.EgressPagesPerRow]! +
-          (endpoints[dst + Endpoint.EgressColumn]! >> Layout.PageBits)
+        endpoints[src + Endpoint.EgressRow]! * header[Header.EgressPagesPerRow]! + (egressColumn >> Layout.PageBits)
       ]! <<
         Layout.PageBits) |
-        (endpoints[dst + Endpoint.EgressColumn]! & Layout.PageMask)
+        (egressColumn & Layout.PageMask)
     ]!,
     portClass,
   );
+  const ingressColumn = endpoints[src + Endpoint.IngressColumn]!;
   let ingress = outcomeAt(
     program,
     program.ingressPages[
       (program.ingressPageIndex[
-        endpoints[dst + Endpoint.IngressRow]! * header[Header.IngressPagesPerRow]! +
-          (endpoints[src + Endpoint.IngressColumn]! >> Layout.PageBits)
+        endpoints[dst + Endpoint.IngressRow]! * header[Header.IngressPagesPerRow]! + (ingressColumn >> Layout.PageBits)
       ]! <<
         Layout.PageBits) |
-        (endpoints[src + Endpoint.IngressColumn]! & Layout.PageMask)
+        (ingressColumn & Layout.PageMask)
     ]!,
     portClass,
   );
