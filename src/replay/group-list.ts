@@ -212,7 +212,10 @@ function viaOf({ groups, parties }: GroupInput, group: number): string | undefin
   return via < 0 ? undefined : nameParty(parties.get(via));
 }
 
-/** A decision whose explanation is worked out when it is asked for; of one shape, as there are many and few are asked. */
+/**
+ * A decision whose explanation is worked out whenever it is asked for, and kept by nobody else: it names every rule and block that did not
+ * match, a megabyte where policies are large, and a report asks for those of thousands of groups. Of one shape, as there are many and few are asked.
+ */
 class LazyDecision implements GroupDecision {
   readonly verdict: Verdict;
   readonly egress: Reason;
@@ -221,7 +224,6 @@ class LazyDecision implements GroupDecision {
   readonly #input: GroupInput;
   readonly #group: number;
   readonly #word: GroupKey.Decision | GroupKey.Baseline;
-  #known: { readonly value: Explanation | undefined } | undefined;
 
   constructor(input: GroupInput, group: number, word: GroupKey.Decision | GroupKey.Baseline) {
     const packed = keyAt(input, group, word);
@@ -235,12 +237,9 @@ class LazyDecision implements GroupDecision {
   }
 
   get explanation(): Explanation | undefined {
-    if (this.#known === undefined) {
-      const { question, state } = sampleOf(this.#input, this.#group);
-      const { judge, baseline } = this.#input.judgesOf(state);
-      this.#known = { value: (this.#word === GroupKey.Decision ? judge : baseline!).explain(question) };
-    }
-    return this.#known.value;
+    const { question, state } = sampleOf(this.#input, this.#group);
+    const { judge, baseline } = this.#input.judgesOf(state);
+    return (this.#word === GroupKey.Decision ? judge : baseline!).explain(question);
   }
 }
 

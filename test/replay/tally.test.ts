@@ -11,7 +11,7 @@ import { createDictionary, Orientation, RecordedVerdict, RecordKind } from '../.
 import { Reason, Verdict } from '../../src/model/verdict.ts';
 import { GroupTable } from '../../src/replay/group.ts';
 import { createReplay } from '../../src/replay/replay.ts';
-import type { GroupEndpoint, ReplayResult } from '../../src/replay/result.ts';
+import type { FlowGroup, GroupEndpoint, ReplayResult } from '../../src/replay/result.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import {
   batchOf,
@@ -486,6 +486,30 @@ test('a pod that called its own address met itself without a Service, whatever w
     const record = packet('10.0.0.11:40000', DB, 'S', 0, { stated: Orientation.Original, before });
     const { groups } = replay([record], { policies: DENY_DB });
     assert.deepEqual(groups.map(({ decision }) => [decision.verdict, decision.ingress]), [[Verdict.Allow, Reason.SamePod]]); // prettier-ignore
+  }
+});
+
+test('nobody keeps an explanation that was asked for: with large policies those of all groups are gigabytes', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const dictionary = createDictionary();
+  const replaying = createReplay({
+    mode: 'connections',
+    invalid: 'count',
+    program: compile(SNAPSHOT, DENY_DB),
+    dictionary,
+  });
+  replaying.add(batchOf(session(WEB, '192.0.2.7:5432'), dictionary), createAccount('trace'));
+  const result = replaying.finish([]);
+  const [group] = result.groups as readonly [FlowGroup];
+  for (const { decision } of [group, result.views!(group.decision.verdict)[0]!]) {
+    const explained = new WeakRef(decision.explanation!);
+    assert.equal(explained.deref()?.verdict, decision.verdict);
+    for (let turn = 0; turn < 5 && explained.deref() !== undefined; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
+    assert.equal(explained.deref(), undefined);
   }
 });
 
