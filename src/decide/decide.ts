@@ -80,8 +80,7 @@ export function decideDirect(program: Program, source: number, destination: numb
   const dst = destination * Endpoint.Stride;
   // DI-07, DI-08: exempt traffic passes before anything else is asked.
   const portClass = program.portClasses[portIndex]!;
-  if (portClass === PortClass.Exempt)
-    return packDecision(Verdict.Allow, Reason.DialectExempt, Reason.DialectExempt, 0);
+  if (portClass === PortClass.Exempt) return packDecision(Verdict.Allow, Reason.DialectExempt, Reason.DialectExempt, 0);
   const self = endpoints[src + Endpoint.Self]!;
   // EP-13: a pod that reaches its own address never leaves its network namespace.
   if (self >= 0 && self === endpoints[dst + Endpoint.Self])
