@@ -27,7 +27,7 @@ export interface ReplayFlags extends ClusterOptions, TraceFlags {
 export async function runReplay(traces: readonly string[], flags: ReplayFlags, io: Io): Promise<ExitCode> {
   checkFlags(traces, flags);
   const sizes = sizesToShare(traces, flags, io);
-  const threads = affordThreads(flags.threads);
+  const threads = sizes === undefined ? 1 : affordThreads(flags.threads);
   if (sizes !== undefined && threads < flags.threads)
     await io.stderr.write(
       `dropcast: ${formatCounted(threads, 'thread')} instead of ${flags.threads}: the address space is limited (ulimit -v)\n`,

@@ -33,6 +33,11 @@ export function findEndpoint4(
   return leaf4[(cell >>> TrieCell.Shift) + (address & cell & TrieCell.Mask)]!;
 }
 
+/** What an endpoint is. */
+export function kindOf(program: Pick<Program, 'endpoints'>, endpoint: number): EndpointKind {
+  return program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+}
+
 /** The endpoint of an IPv6 address given as four words, signed or not. */
 export function findEndpoint6(
   program: Pick<Program, 'header' | 'root6' | 'starts6' | 'values6' | 'hosts6' | 'hostValues6'>,

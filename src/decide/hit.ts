@@ -11,7 +11,7 @@ import { type AddressText, formatAddress } from '../model/address.ts';
 import type { Explanation, Ternary } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
-import { decideBackend, decideDirect, findService } from './decide.ts';
+import { decideBackend, decideDirect, findService, kindOf } from './decide.ts';
 import { certainRules, type Decider, decidersOf, decidersShown, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { type FlowPort, matchPeers, matchPorts, type PortHolder } from './match.ts';
@@ -370,10 +370,6 @@ function firstOrdinal(
   owner: Policy,
 ): number {
   return starts[policy]! + (direction === 'egress' ? 0 : owner.egress.length);
-}
-
-function kindOf(program: Program, endpoint: number): EndpointKind {
-  return program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
 }
 
 function factsOf(index: HitIndex, endpoint: number): Facts {

@@ -1,11 +1,11 @@
 /** Names to endpoints: what commands, expectations and scenario files call the ends of a flow. */
-import { Endpoint, EndpointKind } from '../compile/layout.ts';
+import { EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
 import { type AddressText, familyOf, parseAddress } from '../model/address.ts';
 import { hasEnded, type Service } from '../model/cluster.ts';
 import { UnknownName } from '../model/evaluator.ts';
 import type { EndpointRef, Flow } from '../model/flow.ts';
-import { findEndpoint4, findEndpoint6 } from './decide.ts';
+import { findEndpoint4, findEndpoint6, kindOf } from './decide.ts';
 
 /** One source and one destination of a flow: endpoints, or a Service called by name. */
 export interface Pair {
@@ -94,7 +94,7 @@ export function placePod(
 
 /** Is an endpoint of this kind? */
 export function isKind(program: Program, endpoint: number, kind: EndpointKind): boolean {
-  return (program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask) === kind;
+  return kindOf(program, endpoint) === kind;
 }
 
 function placeAddress(program: Program, address: AddressText): { endpoint: number; address: AddressText } {

@@ -375,6 +375,30 @@ export function addQuote(batch: FlowBatch): number {
   return quotes.count++;
 }
 
+/** Name of a column of batches. */
+export type ColumnName = keyof {
+  [Name in keyof FlowBatch as FlowBatch[Name] extends ArrayBufferView ? Name : never]: 0;
+};
+
+/** The names of all columns of batches, but for `origin`, which few have. */
+export function columnNames(): ColumnName[] {
+  return Object.entries(createBatch(0)).flatMap(([name, column]: [string, unknown]) =>
+    ArrayBuffer.isView(column) ? [name as ColumnName] : [],
+  );
+}
+
+/** Moves those of rows `from` up to `to` that are kept to the front of that range, in their order; returns its new end. */
+export function keepRows(batch: FlowBatch, from: number, to: number, isKept: (row: number) => boolean): number {
+  const columns = Object.values(batch).filter((column): column is Uint8Array => ArrayBuffer.isView(column));
+  let kept = from;
+  for (let row = from; row < to; row++) {
+    if (!isKept(row)) continue;
+    if (kept !== row) for (const column of columns) column[kept] = column[row]!;
+    kept++;
+  }
+  return kept;
+}
+
 /** Empties a batch for reuse. */
 export function resetBatch(batch: FlowBatch): void {
   batch.count = 0;

@@ -8,6 +8,7 @@ import {
   type Dictionary,
   type FlowBatch,
   type Packet,
+  QUOTE_COLUMNS,
   TcpFlag,
 } from './flow.ts';
 
@@ -55,8 +56,7 @@ function fillRow(
 
 function quoteRow(batch: FlowBatch, quoted: number): number {
   const quote = addQuote(batch);
-  for (const column of ['family', 'protocol', 'src', 'dst', 'srcPort', 'dstPort', 'icmp'] as const)
-    batch.quotes[column][quote] = batch[column][quoted]!;
+  for (const column of QUOTE_COLUMNS) batch.quotes[column][quote] = batch[column][quoted]!;
   return quote;
 }
 

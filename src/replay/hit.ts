@@ -6,7 +6,7 @@
  */
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
-import { findService } from '../decide/decide.ts';
+import { findService, kindOf } from '../decide/decide.ts';
 import { isDecidedByRules, listRules, type RuleHit } from '../decide/hit.ts';
 import type { Dictionary } from '../model/flow.ts';
 import {
@@ -68,7 +68,7 @@ export function keyRules(
   const { source, destination, protocol, port } = question;
   if (ends === 'by-class' && source.kind === 'address' && destination.kind === 'address' && !question.isHairpin) {
     const to = endpointOf(program, dictionary, destination.family, destination.word);
-    const kind = program.endpoints[to * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    const kind = kindOf(program, to);
     if (kind < EndpointKind.Node || (kind === EndpointKind.Node && findService(program, to, protocol, port) < 0)) {
       const classes = classesOf(program);
       key[GroupKey.SourceClass] = classes[endpointOf(program, dictionary, source.family, source.word)]!;

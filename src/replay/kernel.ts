@@ -6,6 +6,7 @@
  */
 import { Endpoint, EndpointKind, Header } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
+import { kindOf } from '../decide/decide.ts';
 import { Tables } from '../decide/table-layout.ts';
 import { type Arena, type FlowBatch, Orientation } from '../model/flow.ts';
 import { PORT_PROTOCOLS } from '../model/port.ts';
@@ -255,7 +256,7 @@ export class Kernel {
 
   /** Tells the kernel who a pod, or an IPv4 address that is neither a node's nor a Service's, is for grouping. */
   learnParty(endpoint: number, family: number, address: number, party: number): void {
-    const kind = this.program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
+    const kind = kindOf(this.program, endpoint);
     if (kind === EndpointKind.Pod) {
       this.parties[endpoint] = party;
       return;

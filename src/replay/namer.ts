@@ -4,14 +4,14 @@
  */
 import { Endpoint, EndpointKind, ServiceSlot } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
-import { findService } from '../decide/decide.ts';
+import { findService, kindOf } from '../decide/decide.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import { type Dictionary, type FlowBatch, Orientation } from '../model/flow.ts';
 import { formatProtocol } from '../model/port.ts';
 import type { Question } from './judgement.ts';
 import type { Kernel } from './kernel.ts';
 import type { PartyTable } from './party.ts';
-import { endpointOf, kindOf, type Place } from './place.ts';
+import { endpointOf, type Place } from './place.ts';
 
 /** Where a translated connection arrives. */
 export interface Target {

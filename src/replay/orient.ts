@@ -4,10 +4,10 @@
  */
 import type { Program } from '../compile/program.ts';
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
-import { findService } from '../decide/decide.ts';
+import { findService, kindOf } from '../decide/decide.ts';
 import { type Dictionary, type FlowBatch, Orientation, OrientedBy, TcpFlag } from '../model/flow.ts';
 import { formatProtocol, Protocol } from '../model/port.ts';
-import { endpointOf, kindOf } from './place.ts';
+import { endpointOf } from './place.ts';
 
 /** A guess: `Orientation` and how it was come by. */
 export interface Guess {

@@ -4,11 +4,11 @@
  */
 import { Endpoint, EndpointKind } from '../compile/layout.ts';
 import type { Program } from '../compile/program.ts';
+import { kindOf } from '../decide/decide.ts';
 import { addressText } from '../decide/fact.ts';
 import type { AddressText } from '../model/address.ts';
 import { formatWorkload, type Pod } from '../model/cluster.ts';
 import type { Dictionary } from '../model/flow.ts';
-import { kindOf } from './place.ts';
 import type { GroupEndpoint } from './result.ts';
 
 /** The parties of a table for another one over the same Program and dictionary. Plain data: it can be posted. */

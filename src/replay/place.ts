@@ -12,7 +12,7 @@ import {
   type Facts,
 } from '../decide/fact.ts';
 import { placePod, podsNamed } from '../decide/resolve.ts';
-import { findEndpoint4, findEndpoint6 } from '../decide/decide.ts';
+import { findEndpoint4, findEndpoint6, kindOf } from '../decide/decide.ts';
 import { hasEnded } from '../model/cluster.ts';
 import { UnknownName } from '../model/evaluator.ts';
 import type { Dictionary, EndpointFact } from '../model/flow.ts';
@@ -46,11 +46,6 @@ export function endpointOf(program: Program, dictionary: Dictionary, family: num
   const { words } = dictionary.addresses;
   const at = word * 4;
   return findEndpoint6(program, words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
-}
-
-/** What an endpoint is. */
-export function kindOf(program: Program, endpoint: number): EndpointKind {
-  return program.endpoints[endpoint * Endpoint.Stride + Endpoint.Kind]! & EndpointKind.Mask;
 }
 
 /** A placer over the snapshot that `program` was compiled from. */

@@ -9,6 +9,7 @@
  */
 import type { Program } from '../compile/program.ts';
 import { EndpointKind } from '../compile/layout.ts';
+import { kindOf } from '../decide/decide.ts';
 import {
   type Arena,
   type Dictionary,
@@ -54,7 +55,7 @@ import {
   SENDER_OPENED,
 } from './orient.ts';
 import { createParties, type PartyTable } from './party.ts';
-import { createPlacer, endpointOf, kindOf, type Place, type Placer } from './place.ts';
+import { createPlacer, endpointOf, type Place, type Placer } from './place.ts';
 import type { ReplayMode, ReplayResult } from './result.ts';
 import type { Part } from './part.ts';
 import { type Buckets, isOwn } from './share.ts';
@@ -99,8 +100,7 @@ export interface ReplayOptions {
 export interface Replay {
   /**
    * Takes in rows `from` (0) up to `to` (all) of a batch; `account` is that of the file that it came from, or those of several, by
-   * `FlowBatch.origin`. Rows of
-   * several files are given in the order of their times.
+   * `FlowBatch.origin`. Rows of several files are given in the order of their times.
    */
   add(batch: FlowBatch, account: TraceAccount | readonly TraceAccount[], from?: number, to?: number): void;
   /** Memory for the reader of a single trace (`ReadOptions.arena`): columns in it are taken in where they lie. Undefined without WebAssembly. */
@@ -278,8 +278,8 @@ class Replaying implements Replay, PartReplay {
         const count = kernel.stage(batch, first, to, clock, buckets);
         const before = this.rowsByKernel;
         const keepSample = (group: number, row: number, orientation: Orientation): void => {
-          this.order = order + first + row;
           const at = first + row;
+          this.order = order + at;
           this.keepSample(
             group,
             this.questionOf(batch, at, orientation),

@@ -3,7 +3,7 @@
  * addresses, ports, protocol, TCP flags and ICMP type, at most 5 ms apart, are one packet; within a file nothing is joined here. Runs
  * over merged rows, behind the readers. Rows with a recorded verdict are kept: they say more than that a packet was there.
  */
-import { type FlowBatch, RecordedVerdict, RecordKind } from '../model/flow.ts';
+import { type FlowBatch, keepRows, RecordedVerdict, RecordKind } from '../model/flow.ts';
 import { increment, type TraceAccount } from './account.ts';
 import { type SightingKey, SightingTable } from './sighting.ts';
 
@@ -17,18 +17,15 @@ export class FileSightings {
    * its new end; the others are skipped as `duplicate` in the accounts of their files.
    */
   keepNew(batch: FlowBatch, from: number, to: number, accounts: readonly TraceAccount[]): number {
-    let kept = from;
-    for (let row = from; row < to; row++) {
+    return keepRows(batch, from, to, (row) => {
       const file = batch.origin?.[row] ?? 0;
-      if (this.isRepeated(batch, row, file)) {
+      const isRepeated = this.isRepeated(batch, row, file);
+      if (isRepeated) {
         accounts[file]!.used--;
         increment(accounts[file]!.skipped, 'duplicate');
-        continue;
       }
-      if (kept !== row) moveRow(batch, row, kept);
-      kept++;
-    }
-    return kept;
+      return !isRepeated;
+    });
   }
 
   private isRepeated(batch: FlowBatch, row: number, file: number): boolean {
@@ -45,9 +42,4 @@ export class FileSightings {
     key.check = (Math.imul(batch.src[row]! ^ ports, 0xcc9e2d51) + Math.imul(batch.dst[row]! ^ hash, 0x1b873593)) | 0;
     return this.table.isDuplicate(batch, row, file, key);
   }
-}
-
-function moveRow(batch: FlowBatch, from: number, to: number): void {
-  for (const column of Object.values(batch) as unknown[])
-    if (ArrayBuffer.isView(column)) (column as Uint8Array)[to] = (column as Uint8Array)[from]!;
 }

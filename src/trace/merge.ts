@@ -3,7 +3,15 @@
  * meet while the connection lives. Each trace is taken as ordered in itself; rows without a time go where they stand.
  * Rows that take turns are copied into one batch, since whoever takes rows in takes thousands as quickly as one.
  */
-import { addQuote, createBatch, type FlowBatch, QUOTE_COLUMNS, RecordKind } from '../model/flow.ts';
+import {
+  addQuote,
+  type ColumnName,
+  columnNames,
+  createBatch,
+  type FlowBatch,
+  QUOTE_COLUMNS,
+  RecordKind,
+} from '../model/flow.ts';
 
 /** Rows of a batch, whose turn it is; `FlowBatch.origin` says which of the inputs each is of, where there are several. */
 export interface MergedRows {
@@ -136,9 +144,7 @@ class Copy {
     ...createBatch(COPIED_ROWS, 'read'),
     origin: new Uint32Array(COPIED_ROWS),
   };
-  private readonly names = Object.entries(this.batch).flatMap(([name, column]: [string, unknown]) =>
-    ArrayBuffer.isView(column) && name !== 'origin' ? [name as ColumnName] : [],
-  );
+  private readonly names = columnNames();
   /** [row] its place in the batch that it is of. */
   private readonly rows = new Uint32Array(COPIED_ROWS);
   /** [origin] the batch of the rows that were noted. */
@@ -205,5 +211,3 @@ function wordsOf({ buffer, byteOffset, length, BYTES_PER_ELEMENT }: FlowBatch[Co
 }
 
 type Words = Uint8Array | Uint16Array | Int32Array | Float64Array;
-
-type ColumnName = keyof { [Name in keyof FlowBatch as FlowBatch[Name] extends ArrayBufferView ? Name : never]: 0 };

@@ -2,7 +2,7 @@
  * A window of time over a trace: which records count. Bounds are times, or durations from an end of the trace itself: a recording has no
  * "now", its last record stands for it.
  */
-import type { FlowBatch } from '../model/flow.ts';
+import { type FlowBatch, keepRows } from '../model/flow.ts';
 import { parseTime } from './time.ts';
 
 /** One bound as it was given. */
@@ -56,15 +56,7 @@ export function resolveWindow(
 /** Moves the rows of `[0, count)` that count to the front, in their order; returns how many there are. */
 export function keepWindow(batch: FlowBatch, count: number, { fromUs, toUs }: TimeWindow): number {
   const { timeUs } = batch;
-  const columns = (Object.values(batch) as unknown[]).filter((column) => ArrayBuffer.isView(column)) as Uint8Array[];
-  let kept = 0;
-  for (let row = 0; row < count; row++) {
-    const time = timeUs[row]!;
-    if (time < fromUs || time > toUs) continue;
-    if (kept !== row) for (const column of columns) column[kept] = column[row]!;
-    kept++;
-  }
-  return kept;
+  return keepRows(batch, 0, count, (row) => !(timeUs[row]! < fromUs || timeUs[row]! > toUs));
 }
 
 function parseDuration(text: string): number | undefined {
