@@ -179,8 +179,8 @@ export class GroupTable implements GroupSums {
     } = this.storage(groupCapacity, slotCapacity, this));
   }
 
-  /** From now on the groups lie elsewhere. */
-  moveTo(storage: GroupStorage): void {
+  /** From now on the groups lie elsewhere; unless told, in arrays of their own. */
+  moveTo(storage: GroupStorage = takeArrays): void {
     const { keys, sums, counts, slots } = this;
     this.storage = storage;
     this.renew();

@@ -17,7 +17,7 @@ import { createSteps } from '../track/step.ts';
 import { TCP_INDEX, TCP_TABLE } from '../track/tcp.ts';
 import type { TableTracker } from '../track/tracker.ts';
 import { GroupCount, GroupKey, type GroupStorage, GroupSum, type GroupTable } from './group.ts';
-import { Heap } from './heap.ts';
+import { type Heap, returnHeap, takeHeap } from './heap.ts';
 import { classesOf } from './hit.ts';
 import { KERNEL_CODE } from './kernel-code.ts';
 import { Column, Memo, MemoKey, Name, State } from './kernel-layout.ts';
@@ -94,6 +94,7 @@ const enum Region {
   Addresses,
   Listen,
   Names,
+  /** From here on, whoever makes an entry writes all of it. */
   GroupKeys,
   GroupSums,
   GroupCounts,
@@ -195,7 +196,7 @@ export class Kernel {
       [Region.NewGroups]: STAGE * 4,
       [Region.Arena]: ARENA_BYTES,
     };
-    const heap = new Heap(api.Memory, Object.values(sizes), memoryBytes);
+    const heap = takeHeap(api.Memory, Object.values(sizes), Region.GroupKeys, memoryBytes);
     this.heap = heap;
     const functions = instantiate(api, heap.memory);
     this.table = placeTable(heap, functions);
@@ -244,6 +245,11 @@ export class Kernel {
     this.groups = groups;
     this.heap.words(Region.Timers, Timer.Count).set(tracker.timeouts);
     this.heap.words(Region.Steps, Step.Count * Step.Stride).set(createSteps(tracker.timeouts));
+  }
+
+  /** Ends the kernel: its memory serves the next one. */
+  giveBack(): void {
+    returnHeap(this.heap);
   }
 
   /** Where the groups lie. */

@@ -86,7 +86,7 @@ export interface ReplayOptions {
   readonly kernel?: 'plain' | 'wasm';
   /**
    * Address space that the WASM kernel takes when it begins; memory is only what it uses. 1 GiB unless told, which is ten million connections,
-   * and at most 2 GiB. A table that outgrows it goes on in TypeScript. V8 counts all of it when it decides to collect garbage.
+   * and at most 2 GiB. A table that outgrows it goes on in TypeScript. V8 counts all of it when it decides to collect garbage; see `close`.
    */
   readonly kernelBytes?: number;
   /**
@@ -109,6 +109,11 @@ export interface Replay {
   readonly rowsByKernel: number;
   /** The result so far; `known`: what the caller knows beyond the accounts. */
   finish(accounts: readonly TraceAccount[], known?: Pick<ReplayResult, 'isComplete'>): ReplayResult;
+  /**
+   * Ends the replay and leaves the kernel's memory to the next one of this process, which need not wait until V8 has collected it. Results that
+   * were had before stay good; nothing can be asked of the replay any more.
+   */
+  close(): void;
 }
 
 /** Rows that TypeScript takes as quickly as a kernel is made, whose memory makes V8 look through the heap besides. */
@@ -190,6 +195,9 @@ class Replaying implements Replay, PartReplay {
   private kernel: Kernel | undefined;
   /** There may be a kernel, and nobody has asked for it yet. */
   private awaitsKernel: boolean;
+  private isClosed = false;
+  /** Has somebody a result, which looks its groups up? */
+  private hasResult = false;
   rowsByKernel = 0;
   private readonly tracker: TableTracker;
   private readonly groups: GroupTable;
@@ -263,6 +271,7 @@ class Replaying implements Replay, PartReplay {
   }
 
   add(batch: FlowBatch, account: TraceAccount | readonly TraceAccount[], from = 0, to: number = batch.count): void {
+    this.refuseIfClosed();
     if (this.seen + to - from > SMALL_ROWS) this.beginKernel();
     const { kernel, clock, now, counters, buckets } = this;
     const order = this.seen - from;
@@ -391,6 +400,20 @@ class Replaying implements Replay, PartReplay {
     return view;
   }
 
+  close(): void {
+    const { kernel, groups } = this;
+    this.isClosed = true;
+    this.awaitsKernel = false;
+    if (kernel === undefined) return;
+    if (this.hasResult) groups.moveTo();
+    this.kernel = undefined;
+    kernel.giveBack();
+  }
+
+  private refuseIfClosed(): void {
+    if (this.isClosed) throw new Error('the replay is closed');
+  }
+
   private addRow(batch: FlowBatch, row: number, account: Source): void {
     if (this.options.mode === 'stateless') this.addStateless(batch, row, account);
     else if (batch.kind[row] === RecordKind.Aggregate)
@@ -401,6 +424,8 @@ class Replaying implements Replay, PartReplay {
   }
 
   finish(accounts: readonly TraceAccount[], known?: Pick<ReplayResult, 'isComplete'>): ReplayResult {
+    this.refuseIfClosed();
+    this.hasResult = true;
     const { options, groups, samples, testimony, parties, ruleSets, judges, states, tracker, counters } = this;
     const input = {
       options,

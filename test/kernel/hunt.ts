@@ -27,6 +27,8 @@ export interface Asked<T extends Flow> {
 export interface Hunt {
   /** Asks the canaries that live. */
   ask(question: Question): void;
+  /** Would one of them be caught, if the kernel said what the question holds as its answers? */
+  wouldCatch(question: Question): boolean;
   /** Canaries that live and could have been caught by questions of this kind. */
   alive(kind: Question['kind']): string[];
   /** A line for each canary. */
@@ -60,16 +62,21 @@ export function createHunt(): Hunt {
   const caught = new Map<string, string>();
   const huntable = (kind: Question['kind']): Canary[] =>
     canaries.filter(({ shows, evaluator }) => shows === kind && NOT_IN_THE_LAB[evaluator.name] === undefined);
+  /** Canaries that live and contradict the answers of a question: name -> where. */
+  function* contradictions({ kind, name, world, asked }: Question): Generator<[string, string]> {
+    const some = asked.slice(0, MOST_ASKED);
+    for (const { evaluator } of huntable(kind)) {
+      if (caught.has(evaluator.name)) continue;
+      const found = answersOf(evaluator.load(world), kind, some);
+      const at = some.findIndex(({ said }, index) => said !== found[index]);
+      if (at >= 0) yield [evaluator.name, `${name}, packet ${at}: kernel ${some[at]!.said}, canary ${found[at]}`];
+    }
+  }
   return {
-    ask({ kind, name, world, asked }) {
-      const some = asked.slice(0, MOST_ASKED);
-      for (const { evaluator } of huntable(kind)) {
-        if (caught.has(evaluator.name)) continue;
-        const found = answersOf(evaluator.load(world), kind, some);
-        const at = some.findIndex(({ said }, index) => said !== found[index]);
-        if (at >= 0) caught.set(evaluator.name, `${name}, packet ${at}: kernel ${some[at]!.said}, canary ${found[at]}`);
-      }
+    ask(question) {
+      for (const [name, where] of contradictions(question)) caught.set(name, where);
     },
+    wouldCatch: (question) => contradictions(question).next().done !== true,
     alive: (kind) =>
       huntable(kind)
         .map(({ evaluator }) => evaluator.name)

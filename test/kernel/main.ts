@@ -91,20 +91,12 @@ else {
   const hunt = createHunt();
   const codes = [
     packets > 0 ? await main() : 0,
-    verdicts > 0 ? await askPolicies(verdicts, seed, hunt) : 0,
+    verdicts > 0 ? await testPolicies(verdicts, seed, hunt) : 0,
     streams > 0 ? await testStreams(streams, seed, SYSCTLS, hunt) : 0,
     ...(verdicts > 0 ? [reportHunt(hunt, 'flows')] : []),
     ...(streams > 0 ? [reportHunt(hunt, 'packets')] : []),
   ];
   process.exitCode = Math.max(...codes);
-}
-
-/** Some canaries show in few clusters: more are asked until each has been met, or met nowhere in twice as many. */
-async function askPolicies(verdicts: number, seed: number, hunt: Hunt): Promise<number> {
-  let failures = await testPolicies(verdicts, seed, hunt);
-  for (let round = 1; round <= 5 && hunt.alive('flows').length > 0; round++)
-    failures += await testPolicies(Math.ceil(verdicts / 5), seed + round * 1000, hunt);
-  return failures;
 }
 
 function reportHunt(hunt: Hunt, kind: 'flows' | 'packets'): number {

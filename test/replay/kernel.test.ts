@@ -38,12 +38,16 @@ for (const mostly of ['packets', 'records'] as const)
           mode,
           groupLimit,
         } as const;
-        const [quick, plain] = (['wasm', 'plain'] as const).map((kernel) =>
+        // The second one finds the memory as the first has left it.
+        const [quick, again, plain] = (['wasm', 'wasm', 'plain'] as const).map((kernel) =>
           replay(stream, { ...options, kernel }, cut),
         );
         // Part by part: the whole of two results is more than anybody reads.
-        for (const part of Object.keys(plain!.summary))
+        for (const part of Object.keys(plain!.summary)) {
           assert.deepEqual(quick!.summary[part], plain!.summary[part], part);
+          assert.deepEqual(again!.summary[part], plain!.summary[part], `${part}, again`);
+        }
+        assert.equal(again!.byKernel, quick!.byKernel);
         reached.byKernel += quick!.byKernel;
         reached.rows += stream.drafts.length;
         if (quick!.isOverflowing) reached.overflowed++;
@@ -54,6 +58,27 @@ for (const mostly of ['packets', 'records'] as const)
     assert.ok(reached.byKernel > reached.rows * 0.1, 'the law held, and the kernel hardly did anything');
     assert.ok(reached.overflowed > 0, 'no group table was ever full');
   });
+
+test('a replay that begins in the memory of one that is closed finds nothing of it, and the results of that one stay good', () => {
+  const rows = mixedConnections(20_000);
+  const strangers = rows.map((row) => ({ ...row, dstPort: row.dstPort + 1 }));
+  const plain = [rows, strangers].map((own) => replayRows(own, { kernel: 'plain' }));
+  const first = beginReplay(rows, { kernel: 'wasm' });
+  const memory = first.arena!.memory;
+  const result = first.finish([]);
+  first.close();
+  assert.throws(() => first.finish([]), /closed/);
+  assert.throws(() => first.add(createBatch(1), createAccount('late')), /closed/);
+  assert.equal(first.arena, undefined);
+  const second = beginReplay(strangers, { kernel: 'wasm' });
+  assert.equal(second.arena!.memory, memory);
+  assert.deepEqual(summaryOf(second.finish([])), plain[1]!.summary);
+  assert.deepEqual(summaryOf(result), plain[0]!.summary);
+  // Nobody has given the memory of the second one back, and a third has another layout.
+  assert.notEqual(beginReplay(rows, { kernel: 'wasm' }).arena!.memory, memory);
+  second.close();
+  assert.notEqual(beginReplay(rows, { kernel: 'wasm', groupLimit: 100_000 }).arena!.memory, memory);
+});
 
 test('wasm = plain in a table that is larger than the cache', () => {
   const rows = mixedConnections(20_000);
@@ -165,6 +190,16 @@ function replayRows(
   cuts: readonly number[] = [],
   atCut: (replay: Replay) => void = () => {},
 ): { summary: Record<string, unknown>; byKernel: number } {
+  const replayed = beginReplay(rows, options, cuts, atCut);
+  return { summary: summaryOf(replayed.finish([])), byKernel: replayed.rowsByKernel };
+}
+
+function beginReplay(
+  rows: readonly RowDraft[],
+  options: Pick<ReplayOptions, 'kernel' | 'groupLimit' | 'kernelBytes'>,
+  cuts: readonly number[] = [],
+  atCut: (replay: Replay) => void = () => {},
+): Replay {
   const replayed = createReplay({
     program: compile(SNAPSHOT, WEB_TO_DB),
     dictionary: createDictionary(),
@@ -192,7 +227,7 @@ function replayRows(
     from = to;
   }
   replayed.add(batch, createAccount('rows'), from);
-  return { summary: summaryOf(replayed.finish([])), byKernel: replayed.rowsByKernel };
+  return replayed;
 }
 
 function replay(
@@ -206,6 +241,7 @@ function replay(
   replayed.add(batch, account, 0, Math.min(cut, batch.count));
   replayed.add(batch, account, Math.min(cut, batch.count), batch.count);
   const result = replayed.finish([account]);
+  replayed.close();
   const isOverflowing = Object.values(result.ungrouped).some(({ connections }) => connections > 0);
   return { summary: summaryOf(result), byKernel: replayed.rowsByKernel, isOverflowing };
 }
