@@ -4,7 +4,7 @@ import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeS
 import { resolve } from 'node:path';
 import type { WritableFormat } from '../trace/write.ts';
 import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
-import { systemMessage } from './input.ts';
+import { refuseSystem } from './input.ts';
 import { type Io, type Sink, colorOf } from './terminal.ts';
 import { checkFields, openTraces, readMapping, readTraces, windowOf } from './trace-input.ts';
 
@@ -192,7 +192,7 @@ interface Place {
 }
 
 function placeOf(path: string, shown: string): Place {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = refuseSystem(shown, () => statSync(path, { throwIfNoEntry: false }));
   if (stat?.isDirectory()) throw new Refusal(`${shown}: is a folder`);
   if (stat !== undefined && !stat.isFile()) return { path, kind: 'special' };
   return { path: realPathOf(path), kind: 'file' };
@@ -209,13 +209,7 @@ function realPathOf(path: string): string {
 
 function fileTarget({ path, kind }: Place, shown: string): Target {
   const written = kind === 'file' ? `${path}.partial` : path;
-  const attempt = <T>(act: () => T): T => {
-    try {
-      return act();
-    } catch (error) {
-      throw new Refusal(`${shown}: ${systemMessage(error)}`);
-    }
-  };
+  const attempt = <T>(act: () => T): T => refuseSystem(shown, act);
   const file = attempt(() => openSync(written, 'w'));
   let state: 'open' | 'done' = 'open';
   return {

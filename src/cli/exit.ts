@@ -32,18 +32,19 @@ export interface ReplayExitOptions {
   readonly refusals: readonly string[];
 }
 
-/** The exit code of a replay, and why it is not 0. */
-export function judgeReplay(result: ReplayResult, options: ReplayExitOptions): { code: ExitCode; sentence?: string } {
-  if (options.refusals.length > 0) return { code: ExitCode.Refused, sentence: options.refusals.join('; ') };
-  for (const condition of options.failOn) {
-    const finding = findingOf(result, condition);
-    if (finding !== undefined) return { code: ExitCode.Finding, sentence: `${finding} (--fail-on ${condition})` };
-  }
-  const reasons = incompleteReasons(result.accounts, options.maxMalformed);
-  if (options.end === 'interrupted') reasons.unshift('interrupted: the result covers what was read until then');
-  return reasons.length === 0
-    ? { code: ExitCode.Fine }
-    : { code: ExitCode.Incomplete, sentence: `the result is incomplete: ${reasons.join('; ')}` };
+/**
+ * The exit code of a replay, and in sentences what speaks against 0: a finding goes before incomplete data in the code, and hides nothing of it.
+ */
+export function judgeReplay(result: ReplayResult, options: ReplayExitOptions): { code: ExitCode; sentences: string[] } {
+  const { failOn, maxMalformed, end, refusals } = options;
+  if (refusals.length > 0) return { code: ExitCode.Refused, sentences: [...refusals] };
+  const condition = failOn.find((one) => findingOf(result, one) !== undefined);
+  const reasons = incompleteReasons(result.accounts, maxMalformed);
+  if (end === 'interrupted') reasons.unshift('interrupted: it covers what was read until then');
+  const sentences = reasons.length === 0 ? [] : [`the result is incomplete: ${reasons.join('; ')}`];
+  if (condition === undefined) return { code: reasons.length > 0 ? ExitCode.Incomplete : ExitCode.Fine, sentences };
+  sentences.unshift(`${findingOf(result, condition)} (--fail-on ${condition})`);
+  return { code: ExitCode.Finding, sentences };
 }
 
 /** What makes data incomplete: lost events, or more malformed records than allowed. */

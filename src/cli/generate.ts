@@ -1,6 +1,6 @@
 /** `dropcast generate`: a synthetic cluster, its policies, traffic, and verdicts to hold other tools against. */
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { closeSync, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { Shape } from '../generate/shape.ts';
 import type { Snapshot } from '../model/cluster.ts';
 import { DEFAULT_DIALECT } from '../model/dialect.ts';
@@ -9,9 +9,9 @@ import type { Session } from '../model/evaluator.ts';
 import type { Flow } from '../model/flow.ts';
 import { formatProtocol } from '../model/port.ts';
 import { VERDICT_NAMES } from '../model/verdict.ts';
-import { formatCount } from '../report/quantity.ts';
+import { formatCount, formatCounted } from '../report/quantity.ts';
 import { ExitCode, Refusal } from './exit.ts';
-import { systemMessage } from './input.ts';
+import { refuseSystem } from './input.ts';
 import type { Io } from './terminal.ts';
 
 /** Flags as parsed; see `dropcast generate --help`. */
@@ -29,6 +29,9 @@ export interface GenerateFlags {
 }
 
 const DEFAULT_EXPECTATIONS = 1_000;
+
+/** What a failure to write is told under. */
+const OUT = '--out';
 
 /** Addresses outside the cluster that traffic may come from or go to. */
 const OUTSIDE_COUNT = 200;
@@ -54,11 +57,11 @@ async function generateOne(flags: GenerateFlags, io: Io): Promise<ExitCode> {
   const folder = createFolder(flags.out, io);
   const written: string[] = [];
   const write = (name: string, text: string, what: string): void => {
-    refuseSystem(() => writeFileSync(join(folder, name), text));
+    refuseSystem(OUT, () => writeFileSync(join(folder, name), text));
     written.push(`${name}: ${what}`);
   };
   write('cluster.json', listOf(snapshotObjects(snapshot)), `${formatCount(snapshot.pods.length)} pods`);
-  write('policies.json', listOf(policyObjects(policies)), `${formatCount(policies.length)} policies`);
+  write('policies.json', listOf(policyObjects(policies)), formatCounted(policies.length, 'policy', 'policies'));
   if (records !== undefined) {
     const trace = { seed, records, connections };
     written.push(`trace.pcap: ${await writeTrace(join(folder, 'trace.pcap'), snapshot, trace)}`);
@@ -102,12 +105,12 @@ async function generateMany(flags: GenerateFlags, count: number, io: Io): Promis
       'policies.json': listOf(policyObjects(world.policies)),
       ...(expectations !== undefined && { 'expectations.csv': expectationsOf(oracle.load(world), flows, tally) }),
     };
-    refuseSystem(() => {
+    refuseSystem(OUT, () => {
       for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     });
   }
   const asked = expectations === undefined ? '' : `: ${describeTally(rows, tally)}`;
-  await io.stdout.write(`${formatCount(count)} worlds${asked}\n`);
+  await io.stdout.write(`${formatCounted(count, 'world')}${asked}\n`);
   return ExitCode.Fine;
 }
 
@@ -125,15 +128,15 @@ async function writeTrace(
   const chunks = generateTraffic({ snapshot, outside, ipv6OutsidePercent: 10, ...trace });
   // Options are checked when the first chunk is asked for: before that no file is touched.
   let chunk = refuseRange(() => chunks.next());
-  const file = refuseSystem(() => openSync(path, 'w'));
+  const file = refuseSystem(OUT, () => openSync(path, 'w'));
   try {
     for (; chunk.done !== true; chunk = chunks.next()) {
       const bytes = chunk.value;
-      refuseSystem(() => {
+      refuseSystem(OUT, () => {
         for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
       });
     }
-    return `${formatCount(chunk.value.records)} packets of ${formatCount(chunk.value.connections)} connections`;
+    return `${formatCounted(chunk.value.records, 'packet')} of ${formatCounted(chunk.value.connections, 'connection')}`;
   } finally {
     closeSync(file);
   }
@@ -155,15 +158,22 @@ function expectationsOf(session: Session, flows: readonly Flow[], tally: Tally):
 
 function describeTally(rows: number, tally: Tally): string {
   return [
-    `${formatCount(rows)} connections`,
+    formatCounted(rows, 'connection'),
     ...[...tally].map(([name, count]) => `${formatCount(count)} ${name}`),
   ].join(', ');
 }
 
 function createFolder(out: string, io: Io): string {
   const folder = resolve(io.cwd, out);
-  refuseSystem(() => mkdirSync(folder, { recursive: true }));
+  refuseSystem(OUT, () => makeFolders(folder));
   return folder;
+}
+
+/** Node's own recursion does not end in a file system that takes no folders, such as /proc. */
+function makeFolders(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  makeFolders(dirname(folder));
+  mkdirSync(folder);
 }
 
 /** The generators refuse what they cannot make by a RangeError. */
@@ -173,13 +183,5 @@ function refuseRange<Value>(call: () => Value): Value {
   } catch (error) {
     if (error instanceof RangeError) throw new Refusal(error.message);
     throw error;
-  }
-}
-
-function refuseSystem<Value>(call: () => Value): Value {
-  try {
-    return call();
-  } catch (error) {
-    throw new Refusal(`--out: ${systemMessage(error)}`);
   }
 }

@@ -1,6 +1,7 @@
 /** Manifest files from the command line: paths, folders and stdin become texts, in a stable order. */
 import { readFileSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { getSystemErrorMap } from 'node:util';
 import type { ManifestFile } from '../manifest/load.ts';
 import { Refusal } from './exit.ts';
 import type { Io } from './terminal.ts';
@@ -65,9 +66,18 @@ export async function readText(path: string, io: Io): Promise<string> {
   return text;
 }
 
+/** Runs a call to the system; where that fails, throws `Refusal` with the path as it was given. */
+export function refuseSystem<T>(shown: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw new Refusal(`${shown}: ${systemMessage(error)}`);
+  }
+}
+
 /** A system error in words; others as they are. */
 export function systemMessage(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, errno, message } = error as NodeJS.ErrnoException;
   switch (code) {
     case 'ENOENT':
       return 'no such file or folder';
@@ -76,7 +86,7 @@ export function systemMessage(error: unknown): string {
     case 'EISDIR':
       return 'is a folder';
     default:
-      return message;
+      return getSystemErrorMap().get(errno ?? 0)?.[1] ?? message;
   }
 }
 

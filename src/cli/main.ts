@@ -98,10 +98,10 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
   const command = new Command('replay')
     .summary('forecast what the policies would drop of recorded traffic')
     .description('Replay traces against a cluster and its policies: which connections would be dropped, and why.')
-    .argument('<trace...>', 'trace files, or - for stdin; the format is recognised');
+    .argument('<trace...>', 'trace files, or - for stdin; the format is recognised', collectPath);
   addClusterOptions(command);
   return command
-    .option('--baseline <path>', 'policies to compare with, instead of those of -f; repeatable', collect)
+    .option('--baseline <path>', 'policies to compare with, instead of those of -f; repeatable', collectPath)
     .addOption(
       new Option('-o, --output <format>', 'output format')
         .choices(['text', 'wide', 'json', 'ndjson', 'csv', 'md'])
@@ -117,7 +117,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option(
       '--snapshots <path>',
       'the cluster at other times: snapshots with times in their names, watch events; repeatable',
-      collect,
+      collectPath,
     )
     .option(
       '--fail-on <condition>',
@@ -186,7 +186,7 @@ function testCommand(io: Io, end: (code: ExitCode) => void): Command {
     .description(
       'Check expectations: CSV files with the columns src,dst,protocol,port,expect (allow, deny, undecidable).',
     )
-    .argument('<expectations...>', 'CSV files, or - for stdin');
+    .argument('<expectations...>', 'CSV files, or - for stdin', collectPath);
   addClusterOptions(command);
   return command
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
@@ -217,8 +217,8 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
   return new Command('convert')
     .summary('convert traces to NDJSON, CSV or the binary format')
     .description("Read traces of any known format and write one trace in one of dropcast's own formats.")
-    .argument('<input...>', 'trace files, or - for stdin')
-    .option('-o, --output <file>', 'where to write, - for stdout; with --explain alone: text or json')
+    .argument('<input...>', 'trace files, or - for stdin', collectPath)
+    .option('-o, --output <file>', 'where to write, - for stdout; with --explain alone: text or json', parsePath)
     .addOption(
       new Option('--to <format>', 'format to write; by default told by the ending of the file').choices([
         'ndjson',
@@ -256,7 +256,7 @@ function generateCommand(io: Io, end: (code: ExitCode) => void): Command {
     .description(
       'Write a synthetic cluster and policies, and with --records a trace, into a folder. Equal options, equal files.',
     )
-    .requiredOption('--out <folder>', 'where to write; files of the same names are replaced')
+    .requiredOption('--out <folder>', 'where to write; files of the same names are replaced', parsePath)
     .option('--pods <n>', 'pods of workloads (default: those of the shape)', parseCount)
     .option('--policies <n>', 'NetworkPolicies (default: those of the shape)', parseCount)
     .option('--seed <n>', 'what to begin chance with', parseSeed, 1)
@@ -303,7 +303,11 @@ function fuzzCommand(io: Io, end: (code: ExitCode) => void): Command {
       'how long to try: 60s, 500ms, 5m (default: 60s, without limit with --cases)',
       parseDuration,
     )
-    .option('--answer-time <duration>', 'how long the evaluator may take for one answer', parseDuration, 10_000)
+    .addOption(
+      new Option('--answer-time <duration>', 'how long the evaluator may take for one answer')
+        .argParser(parseDuration)
+        .default(10_000, '10s'),
+    )
     .option(
       '--dialect <key=value>',
       "the oracle's reading where the API leaves one open; with --against; repeatable",
@@ -331,9 +335,13 @@ Exit codes:
 
 function addClusterOptions(command: Command): void {
   command
-    .option('-f, --file <path>', 'manifests: a file, a folder or -; a later one replaces objects; repeatable', collect)
+    .option(
+      '-f, --file <path>',
+      'manifests: a file, a folder or -; a later one replaces objects; repeatable',
+      collectPath,
+    )
     .option('--delete <kind/ns/name>', 'remove an object after reading; repeatable', collect)
-    .option('-n, --namespace <name>', 'namespace of objects and names without one', 'default')
+    .option('-n, --namespace <name>', 'namespace of objects and names without one', parseNamespace, 'default')
     .addOption(
       new Option('--validate <mode>', 'unknown and duplicate fields: refuse, warn or ignore')
         .choices(['strict', 'warn', 'ignore'])
@@ -357,6 +365,23 @@ function examples(lines: readonly string[]): string {
 
 function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
+}
+
+function collectPath(value: string, previous: string[] | undefined): string[] {
+  return collect(parsePath(value), previous);
+}
+
+/** What a variable that is not set leaves would name the current folder. */
+function parsePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected a path.');
+  return text;
+}
+
+/** As the API server has it: a label of RFC 1123. */
+function parseNamespace(text: string): string {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text))
+    throw new InvalidArgumentError('Expected lower case letters, digits and -, such as app1-ns.');
+  return text;
 }
 
 /** More than any machine has that somebody replays on. */
@@ -394,9 +419,12 @@ function parseTop(text: string): number {
 }
 
 function parseFailOn(text: string): FailCondition[] {
-  return text.split(',').map((part) => {
+  const conditions = text.split(',').map((part) => {
     const condition = FAIL_CONDITIONS.find((one) => one === part.trim());
     if (condition === undefined) throw new InvalidArgumentError(`Choose from ${FAIL_CONDITIONS.join(', ')}.`);
     return condition;
   });
+  if (conditions.length > 1 && conditions.includes('never'))
+    throw new InvalidArgumentError('never stands alone: it says that no other condition counts.');
+  return conditions;
 }

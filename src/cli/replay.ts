@@ -4,7 +4,7 @@ import type { ReplayFormat } from '../report/replay.ts';
 import { formatCounted } from '../report/quantity.ts';
 import { missesPods } from '../report/replay-text.ts';
 import { type ClusterOptions, readCluster } from './cluster.ts';
-import { type ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
+import { ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { affordThreads } from './memory.ts';
 import { type Io, colorOf } from './terminal.ts';
 import type { Crew } from './thread.ts';
@@ -109,7 +109,7 @@ async function replayTraces(
       ...(redact && { redact }),
     }),
   );
-  const { code, sentence } = judgeReplay(result, {
+  const { code, sentences } = judgeReplay(result, {
     failOn: flags.failOn ?? [baseline === undefined ? 'drop' : 'new-drop'],
     maxMalformed: flags.maxMalformed,
     ...reading,
@@ -117,7 +117,10 @@ async function replayTraces(
   // Of what could not be read, the sentence says so.
   const silence = reading.refusals.length === 0 ? silenceOf(result) : undefined;
   if (silence !== undefined) await io.stderr.write(`dropcast: ${silence}\n`);
-  if (sentence !== undefined) await io.stderr.write(`dropcast: ${redact ? `exit code ${code}` : sentence}\n`);
+  // What could not be read is told with its name; the rest is numbers.
+  const isSecret = redact !== undefined && code === ExitCode.Refused;
+  for (const sentence of isSecret ? ['an input could not be read whole: the accounting shows which'] : sentences)
+    await io.stderr.write(`dropcast: ${sentence}\n`);
   return code;
 }
 

@@ -1,6 +1,7 @@
 /** The world as commands see it: streams, environment and interrupts, passed in so that tests can run commands in process. */
 import type { ColorMode } from '../report/layout.ts';
 import { Refusal } from './exit.ts';
+import { systemMessage } from './input.ts';
 
 /** Where text and bytes go. */
 export interface Sink {
@@ -39,7 +40,13 @@ export function processIo(): Io {
     get stdin() {
       return process.stdin;
     },
-    cwd: process.cwd(),
+    get cwd() {
+      try {
+        return process.cwd();
+      } catch (error) {
+        throw new Refusal(`the current folder: ${systemMessage(error)}`);
+      }
+    },
     env: process.env,
     onInterrupt(handler) {
       process.once('SIGINT', handler);
@@ -70,7 +77,7 @@ function streamSink(stream: NodeJS.WriteStream, name: string | undefined): Sink 
         stream.write(chunk, (error) => {
           if (error) state = 'closed';
           if (!error || name === undefined || GONE.has((error as NodeJS.ErrnoException).code)) resolve(state);
-          else reject(new Refusal(`${name}: ${error.message}`));
+          else reject(new Refusal(`${name}: ${systemMessage(error)}`));
         });
       });
     },

@@ -78,6 +78,11 @@ export async function optionsOf(flags: TraceFlags, io: Io): Promise<TraceOptions
   };
 }
 
+/** What an input is called in sentences. */
+function nameOf(path: string): string {
+  return path === '-' ? 'stdin' : path;
+}
+
 /** A path that can be read but once: stdin, a pipe, a socket, a terminal. */
 function readOnce(paths: readonly string[], io: Io): string | undefined {
   const path = paths.find(
@@ -144,7 +149,7 @@ export type TakeRows = (
   to: number,
 ) => void | Promise<void>;
 
-/** Reads traces into `take`. Throws `Refusal` before the first record where a path cannot be read. */
+/** Reads traces into `take`, until the end or an interrupt. Throws `Refusal` before the first record where a path cannot be read. */
 export async function readTraces(
   paths: readonly string[],
   dictionary: Dictionary,
@@ -153,6 +158,24 @@ export async function readTraces(
   take: TakeRows,
 ): Promise<TraceReading> {
   checkPaths(paths, io);
+  const interrupt = new AbortController();
+  const forget = io.onInterrupt(() => interrupt.abort());
+  try {
+    return await readUntil(interrupt.signal, paths, dictionary, options, io, take);
+  } finally {
+    forget();
+  }
+}
+
+/** One reading, or one before it: what is aborted reads no further, and nothing at all the next time. */
+async function readUntil(
+  signal: AbortSignal,
+  paths: readonly string[],
+  dictionary: Dictionary,
+  options: TraceOptions,
+  io: Io,
+  take: TakeRows,
+): Promise<TraceReading> {
   const [
     { readTrace },
     { createAccount },
@@ -168,10 +191,8 @@ export async function readTraces(
     import('../trace/file-sighting.ts'),
     import('../trace/file-translation.ts'),
   ]);
-  const offsets = options.clocks === 'align' ? await findOffsets(paths, dictionary, options, io) : [];
-  const window = await readWindow(paths, options, io);
-  const interrupt = new AbortController();
-  const forget = io.onInterrupt(() => interrupt.abort());
+  const offsets = options.clocks === 'align' ? await findOffsets(signal, paths, dictionary, options, io) : [];
+  const window = await readWindow(signal, paths, options, io);
   const progress = createProgress(io, options.progress);
   const refusals: string[] = [];
   const opened: DirectReading[] = [];
@@ -181,10 +202,9 @@ export async function readTraces(
     const account = createAccount(path);
     const size = path === '-' ? 0 : statSync(resolve(io.cwd, path)).size;
     const limit = options.sizes?.[file];
-    const source =
-      path === '-' ? interruptible(io.stdin, interrupt.signal) : fileSource(path, io, interrupt.signal, limit);
+    const source = path === '-' ? interruptible(io.stdin, signal) : fileSource(path, io, signal, limit);
     const access = path === '-' ? undefined : randomAccess(resolve(io.cwd, path), limit);
-    const direct = access && new DirectReading(resolve(io.cwd, path), interrupt.signal, limit);
+    const direct = access && new DirectReading(resolve(io.cwd, path), signal, limit);
     if (direct !== undefined) opened.push(direct);
     const reading = {
       ...others,
@@ -211,8 +231,9 @@ export async function readTraces(
     const rows = options.order === 'given' ? concatenate(traces) : mergeByTime(traces);
     for await (const merged of rows) {
       if ('error' in merged) {
+        if (signal.aborted && merged.error === signal.reason) continue;
         if ((merged.error as NodeJS.ErrnoException).code === undefined) throw merged.error;
-        refusals.push(`${accounts[merged.origin]!.file}: ${systemMessage(merged.error)}`);
+        refusals.push(`${nameOf(accounts[merged.origin]!.file)}: ${systemMessage(merged.error)}`);
         continue;
       }
       const { batch, from } = merged;
@@ -224,7 +245,6 @@ export async function readTraces(
       progress.show(account, size);
     }
   } finally {
-    forget();
     progress.clear();
     for (const direct of opened) direct.close();
   }
@@ -234,8 +254,8 @@ export async function readTraces(
     if (!corrected.has(offset.file)) accounts[offset.file]!.limits.push(describeOffset(offset, paths, 'as it is'));
   for (const { file, diagnostics } of accounts)
     for (const { severity, message, hint } of diagnostics)
-      if (severity === 'error') refusals.push(`${file}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
-  return { accounts, refusals, end: interrupt.signal.aborted ? 'interrupted' : 'finished' };
+      if (severity === 'error') refusals.push(`${nameOf(file)}: ${message}${hint === undefined ? '' : ` (${hint})`}`);
+  return { accounts, refusals, end: signal.aborted ? 'interrupted' : 'finished' };
 }
 
 /** `--fields`: names of VPC flow log fields, of which both addresses are needed. */
@@ -287,6 +307,7 @@ export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
 
 /** How far the clocks of traces are apart, by reading them. */
 async function findOffsets(
+  signal: AbortSignal,
   paths: readonly string[],
   dictionary: Dictionary,
   { clocks: _clocks, since: _since, until: _until, ...options }: TraceOptions,
@@ -296,7 +317,8 @@ async function findOffsets(
   if (once !== undefined) throw new Refusal(`${once} can be read once: --align-clocks reads traces twice`);
   const { ClockOffsets } = await import('../trace/clock-offset.ts');
   const clocks = new ClockOffsets();
-  await readTraces(
+  await readUntil(
+    signal,
     paths,
     dictionary,
     { ...options, order: 'given', progress: 'none' },
@@ -307,7 +329,12 @@ async function findOffsets(
 }
 
 /** The window of `--since` and `--until`; traces are read once more where a bound is counted from their own ends. */
-async function readWindow(paths: readonly string[], options: TraceOptions, io: Io): Promise<TimeWindow | undefined> {
+async function readWindow(
+  signal: AbortSignal,
+  paths: readonly string[],
+  options: TraceOptions,
+  io: Io,
+): Promise<TimeWindow | undefined> {
   if (options.since === undefined && options.until === undefined) return undefined;
   const { parseBound, resolveWindow } = await import('../trace/window.ts');
   const parse = (name: string, text: string | undefined): Bound | undefined => {
@@ -328,7 +355,8 @@ async function readWindow(paths: readonly string[], options: TraceOptions, io: I
         `${once} can be read once: --since and --until take times there, not durations from the ends of the trace`,
       );
     const { since: _since, until: _until, ...rest } = options;
-    const { accounts } = await readTraces(
+    const { accounts } = await readUntil(
+      signal,
       paths,
       createDictionary(),
       { ...rest, order: 'given', progress: 'none' },
@@ -341,7 +369,8 @@ async function readWindow(paths: readonly string[], options: TraceOptions, io: I
     }
   }
   const window = resolveWindow(since, until, extent);
-  if (window.fromUs > window.toUs) throw new Refusal('--since is later than --until: no record can be in between');
+  if (window.fromUs > window.toUs && !signal.aborted)
+    throw new Refusal('--since is later than --until: no record can be in between');
   return window;
 }
 
@@ -376,7 +405,8 @@ function checkPaths(paths: readonly string[], io: Io): void {
 /**
  * A regular file in large reads, which are twice as fast as a stream; pipes and devices as a stream. Two reads are under way on other
  * threads while the chunk before them is worked on: a read from the cache of the system takes as long as the work on it, so that either
- * one would wait for the other by turns. Waiting gives signals and timers their turn.
+ * one would wait for the other by turns. Waiting gives signals and timers their turn. Throws the signal's reason once
+ * it is aborted.
  */
 async function* fileSource(
   path: string,
@@ -384,6 +414,7 @@ async function* fileSource(
   signal: AbortSignal,
   limit: number = Infinity,
 ): AsyncGenerator<Uint8Array> {
+  signal.throwIfAborted();
   const full = resolve(io.cwd, path);
   const file = openSync(full, 'r');
   if (!fstatSync(file).isFile()) {
@@ -400,7 +431,8 @@ async function* fileSource(
     const free = [...lent.chunks];
     let place = size;
     let chunk: Uint8Array = first;
-    while (size > 0 && !signal.aborted) {
+    while (size > 0) {
+      signal.throwIfAborted();
       for (let next = free.pop(); next !== undefined; next = free.pop()) {
         const most = Math.min(next.length, limit - place);
         ahead.push({ chunk: next, place, most, size: readAt(file, next, most, place) });
@@ -512,15 +544,18 @@ class DirectReading implements DirectFile {
   }
 }
 
-/** Ends the source when the signal comes, also while it waits for bytes. */
+/** Throws the signal's reason when it comes, also while the source waits for bytes. */
 async function* interruptible(source: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = new Promise<undefined>((resolve) => {
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });
-  while (!signal.aborted) {
+  // It may come when nobody waits.
+  aborted.catch(() => {});
+  for (;;) {
+    signal.throwIfAborted();
     const next = await Promise.race([iterator.next(), aborted]);
-    if (next === undefined || next.done === true) return;
+    if (next.done === true) return;
     yield next.value;
   }
 }

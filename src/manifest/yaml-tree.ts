@@ -19,6 +19,10 @@ import {
 
 /** Nesting beyond this is refused; real manifests stay below 30. */
 const DEEPEST = 200;
+const TOO_DEEP = 'the document is nested too deeply';
+
+/** Indentations that a hint lists; of more nobody finds the one that was meant. */
+const INDENTS_SHOWN = 8;
 
 /** Values that aliases may add up to before the document counts as an alias bomb. */
 const LARGEST_EXPANSION = 1_000_000;
@@ -38,10 +42,11 @@ export function readTree(source: Source, { start: offset, end }: Span): TreeResu
     parsed = parseDocument(text, { schema: 'failsafe', uniqueKeys: false, prettyErrors: false, logLevel: 'silent' });
   } catch {
     // The parser works by recursion: what overflows its stack is nested beyond all reason.
-    return fail(0, 'the document is nested too deeply');
+    return fail(0, TOO_DEEP);
   }
   const [error] = parsed.errors;
   if (error !== undefined) {
+    if (error.code === 'RESOURCE_EXHAUSTION') return fail(error.pos[0], TOO_DEEP);
     // A line indented too deeply reads as the rest of the text above it: the parser blames that text, people look for the line.
     const key = parsed.errors.find(({ code, pos }) => code === 'MULTILINE_IMPLICIT_KEY' && pos[0] === error.pos[0]);
     if (key === undefined) return fail(error.pos[0], error.message);
@@ -99,7 +104,7 @@ class Converter {
 
   convert(node: Node | null, depth: number): unknown {
     if (node === null) return null;
-    if (depth > DEEPEST) throw new ConversionError('the document is nested too deeply', startOf(node));
+    if (depth > DEEPEST) throw new ConversionError(TOO_DEEP, startOf(node));
     if (isAlias(node)) return this.resolveAlias(node);
     const anchor = (node as { anchor?: string }).anchor;
     if (anchor !== undefined) this.anchors.set(anchor, 'open');
@@ -282,7 +287,7 @@ function indentHint(source: Source, line: number, indent: number): string | unde
     if (text.startsWith('---')) break;
     if (text.trim() !== '' && !text.trimStart().startsWith('#')) widths.add(text.length - text.trimStart().length);
   }
-  if (widths.size === 0 || widths.has(indent)) return undefined;
+  if (widths.size === 0 || widths.size > INDENTS_SHOWN || widths.has(indent)) return undefined;
   return `the line is indented by ${indent}; lines above it by ${[...widths].sort((a, b) => a - b).join(', ')}`;
 }
 

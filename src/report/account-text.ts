@@ -100,7 +100,8 @@ export function completenessLine(result: ReplayResult, style: Style): string {
 
 function accountBlock(account: Account, names: Names): string[] {
   const containers = account.containers.length === 0 ? '' : `, ${account.containers.join(', ')}`;
-  const title = `${names.show('file', account.file)} (${account.format}${containers}, ${formatBytes(account.bytes)})`;
+  const name = account.file === '-' ? 'stdin' : names.show('file', account.file);
+  const title = `${name} (${account.format}${containers}, ${formatBytes(account.bytes)})`;
   const sums = `${formatCount(account.read)} read = ${formatCount(account.used)} used + ${counterText(account.skipped, 'skipped', names)} + ${counterText(account.malformed, 'malformed', names)}`;
   const lines = [...hang('  ', title), ...hang('    ', sums)];
   if (account.lost > 0)
@@ -110,7 +111,7 @@ function accountBlock(account: Account, names: Names): string[] {
   for (const diagnostic of account.diagnostics.slice(0, MALFORMED_LISTED))
     lines.push(...hang('    - ', malformedText(diagnostic, names)));
   const rest = account.diagnostics.length - MALFORMED_LISTED;
-  if (rest > 0) lines.push(`    and ${formatCounted(rest, 'more record')} in -o json`);
+  if (rest > 0) lines.push(`    -o json shows the first ${account.diagnostics.length}`);
   return lines;
 }
 

@@ -43,6 +43,8 @@ export class Peekable {
 
   /** Waits for one more chunk. */
   async more(): Promise<void> {
+    // The source may use its chunk again.
+    if (this.head.length > 0) this.head = new Uint8Array(this.head);
     const next = await this.iterator.next();
     if (next.done === true) this.isWhole = true;
     else if (this.head.length === 0) this.head = next.value;
@@ -98,7 +100,7 @@ export async function openContainers(
   }
 }
 
-/** Passes chunks on and counts them as taken from the file. */
+/** Passes chunks on and counts them as taken from the file; as arrays whose `slice` is a copy, which a `Buffer`'s is not. */
 export async function* countBytes(
   source: AsyncIterable<Uint8Array>,
   account: TraceAccount,
@@ -106,7 +108,7 @@ export async function* countBytes(
   for await (const chunk of source) {
     if (chunk.length === 0) continue;
     account.bytes += chunk.length;
-    yield chunk;
+    yield new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
   }
 }
 

@@ -83,8 +83,13 @@ class PcapDecoder implements TraceDecoder {
     if (this.layout !== undefined) at = this.scan(bytes, at, end, this.layout);
     while (batch.count < batch.capacity && at + recordHeaderSize <= end) {
       const captured = isLittleEndian ? readLittle(bytes, at + 8) : readBig(bytes, at + 8);
-      if (captured > sizeLimit)
-        return this.stop('packet-length', `a packet of ${captured} bytes; nothing behind it can be found again`, end);
+      if (captured > sizeLimit) {
+        // The file header of another capture has been read as a packet of no bytes.
+        const isJoined = at >= 16 && readMagic(bytes, at - 16) !== undefined;
+        const what = isJoined ? 'another capture begins before it' : 'nothing behind it can be found again';
+        const advice = isJoined ? ': name captures one by one instead of joining them' : '';
+        return this.stop('packet-length', `a packet of ${captured} bytes; ${what}${advice}`, end);
+      }
       const next = at + recordHeaderSize + captured;
       if (next > end) break;
       this.take(bytes, at, ++this.number, this.offset);

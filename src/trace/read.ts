@@ -132,7 +132,7 @@ export const FORMATS: readonly TraceFormat[] = [
 /**
  * Reads one input. The batch is reused: the consumer is done with it before it asks for the next one; and so may `source` use its chunks
  * again. Bad input shows in the
- * account, never as an exception; an error of `source` itself is passed on. Rows are handed out after every chunk, so that a
+ * account, never as an exception; an error of `source` itself is passed on, behind the rows of whole records before it. Rows are handed out after every chunk, so that a
  * stream which pauses has been judged up to its last whole record; formats that hold rows back hand out whole batches, so
  * that how the bytes arrive changes nothing.
  */
@@ -290,8 +290,14 @@ async function* pump(
   /** The record that is cut by a chunk's end: `tail[0, tailLength)`, in a buffer that grows by doubling. */
   let tail = new Uint8Array(1 << 16);
   let tailLength = 0;
+  let failure: { readonly error: unknown } | undefined;
+  const chunks = endAtFailure(source, (error) => {
+    failure = { error };
+    // The record was not cut by the trace.
+    tailLength = 0;
+  });
   try {
-    for await (const chunk of source) {
+    for await (const chunk of chunks) {
       let at = 0;
       while (tailLength > 0 && at < chunk.length && !hasStopped(decoder)) {
         // Only as much of the chunk as is likely to complete the cut record is copied behind it.
@@ -336,10 +342,23 @@ async function* pump(
       decoder.finish(tail, 0, tailLength);
     }
     yield* handOut(context.batch, decoder, account, 'all', options);
+    if (failure !== undefined) throw failure.error;
   } finally {
     // Only where the consumer stopped early.
     const { count } = context.batch;
     if (count > 0) increment(account.skipped, 'not-delivered', count);
+  }
+}
+
+/** The chunks of a source up to its error, of which `note` hears: what came before it counts. */
+async function* endAtFailure(
+  source: AsyncGenerator<Uint8Array>,
+  note: (error: unknown) => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source;
+  } catch (error) {
+    note(error);
   }
 }
 

@@ -180,6 +180,14 @@ describe('cli', () => {
       assert.deepEqual(await bench.run(['replay', ...WITH, '--redact', 'flows.csv']), first);
     });
 
+    it('--redact says why a code is not 0, in numbers', async () => {
+      const dropped = await bench.run(['replay', ...WITH, '--redact', 'flows.csv']);
+      assert.equal(dropped.stderr, 'dropcast: 2 connections would be dropped (--fail-on drop)\n');
+      const refused = await bench.run(['replay', ...WITH, '--redact', 'noise.bin']);
+      assert.equal(refused.code, 2);
+      assert.equal(refused.stderr, 'dropcast: an input could not be read whole: the accounting shows which\n');
+    });
+
     it('colours terminals alone, and not under NO_COLOR', async () => {
       const argv = ['replay', ...WITH, 'flows.csv'];
       assert.ok((await bench.run(argv, { terminals: ['stdout'] })).stdout.includes('\u001b['));
@@ -267,7 +275,7 @@ describe('cli', () => {
       for (const [args, message] of [
         [['shop/frnt', 'shop/back', 'TCP/80'], /shop\/frnt/],
         [['shop/front', 'shop/back', 'TPC/80'], /no protocol is called "TPC"/],
-        [['shop/front', 'shop/back', 'TCP/70000'], /wrong/],
+        [['shop/front', 'shop/back', 'TCP/70000'], /behind TCP is expected a port, a number up to 65535/],
         [['shop/front', 'shop/back'], /SRC DST PROTO\/PORT/],
       ] as const) {
         const { code, stderr } = await bench.run(['explain', ...WITH, ...args]);
@@ -495,6 +503,36 @@ describe('cli', () => {
       const option = await bench.run(['replay', '--tpo', '3', 'x']);
       assert.deepEqual([option.code, option.stderr.includes('Did you mean --top?')], [2, true]);
       assert.equal((await bench.run([])).code, 2);
+    });
+
+    it('refuses an empty path, which a variable that is not set leaves, and what is no namespace', async () => {
+      for (const argv of [
+        ['replay', '-f', '', 'flows.csv'],
+        ['replay', ...WITH, ''],
+        ['replay', ...WITH, '--baseline', '', 'flows.csv'],
+        ['convert', 'flows.csv', '-o', ''],
+        ['generate', '--out', ''],
+        ['check', ...WITH, '-n', ''],
+        ['check', ...WITH, '-n', 'Shop_1'],
+        ['replay', ...WITH, '--fail-on', 'drop,never', 'flows.csv'],
+      ]) {
+        const { code, stderr } = await bench.run(argv);
+        assert.equal(code, 2, argv.join(' '));
+        assert.match(stderr, /^dropcast: .*is invalid.*\. (Expected|never stands alone)/, argv.join(' '));
+      }
+    });
+
+    it('tells a failing system call in words, with the path as it was given', async () => {
+      for (const [argv, words] of [
+        [['convert', 'flows.csv', '-o', 'flows.csv/x.csv'], /^dropcast: flows\.csv\/x\.csv: not a directory\n$/],
+        [['convert', 'flows.csv', '-o', `${'x'.repeat(300)}.csv`], /^dropcast: x+\.csv: name too long\n$/],
+        [['generate', '--out', 'flows.csv'], /^dropcast: --out: file already exists\n$/],
+        [['replay', ...WITH, 'flows.csv/x'], /^dropcast: flows\.csv\/x: not a directory \[unreadable-file\]\n$/],
+      ] as const) {
+        const { code, stderr } = await bench.run(argv);
+        assert.equal(code, 2, argv.join(' '));
+        assert.match(stderr, words);
+      }
     });
 
     it('escapes what it repeats of the command line', async () => {

@@ -51,6 +51,17 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
     assert.doesNotMatch(stderr, /EPIPE|Error/);
   });
 
+  it('says so where the folder that it was started in is gone', { skip: process.platform === 'win32' }, () => {
+    const { status, stderr } = spawnSync(
+      '/bin/sh',
+      ['-c', 'mkdir gone && cd gone && rmdir ../gone && exec "$0" "$1" check -f x.yaml', process.execPath, program],
+      { cwd: bench.folder, encoding: 'utf8' },
+    );
+    assert.equal(status, 2);
+    assert.match(stderr, /dropcast: .*the current folder: no such file or folder/);
+    assert.doesNotMatch(stderr, /\n {4}at /);
+  });
+
   it('prints the result so far on SIGINT', async () => {
     const child = start('replay', '-f', 'cluster.yaml', '--fail-on', 'never', '-');
     let stdout = '';
@@ -79,7 +90,7 @@ spec: {podSelector: {}, policyTypes: [Ingress]}
           encoding: 'utf8',
         });
         assert.equal(status, 2);
-        assert.match(stderr, /^dropcast: stdout: ENOSPC/);
+        assert.match(stderr, /^dropcast: stdout: no space left on device\n$/);
       }
       closeSync(full);
     },

@@ -134,6 +134,14 @@ test('a syntax error by indentation is placed under the text of its line', () =>
   assert.match(found?.hint ?? '', /indented by 3/);
 });
 
+test('nesting beyond all reason is refused in words, without a list of all indentations above', () => {
+  const steps = Array.from({ length: 3000 }, (_, depth) => `${' '.repeat(depth)}a:\n`).join('');
+  for (const text of [steps, `a: ${'['.repeat(50_000)}`]) {
+    const [found] = load(text).diagnostics;
+    assert.deepEqual([found?.code, found?.message, found?.hint], ['invalid-yaml', 'yaml: the document is nested too deeply', undefined]); // prettier-ignore
+  }
+});
+
 test('a template that was not rendered is named once, with the way out', () => {
   const text = `{{- if .Values.on }}\nkind: Pod\n{{- end }}\n---\nname: {{ .Values.name }}\n`;
   assert.deepEqual(codes(text), ['unrendered-template:1']);

@@ -64,6 +64,7 @@ const grants: Readonly<Record<string, Grant>> = {
       'node:process',
       'node:stream',
       'node:timers/promises',
+      'node:util',
       'node:crypto',
       'node:v8',
       'node:vm',

@@ -50,8 +50,15 @@ export async function readAll(
   return { account, rows, dictionary, batches };
 }
 
+/** Bytes in chunks as whoever reads a file gives them: all in one place, which is another chunk's by then, and a `Buffer`, whose slice is no copy. */
 export async function* chunksOf(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+  const place = Buffer.alloc(Math.min(size, bytes.length));
+  for (let at = 0; at < bytes.length; at += size) {
+    const chunk = bytes.subarray(at, at + size);
+    place.set(chunk);
+    yield place.subarray(0, chunk.length);
+    place.fill(0xa5);
+  }
 }
 
 /** Every column of a row but `line`, with texts for addresses and facts for endpoints. */

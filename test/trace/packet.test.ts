@@ -320,6 +320,17 @@ test('a length that no packet has stops the reading, with the place, and keeps w
   assert.ok(isBalanced(account));
 });
 
+test('captures that were joined byte by byte are told as what they are, in either byte order', async () => {
+  for (const endian of ['little', 'big'] as const) {
+    const file = pcap(101, [{ frame: ip(A, B, 17, udp(1, 2)), timeUs: T0 }], { endian });
+    const { rows, account } = await readAll(bytesOf(file, file));
+    assert.equal(rows.length, 1);
+    const { message } = account.diagnostics.at(-1)!;
+    assert.match(message, /another capture begins before it: name captures one by one/);
+    assert.ok(isBalanced(account));
+  }
+});
+
 test('the committed scanner of captures is what its source gives', () => {
   const hash = createHash('sha256').update(readFileSync('src/trace/pcap-scan.as.ts')).digest('hex');
   assert.ok(readFileSync('src/trace/pcap-scan-code.ts', 'utf8').includes(hash));
