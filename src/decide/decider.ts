@@ -4,8 +4,8 @@
  */
 import type { Program } from '../compile/program.ts';
 import { isGoverning } from '../compile/book.ts';
-import type { PolicyExplanation, Ternary } from '../model/explanation.ts';
-import type { Direction, Policy, Rule, Tier } from '../model/policy.ts';
+import type { RuleReference, Ternary } from '../model/explanation.ts';
+import type { Direction, Policy, Tier } from '../model/policy.ts';
 import { Reason } from '../model/verdict.ts';
 import type { Facts } from './fact.ts';
 import { matchPodSet } from './match.ts';
@@ -14,12 +14,6 @@ import { matchPodSet } from './match.ts';
 export interface Selecting {
   readonly policy: Policy;
   readonly selection: Ternary;
-}
-
-/** A rule that decided. */
-export interface Decider {
-  readonly policy: Policy;
-  readonly rule: Rule;
 }
 
 /**
@@ -40,13 +34,18 @@ export function selecting(program: Program, subject: Facts): readonly Selecting[
   return known;
 }
 
+/** Is a reason one that rules give? */
+export function isByRule(reason: Reason): boolean {
+  return reason === Reason.AllowedByRule || reason === Reason.DeniedByRule;
+}
+
 /** Where a policy stands in the order of evaluation. */
 export function ordinalOf(program: Program, policy: Policy): number {
   return policyIndex(program).ordinals.get(policy)!;
 }
 
 /** The rules of the policies that certainly select a subject, in order of evaluation. */
-export function certainRules(all: readonly Selecting[], direction: Direction): Decider[] {
+export function certainRules(all: readonly Selecting[], direction: Direction): RuleReference[] {
   return all.flatMap(({ policy, selection }) =>
     selection === 'yes' && isGoverning(policy, direction) ? policy[direction].map((rule) => ({ policy, rule })) : [],
   );
@@ -56,7 +55,11 @@ export function certainRules(all: readonly Selecting[], direction: Direction): D
  * Of the rules in order of evaluation those that did what was decided: of a tier the first certain one, of NetworkPolicies every certain
  * one, as their order means nothing. `match` is asked for no more rules than the answer needs.
  */
-export function decidersOf<T extends Decider>(rules: readonly T[], reason: Reason, match: (own: T) => Ternary): T[] {
+export function decidersOf<T extends RuleReference>(
+  rules: readonly T[],
+  reason: Reason,
+  match: (own: T) => Ternary,
+): T[] {
   const found: T[] = [];
   const action = reason === Reason.AllowedByRule ? 'Accept' : reason === Reason.DeniedByRule ? 'Deny' : undefined;
   let passed: Tier | undefined;
@@ -73,14 +76,6 @@ export function decidersOf<T extends Decider>(rules: readonly T[], reason: Reaso
     else if (isOrdered) passed = policy.tier;
   }
   return found;
-}
-
-/** The same of an explained side. */
-export function decidersShown(policies: readonly PolicyExplanation[], reason: Reason): Decider[] {
-  const all = policies.flatMap(({ policy, selectsSubject, rules }) =>
-    selectsSubject === 'yes' ? rules.map(({ rule, match }) => ({ policy, rule, match })) : [],
-  );
-  return decidersOf(all, reason, ({ match }) => match).map(({ policy, rule }) => ({ policy, rule }));
 }
 
 interface PolicyIndex {

@@ -12,21 +12,23 @@ import type {
   PolicyExplanation,
   ResolvedEndpoint,
   RuleExplanation,
+  RuleReference,
   SideExplanation,
   Ternary,
 } from '../model/explanation.ts';
 import type { Flow } from '../model/flow.ts';
-import type { Direction, Policy, Rule } from '../model/policy.ts';
+import type { Direction, Policy } from '../model/policy.ts';
 import { formatProtocol } from '../model/port.ts';
 import { MissingFact, Reason, Verdict, verdictOf } from '../model/verdict.ts';
+import { rulesToAsk } from './block.ts';
 import { type BackendPlace, backendsOf, headlessMembers } from './backend.ts';
 import { findService } from './decide.ts';
-import { decidersShown, ordinalOf, type Selecting, selecting } from './decider.ts';
+import { decidersOf, isByRule, ordinalOf, type Selecting, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { serviceTarget } from './judge.ts';
 import { either, type FlowPort } from './match.ts';
 import { isKind, resolvePairs } from './resolve.ts';
-import { explainRule } from './sentence.ts';
+import { explainRule, fareRule, formatFlow, type RuleFare } from './sentence.ts';
 
 /** Explains a flow. Where names stand for several pods, the pair that decides is shown. Throws `UnknownName`. */
 export function explain(program: Program, flow: Flow): Explanation {
@@ -233,7 +235,9 @@ export function explainSide(
     policy,
     ordinal: ordinalOf(program, policy),
     selection,
-    rules: policy[direction].map((rule) => explainRule(rule, peer, role, destination, flow, dialect)),
+    fares: rulesToAsk(policy[direction], peer.address).map((rule) =>
+      fareRule(rule, peer, role, destination, flow, dialect),
+    ),
   }));
   const governing = walked.filter(({ policy }) => isGoverning(policy, direction));
   const result =
@@ -245,12 +249,7 @@ export function explainSide(
           tierMatches(governing, 'baseline'),
         );
   const verdict = verdictOf(result.reason);
-  const policiesShown = governing.map(({ policy, selection, rules }): PolicyExplanation => ({
-    policy,
-    selectsSubject: selection,
-    rules: rules.map(({ explanation }) => explanation),
-  }));
-  const [decidedBy] = decidersShown(policiesShown, result.reason);
+  const deciders = findDeciders(governing, result.reason);
   const nearest =
     result.reason === Reason.NoRuleMatches || verdict === Verdict.Undecidable ? findNearest(governing) : undefined;
   return {
@@ -260,32 +259,56 @@ export function explainSide(
     verdict,
     reason: result.reason,
     missing: result.missing,
-    policies: policiesShown,
-    ...(decidedBy !== undefined && { decidedBy }),
+    policies: governing.map(({ policy, selection }) =>
+      explainPolicy(policy, selection, () =>
+        policy[direction].map((rule) => explainRule(rule, peer, role, destination, flow, dialect)),
+      ),
+    ),
+    ...(deciders.length > 0 && { decidedBy: deciders[0]!, deciders }),
     ...(nearest !== undefined && { nearest }),
   };
 }
 
 interface WalkedPolicy extends Selecting {
   readonly ordinal: number;
-  readonly rules: readonly {
-    readonly explanation: RuleExplanation;
-    readonly missing: number;
-    readonly nearness: number;
-    readonly why: string;
-  }[];
+  /** Of the rules that tell how all of them fare, see `rulesToAsk`. */
+  readonly fares: readonly RuleFare[];
+}
+
+/** An explanation is data like any other, to copy and to compare, but for the time at which the rules of a policy are put into words. */
+function explainPolicy(
+  policy: Policy,
+  selectsSubject: Ternary,
+  explainRules: () => readonly RuleExplanation[],
+): PolicyExplanation {
+  let known: readonly RuleExplanation[] | undefined;
+  return {
+    policy,
+    selectsSubject,
+    get rules() {
+      return (known ??= explainRules());
+    },
+  };
+}
+
+function findDeciders(governing: readonly WalkedPolicy[], reason: Reason): RuleReference[] {
+  if (!isByRule(reason)) return [];
+  const certain = governing.flatMap(({ policy, selection, fares }) =>
+    selection === 'yes' ? fares.filter(({ match }) => match === 'yes').map(({ rule }) => ({ policy, rule })) : [],
+  );
+  return decidersOf(certain, reason, () => 'yes');
 }
 
 function tierMatches(walked: readonly WalkedPolicy[], tier: 'admin' | 'baseline'): TierMatch[] {
   return walked
     .filter(({ policy }) => policy.tier === tier)
-    .flatMap(({ policy, ordinal, selection, rules }) =>
-      rules
-        .filter(({ explanation }) => explanation.match !== 'no')
-        .map(({ explanation, missing }) => ({
+    .flatMap(({ policy, ordinal, selection, fares }) =>
+      fares
+        .filter(({ match }) => match !== 'no')
+        .map(({ rule, missing }) => ({
           priority: policy.priority,
           policy: ordinal,
-          action: explanation.action,
+          action: rule.action,
           missing: missing | (selection === 'unknown' ? MissingFact.UnknownLabel : 0),
         })),
     );
@@ -303,13 +326,11 @@ function networkPolicyStage(
   const all = walked.filter(({ policy }) => policy.tier === 'networkpolicy');
   const isolating = all.filter(({ policy }) => policy.isolates.includes(direction));
   const isIsolated = isolating.some(({ selection }) => selection === 'yes');
-  const answers = isolating.map(({ rules }) =>
-    rules.reduce<Ternary>((found, { explanation }) => either(found, explanation.match), 'no'),
-  );
-  const facts = isolating.reduce((mask, { selection, rules }, at) => {
+  const answers = isolating.map(({ fares }) => fares.reduce<Ternary>((found, { match }) => either(found, match), 'no'));
+  const facts = isolating.reduce((mask, { selection, fares }, at) => {
     // Where the pod is isolated anyhow, whether one more policy selects it matters only if that one may admit.
     const isOpen = selection === 'unknown' && (!isIsolated || answers[at] !== 'no');
-    return rules.reduce((own, { missing }) => own | missing, mask) | (isOpen ? MissingFact.UnknownLabel : 0);
+    return fares.reduce((own, { missing }) => own | missing, mask) | (isOpen ? MissingFact.UnknownLabel : 0);
   }, 0);
   if (isIsolated) {
     const certain = answers.filter((_, at) => isolating[at]!.selection === 'yes');
@@ -332,16 +353,17 @@ function networkPolicyStage(
 }
 
 /** The rule that came nearest to matching, and what it lacked. */
-function findNearest(walked: readonly WalkedPolicy[]): { policy: Policy; rule: Rule; why: string } | undefined {
-  let best: { policy: Policy; rule: Rule; why: string } | undefined;
-  let nearness = 0;
-  for (const { policy, rules } of walked)
-    for (const rule of rules)
-      if (rule.why !== '' && rule.explanation.action === 'Accept' && rule.nearness > nearness) {
-        nearness = rule.nearness;
-        best = { policy, rule: rule.explanation.rule, why: rule.why };
-      }
-  return best;
+function findNearest(governing: readonly WalkedPolicy[]): SideExplanation['nearest'] {
+  let best: { readonly policy: Policy; readonly fare: RuleFare; readonly why: () => string } | undefined;
+  for (const { policy, fares } of governing)
+    for (const fare of fares) {
+      const { rule, why, nearness } = fare;
+      if (why !== undefined && rule.action === 'Accept' && nearness > (best?.fare.nearness ?? 0))
+        best = { policy, fare, why };
+    }
+  if (best === undefined) return undefined;
+  const { policy, fare, why } = best;
+  return { policy, rule: fare.rule, peersMatch: fare.peersMatch, portsMatch: fare.portsMatch, why: why() };
 }
 
 /** What a destination is that something translates, or a Service's where nobody listens: both have an address (SV-06). */
@@ -368,10 +390,6 @@ function describeTarget(program: Program, destination: Facts, flow: FlowPort): V
         ? 'ClusterIP'
         : 'external address';
   return { service, text: `${what} ${where} of Service ${service.namespace}/${service.name}` };
-}
-
-function formatFlow(flow: FlowPort): string {
-  return flow.port < 0 ? formatProtocol(flow.protocol) : `${formatProtocol(flow.protocol)}/${flow.port}`;
 }
 
 function isExempt(program: Program, flow: FlowPort): boolean {

@@ -8,11 +8,11 @@ import { Endpoint, EndpointKind, Header, Layout, portIndexOf, ServiceSlot, TrieC
 import type { Program } from '../compile/program.ts';
 import { type RuleMatches, ruleMatchesOf } from '../compile/rule-match.ts';
 import { type AddressText, formatAddress } from '../model/address.ts';
-import type { Explanation, Ternary } from '../model/explanation.ts';
+import type { Explanation, RuleReference, Ternary } from '../model/explanation.ts';
 import type { Direction, Policy, Position, Rule } from '../model/policy.ts';
 import { decisionEgress, decisionIngress, Reason } from '../model/verdict.ts';
 import { decideBackend, decideDirect, findService, kindOf } from './decide.ts';
-import { certainRules, type Decider, decidersOf, decidersShown, selecting } from './decider.ts';
+import { certainRules, decidersOf, isByRule, selecting } from './decider.ts';
 import { type Facts, factsOfEndpoint } from './fact.ts';
 import { type FlowPort, matchPeers, matchPorts, type PortHolder } from './match.ts';
 
@@ -87,14 +87,15 @@ export function listRules(program: Program): readonly RuleHit[] {
 export function rulesOfExplanation(program: Program, { egress, ingress, via }: Explanation): readonly RuleHit[] {
   const index = indexOf(program);
   const sides = via === undefined ? [egress, ingress] : via.backends.flatMap((own) => [own.egress, own.ingress]);
-  const shown = sides.flatMap(({ direction, policies, reason }) =>
-    decidersShown(policies, reason).map(({ policy, rule }) => hitOf(index, direction, policy, rule)),
+  // A verdict that was taken back has no reason of rules any more.
+  const hits = sides.flatMap(({ direction, deciders = [], reason }) =>
+    isByRule(reason) ? deciders.map(({ policy, rule }) => hitOf(index, direction, policy, rule)) : [],
   );
-  return [...new Set(shown)];
+  return [...new Set(hits)];
 }
 
 /** A rule that may decide, as counts know it. */
-interface Candidate extends Decider {
+interface Candidate extends RuleReference {
   readonly hit: RuleHit;
   /** It admits the port on every destination. */
   readonly isPortCertain: boolean;
@@ -224,10 +225,6 @@ function rulesOfSides(
   const ingress = rulesOfSide(index, 'ingress', destination, source, flow, decisionIngress(decision));
   if (ingress.length === 0) return egress;
   return egress.length === 0 ? ingress : [...egress, ...ingress];
-}
-
-function isByRule(reason: Reason): boolean {
-  return reason === Reason.AllowedByRule || reason === Reason.DeniedByRule;
 }
 
 function rulesOfSide(

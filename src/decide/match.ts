@@ -2,13 +2,13 @@
  * One rule against one flow, three-valued and without a word: what explain puts into sentences (`sentence.ts`), and what hits are
  * counted by. The slow twin of what compile puts into columns and port classes.
  */
-import { type AddressText, type AddressWords, parseAddress } from '../model/address.ts';
-import { type Cidr, type CidrBits, parseCidr } from '../model/cidr.ts';
+import type { Cidr } from '../model/cidr.ts';
 import type { Dialect } from '../model/dialect.ts';
 import type { Ternary } from '../model/explanation.ts';
 import { type Labels, meets, type Requirement, type Selector } from '../model/label.ts';
 import type { NamespaceScope, Peer, PodSet, Rule } from '../model/policy.ts';
 import { isPortProtocol, PORT_PROTOCOLS, type PortMatch, Protocol } from '../model/port.ts';
+import { bitsOfAddress, bitsOfBlock, type BlockPeer, isIn, peersToAsk } from './block.ts';
 import type { Facts } from './fact.ts';
 
 /** What a flow asks for at its destination; `port` -1: not known. */
@@ -44,9 +44,10 @@ export function matchRule(rule: Rule, peer: Facts, destination: Facts, flow: Flo
 /** The half of a rule that speaks of peers. */
 export function matchPeers({ peers }: Rule, peer: Facts, dialect: Dialect): Ternary {
   if (peers === undefined) return 'yes';
+  const asked = peersToAsk(peers, peer.address);
   let match: Ternary = 'no';
-  for (let at = 0; at < peers.length && match !== 'yes'; at++)
-    match = either(match, matchPeer(peers[at]!, peer, dialect));
+  for (let at = 0; at < asked.length && match !== 'yes'; at++)
+    match = either(match, matchPeer(asked[at]!, peer, dialect));
   return match;
 }
 
@@ -114,13 +115,13 @@ export function matchRequirement(
 }
 
 /** NP-20, NP-22: in the block and in none of its exceptions; families never match each other. */
-export function findBlock(peer: Extract<Peer, { kind: 'ipBlock' }>, facts: Facts, dialect: Dialect): BlockFinding {
+export function findBlock(peer: BlockPeer, facts: Facts, dialect: Dialect): BlockFinding {
   const isPod = facts.kind === 'pod' || facts.kind === 'described' || facts.kind === 'unknown-pod';
   if (isPod && !dialect.ipBlockMatchesPods) return 'pods exempt';
   if (facts.kind === 'node' && !dialect.ipBlockMatchesNodes) return 'nodes exempt';
   if (facts.address === undefined) return 'no address';
-  const { block, holes } = bitsOf(peer);
-  const address = wordsOf(facts.address);
+  const { block, holes } = bitsOfBlock(peer);
+  const address = bitsOfAddress(facts.address);
   if (!isIn(address, block)) return 'elsewhere';
   const hole = holes.findIndex((own) => isIn(address, own));
   return hole < 0 ? 'in' : { hole: peer.except[hole]! };
@@ -189,43 +190,4 @@ export function either(a: Ternary, b: Ternary): Ternary {
 /** Kleene's AND. */
 export function both(a: Ternary, b: Ternary): Ternary {
   return a === 'no' || b === 'no' ? 'no' : a === 'yes' && b === 'yes' ? 'yes' : 'unknown';
-}
-
-interface BlockBits {
-  readonly block: CidrBits | undefined;
-  readonly holes: readonly (CidrBits | undefined)[];
-}
-
-const blocks = new WeakMap<Peer, BlockBits>();
-
-/** A block in bits, read once. */
-function bitsOf(peer: Extract<Peer, { kind: 'ipBlock' }>): BlockBits {
-  let bits = blocks.get(peer);
-  if (bits === undefined)
-    blocks.set(peer, (bits = { block: parseCidr(peer.cidr), holes: peer.except.map((cidr) => parseCidr(cidr)) }));
-  return bits;
-}
-
-interface AddressBits {
-  readonly text: AddressText;
-  readonly family: number;
-  readonly words: AddressWords;
-}
-
-/** The address that was asked about last: one is held against many blocks in turn. */
-let lastAddress: AddressBits | undefined;
-
-function wordsOf(text: AddressText): AddressBits {
-  if (lastAddress?.text === text) return lastAddress;
-  const words = new Uint32Array(4);
-  return (lastAddress = { text, family: parseAddress(text, words), words });
-}
-
-function isIn({ family, words }: AddressBits, block: CidrBits | undefined): boolean {
-  if (block === undefined || block.family !== family) return false;
-  const { first, length } = block;
-  const whole = length >>> 5;
-  for (let word = 0; word < whole; word++) if (words[word] !== first[word]) return false;
-  const rest = length & 31;
-  return rest === 0 || (words[whole]! ^ first[whole]!) >>> (32 - rest) === 0;
 }

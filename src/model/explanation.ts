@@ -56,10 +56,17 @@ export interface RuleExplanation {
   readonly ports: readonly PortExplanation[];
 }
 
+/** A rule with its policy. */
+export interface RuleReference {
+  readonly policy: Policy;
+  readonly rule: Rule;
+}
+
 /** One policy that selects (or may select) the subject. */
 export interface PolicyExplanation {
   readonly policy: Policy;
   readonly selectsSubject: Ternary;
+  /** Put into words when it is first asked for: a policy may have thousands of peers, and a report asks for none. */
   readonly rules: readonly RuleExplanation[];
 }
 
@@ -75,9 +82,14 @@ export interface SideExplanation {
   /** In order of evaluation: admin tier, NetworkPolicy, baseline tier. */
   readonly policies: readonly PolicyExplanation[];
   /** The rule that decided (first certain match), where one did. */
-  readonly decidedBy?: { readonly policy: Policy; readonly rule: Rule };
-  /** For a deny without a match: the rule that came nearest, and what it lacked. */
-  readonly nearest?: { readonly policy: Policy; readonly rule: Rule; readonly why: string };
+  readonly decidedBy?: RuleReference;
+  /** Every rule that did what was decided, that one first: of a tier no other, of NetworkPolicies all that certainly match. */
+  readonly deciders?: readonly RuleReference[];
+  /** For a deny without a match: the rule that came nearest, how its halves fared, and what it lacked. */
+  readonly nearest?: RuleReference &
+    Pick<RuleExplanation, 'peersMatch' | 'portsMatch'> & {
+      readonly why: string;
+    };
 }
 
 /** A flow, both sides. */

@@ -2,18 +2,12 @@
  * Why a decision came out as it did, cut down to what a report shows: the side that decided, its policies, the rule that
  * matched or came nearest. Every output format reads causes from here, so that they agree.
  */
-import type { Explanation, SideExplanation } from '../model/explanation.ts';
-import type { Direction, Policy, Rule } from '../model/policy.ts';
+import type { Explanation, RuleReference, SideExplanation } from '../model/explanation.ts';
+import type { Direction, Policy } from '../model/policy.ts';
 import type { GroupDecision } from '../replay/result.ts';
 import { type Reason, VERDICT_NAMES, Verdict, verdictOf } from '../model/verdict.ts';
 import type { Names } from './name.ts';
 import { labelsText, peerText, portMatchText, serviceText, shortEndpointText, translationText } from './phrase.ts';
-
-/** A rule with its policy. */
-export interface RuleReference {
-  readonly policy: Policy;
-  readonly rule: Rule;
-}
 
 /** One side of a decision. */
 export interface SideCause {
@@ -92,18 +86,14 @@ function sideOf(
 function nearestText(side: SideExplanation, explanation: Explanation, names: Names): string {
   const nearest = side.nearest!;
   if (names.mode === 'plain') return names.sentence(nearest.why);
-  const policy = side.policies.find(
-    ({ policy }) => policy.name === nearest.policy.name && policy.namespace === nearest.policy.namespace,
-  );
-  const rule = policy?.rules.find(({ rule }) => rule.index === nearest.rule.index);
   const role = side.direction === 'ingress' ? 'source' : 'destination';
   const parts: string[] = [];
-  if (rule?.peersMatch !== 'yes') {
+  if (nearest.peersMatch !== 'yes') {
     const admitted = (nearest.rule.peers ?? []).map((peer) => peerText(peer, names)).join(' or ');
     const labels = side.peer.labels === undefined ? '' : ` with ${labelsText(side.peer.labels, names)}`;
     parts.push(`admits ${admitted}; the ${role} is ${shortEndpointText(side.peer, names)}${labels}`);
   }
-  if (rule?.portsMatch !== 'yes') {
+  if (nearest.portsMatch !== 'yes') {
     const admitted = (nearest.rule.ports ?? []).map((port) => portMatchText(port, names)).join(', ');
     parts.push(`admits ${admitted}; this is ${serviceText(explanation.protocol, explanation.port, explanation.icmp)}`);
   }

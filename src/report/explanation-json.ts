@@ -1,10 +1,10 @@
 /** An explanation for machines, after docs/schema/explain.schema.json; also the references to policies and rules of a replay. */
-import type { Explanation, ResolvedEndpoint, SideExplanation } from '../model/explanation.ts';
+import type { Explanation, ResolvedEndpoint, RuleReference, SideExplanation } from '../model/explanation.ts';
 import type { Labels } from '../model/label.ts';
 import type { Direction, Policy, Position } from '../model/policy.ts';
 import { formatProtocol } from '../model/port.ts';
 import { REASONS, VERDICT_NAMES, missingFactNames } from '../model/verdict.ts';
-import { type RuleReference, causeOfSide } from './cause.ts';
+import { causeOfSide } from './cause.ts';
 import type { Names } from './name.ts';
 import { peerText, podSetText, portMatchText, translationText } from './phrase.ts';
 

@@ -339,6 +339,7 @@ test('an explanation is whole: both ends, each side’s policies with every rule
       },
     ],
     decidedBy: { policy: into, rule: second },
+    deciders: [{ policy: into, rule: second }],
   });
   assert.deepEqual(egress, {
     direction: 'egress',
@@ -348,6 +349,12 @@ test('an explanation is whole: both ends, each side’s policies with every rule
     reason: 3,
     missing: 0,
     policies: [{ policy: out, selectsSubject: 'yes', rules: [{ ...missed('destination', 'dual'), rule: wrong }] }],
-    nearest: { policy: out, rule: wrong, why: 'admits role=x; the destination is role=dual' },
+    nearest: {
+      policy: out,
+      rule: wrong,
+      peersMatch: 'no',
+      portsMatch: 'yes',
+      why: 'admits role=x; the destination is role=dual',
+    },
   });
 });

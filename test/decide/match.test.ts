@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Facts } from '../../src/decide/fact.ts';
 import { findBlock, type FlowPort, matchRule } from '../../src/decide/match.ts';
-import { explainRule } from '../../src/decide/sentence.ts';
+import { explainRule, fareRule } from '../../src/decide/sentence.ts';
 import type { AddressText } from '../../src/model/address.ts';
 import type { Cidr } from '../../src/model/cidr.ts';
 import { DEFAULT_DIALECT, type Dialect } from '../../src/model/dialect.ts';
@@ -68,9 +68,11 @@ function matchIn(
   { peer = POD, destination = POD }: Partial<Record<'peer' | 'destination', Facts>>,
   flow = TCP_80,
 ): Answer {
-  const { explanation, why, missing } = explainRule(ruleOf(part), peer, 'source', destination, flow, dialect);
-  assert.equal(matchRule(ruleOf(part), peer, destination, flow, dialect), explanation.match, 'with words or without');
-  return { match: explanation.match, why, missing: missingFactNames(missing) };
+  const { match, why, missing } = fareRule(ruleOf(part), peer, 'source', destination, flow, dialect);
+  const explanation = explainRule(ruleOf(part), peer, 'source', destination, flow, dialect);
+  assert.equal(explanation.match, match);
+  assert.equal(matchRule(ruleOf(part), peer, destination, flow, dialect), match, 'with words or without');
+  return { match, why: why?.() ?? '', missing: missingFactNames(missing) };
 }
 
 const no = (why: string): Answer => ({ match: 'no', why, missing: [] });
@@ -456,7 +458,8 @@ test('NP-08, NP-09, NP-10: peers or, ports or, both and; the answer holds what e
       for (const [firstPort, c] of portValues)
         for (const [secondPort, d] of portValues) {
           const rule = ruleOf({ peers: [firstPeer, secondPeer], ports: [firstPort, secondPort] });
-          const { explanation, missing } = explainRule(rule, POD, 'source', destination, TCP_80, DEFAULT_DIALECT);
+          const { missing } = fareRule(rule, POD, 'source', destination, TCP_80, DEFAULT_DIALECT);
+          const explanation = explainRule(rule, POD, 'source', destination, TCP_80, DEFAULT_DIALECT);
           const { match, peersMatch, portsMatch, peers: ofPeers, ports: ofPorts } = explanation;
           assert.deepEqual([peersMatch, portsMatch, match], [or(a, b), or(c, d), and(or(a, b), or(c, d))]);
           assert.deepEqual([explanation.rule, explanation.action], [rule, 'Accept']);
@@ -485,7 +488,7 @@ test('NP-08, NP-09, NP-10: peers or, ports or, both and; the answer holds what e
                 ],
           );
         }
-  const { explanation } = explainRule(ruleOf({}), POD, 'source', POD, TCP_80, DEFAULT_DIALECT);
+  const explanation = explainRule(ruleOf({}), POD, 'source', POD, TCP_80, DEFAULT_DIALECT);
   assert.deepEqual(
     [explanation.peersMatch, explanation.portsMatch, explanation.peers, explanation.ports],
     ['yes', 'yes', [], []],
@@ -510,13 +513,13 @@ test('positions of peers and ports are handed on, where the source has them', ()
     peerPositions: [at(3)],
     portPositions: [at(5)],
   });
-  const { explanation } = explainRule(rule, POD, 'source', POD, TCP_80, DEFAULT_DIALECT);
+  const explanation = explainRule(rule, POD, 'source', POD, TCP_80, DEFAULT_DIALECT);
   assert.deepEqual([explanation.peers[0]!.position, explanation.ports[0]!.position], [at(3), at(5)]);
   assert.deepEqual(['position' in explanation.peers[1]!, 'position' in explanation.ports[1]!], [false, false]);
 });
 
 const nearnessOf = (peer: Peer, facts: Facts = POD): number =>
-  explainRule(ruleOf({ peers: [peer] }), facts, 'source', POD, TCP_80, DEFAULT_DIALECT).nearness;
+  fareRule(ruleOf({ peers: [peer] }), facts, 'source', POD, TCP_80, DEFAULT_DIALECT).nearness;
 
 /** Peers that do not match, from far to near; whoever shares nothing is no nearer than a rule without peers would be. */
 const peersByNearness: readonly (readonly [Peer, string])[] = [
@@ -587,8 +590,8 @@ test('whom a sentence is about is called by the role; of a peer of which one hal
   const peer = peerOf({ role: 'web' });
   for (const role of ['source', 'destination'] as const) {
     const stranger = { ...POD, labels: new Map() };
-    const { why } = explainRule(ruleOf({ peers: [peer] }), stranger, role, POD, TCP_80, DEFAULT_DIALECT);
-    assert.equal(why, `admits role=web; the ${role} has no label role`);
+    const { why } = fareRule(ruleOf({ peers: [peer] }), stranger, role, POD, TCP_80, DEFAULT_DIALECT);
+    assert.equal(why?.(), `admits role=web; the ${role} has no label role`);
   }
   assert.ok(nearnessOf(peerOf({ role: 'db' }, 'b')) < nearnessOf(peerOf({ role: 'db' })));
 });

@@ -145,7 +145,13 @@ export const DENIED: Explanation = {
         ],
       },
     ],
-    nearest: { policy: backendPolicy, rule: backendRule, why: 'admits role=web; the source is role=frontend' },
+    nearest: {
+      policy: backendPolicy,
+      rule: backendRule,
+      peersMatch: 'no',
+      portsMatch: 'yes',
+      why: 'admits role=web; the source is role=frontend',
+    },
   },
 };
 
