@@ -1,7 +1,7 @@
 /**
  * CIDR blocks as the API server takes them, brought into canonical text (semantics 1.6). Go's lenient parser reads leading zeros as
  * decimal, masks host bits and folds IPv4-mapped IPv6 into IPv4; ipaddr.js reads leading zeros as octal and takes `10.1/16`.
- * So the text is normalised here first, and ipaddr.js sees only plain spellings.
+ * So what is not canonical already is normalised here first, and ipaddr.js sees only plain spellings.
  */
 import ipaddr from 'ipaddr.js';
 import { type AddressText, canonicalAddress } from '../model/address.ts';
@@ -33,6 +33,14 @@ export function readCidr(text: string): ReadCidr | undefined {
 }
 
 function readSpelling(text: string): ReadCidr | undefined {
+  // Nearly all are canonical already: what the model reads and spells as it stands is nothing that Go reads otherwise, or speaks of.
+  const bits = parseCidr(text);
+  if (bits !== undefined && formatCidr(bits.family, bits.first, bits.length) === text)
+    return { cidr: text as Cidr, refusals: [] };
+  return readOddSpelling(text);
+}
+
+function readOddSpelling(text: string): ReadCidr | undefined {
   const slash = text.indexOf('/');
   if (slash < 0) return undefined;
   const address = normaliseAddress(text.slice(0, slash));

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
 import { isStrictSubset, readCidr } from '../../src/manifest/cidr.ts';
 import { readExpectations } from '../../src/manifest/expectation.ts';
 import { type LoadOptions, type ManifestFile, loadManifests } from '../../src/manifest/load.ts';
 import { printPolicies, printSnapshot } from '../../src/manifest/print.ts';
-import type { Cidr } from '../../src/model/cidr.ts';
+import { type Cidr, formatCidr, maskWords } from '../../src/model/cidr.ts';
 import type { Policy } from '../../src/model/policy.ts';
+import { runs, seed } from '../law/seed.ts';
 
 type Json = { [name: string]: unknown };
 const text = (...objects: Json[]): string => objects.map((object) => JSON.stringify(object)).join('\n');
@@ -528,6 +530,29 @@ for (const [spelling, canonical, refusals] of CIDRS)
     assert.equal(read?.cidr, canonical);
     assert.equal(read?.refusals.length ?? 0, refusals);
   });
+
+test(`a canonical block is read as it stands, and as ipaddr.js reads it (seed ${seed})`, () => {
+  const words = fc.array(fc.constantFrom(0, 1, 0xffff, 0x0a000000, 0xfd000000, 0xffffffff), {
+    minLength: 4,
+    maxLength: 4,
+  });
+  fc.assert(
+    fc.property(fc.constantFrom(4 as const, 6 as const), words, fc.nat(128), (family, drawn, some) => {
+      const length = family === 4 ? some % 33 : some;
+      const first = Uint32Array.from(family === 4 ? [drawn[0]!, 0, 0, 0] : drawn);
+      maskWords(first, length);
+      const cidr = formatCidr(family, first, length);
+      const [address, bits] = ipaddr.parseCIDR(cidr);
+      assert.deepEqual([address.kind(), bits], [`ipv${family}`, length]);
+      const bytes = [...first].flatMap((word) => [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255]);
+      assert.deepEqual(address.toByteArray(), bytes.slice(0, family === 4 ? 4 : 16));
+      // What Go folds into IPv4 has no canonical text of its own.
+      if (family === 6 && (address as ipaddr.IPv6).isIPv4MappedAddress()) return;
+      assert.deepEqual(readCidr(cidr), { cidr, refusals: [] });
+    }),
+    { seed, numRuns: runs(300) },
+  );
+});
 
 test('warnings about blocks are in the API server words, strict refuses, except is a strict subset', () => {
   assert.equal(
