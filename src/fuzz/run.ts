@@ -116,16 +116,21 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   let failure: string | undefined;
   let refusal: string | undefined;
   let defect: unknown;
+  // Nobody waits for an answer when the run is to end.
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  aborted.catch(() => {});
   const search = fc.asyncProperty(trials, async (trial) => {
     if (signal?.aborted === true) throw new fc.PreconditionFailure(true);
     try {
-      const comparison = await compare(trial);
+      const comparison = await Promise.race([compare(trial), aborted]);
       refusal ??= comparison.found.find((answer) => answer.kind === 'refused')?.why;
       count(counts, comparison);
       return comparison.index < 0;
     } catch (error) {
       if (error instanceof ForeignFailure) failure = `case ${counts.cases + 1}: ${error.message}`;
-      else defect = error;
+      else if (error !== signal?.reason) defect = error;
       throw new fc.PreconditionFailure(true);
     }
   });

@@ -322,6 +322,22 @@ test('generate writes a world whose expectations the engine meets, the same for 
   }
 });
 
+test('an interrupt ends a run whose evaluator says nothing, and what was compared counts', async () => {
+  const abort = new AbortController();
+  const right = subjectOf(oracle);
+  let asked = 0;
+  const subject: Subject = {
+    name: 'a silence',
+    ask(trial) {
+      if (++asked <= 3) return right.ask(trial);
+      setTimeout(() => abort.abort(), 1);
+      return new Promise(() => {});
+    },
+  };
+  const { counts, failure, disagreement } = await fuzz({ subject, ...PLAIN, seed: 7, signal: abort.signal });
+  assert.deepEqual([counts.cases, asked, failure, disagreement], [3, 4, undefined, undefined]);
+});
+
 test('the worlds that generate writes are those that a run with the seed tries; the engine meets what they expect', async () => {
   const tried: Trial[] = [];
   const right = subjectOf(oracle);
