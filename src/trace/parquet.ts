@@ -66,7 +66,7 @@ async function* readParquet(context: ReadContext, file: RandomAccess): AsyncGene
     });
     assembler = assemblerOf(context, columnsOf(library.parquetSchema(metadata)));
   } catch (error) {
-    return fail(`${(error as Error).message}; the footer stands at the end of a whole file`);
+    return fail(`${causeOf(error)}; the footer stands at the end of a whole file`);
   }
   if (typeof assembler === 'string') return fail(assembler);
   let number = 1;
@@ -90,7 +90,7 @@ async function* readParquet(context: ReadContext, file: RandomAccess): AsyncGene
         account,
         'broken-group',
         place,
-        `parquet: ${(error as Error).message}; what follows is not read`,
+        `parquet: ${causeOf(error)}; what follows is not read`,
       );
     }
     for (const [index, { name, isWord }] of assembler.lanes.entries())
@@ -102,6 +102,11 @@ async function* readParquet(context: ReadContext, file: RandomAccess): AsyncGene
     }
     if (batch.count > 0) yield;
   }
+}
+
+/** In words: what the library stumbles over without a word is damage. */
+function causeOf(error: unknown): string {
+  return error instanceof TypeError ? 'its structure is damaged' : (error as Error).message;
 }
 
 /** A column of the file, or a member of a struct, as `a.b`. */
