@@ -56,11 +56,7 @@ function readService(text: string): Pick<Flow, 'protocol' | 'port' | 'icmp'> {
   const isIcmp = formatProtocol(protocol).startsWith('ICMP');
   if (isIcmp && values.length <= 2 && values.every((value) => value <= 255))
     return { protocol, icmp: (values[0]! << 8) | (values[1] ?? 0) };
-  const wanted = isPort
-    ? 'a port, a number up to 65535'
-    : isIcmp
-      ? 'a type and a code, numbers up to 255'
-      : 'nothing';
+  const wanted = isPort ? 'a port, a number up to 65535' : isIcmp ? 'a type and a code, numbers up to 255' : 'nothing';
   throw new Refusal(`"${text}": behind ${formatProtocol(protocol)} is expected ${wanted}; ${usage}`);
 }
 

@@ -296,7 +296,10 @@ export async function readMapping(text: string, io: Io): Promise<CsvMapping> {
   const columns: Partial<Record<CsvField, string>> = {};
   let timeUnit: CsvMapping['timeUnit'];
   let kind: CsvMapping['kind'];
+  const seen = new Set<string>();
   for (const [key, value] of mappingPairs(source, text)) {
+    if (seen.has(key)) throw new Refusal(`--map: ${key} is given twice`);
+    seen.add(key);
     if (key === 'timeUnit') timeUnit = oneOf(key, value, ['s', 'ms', 'us', 'ns'] as const);
     else if (key === 'kind') kind = oneOf(key, value, ['packet', 'flow', 'conn', 'decision', 'aggregate'] as const);
     else if ((CSV_FIELDS as readonly string[]).includes(key)) columns[key as CsvField] = value;
@@ -590,7 +593,10 @@ function mappingPairs(source: string, name: string): [string, string][] {
   if (source.trimStart().startsWith('{')) {
     try {
       const { columns = {}, ...rest } = JSON.parse(source) as { columns?: object } & object;
-      return Object.entries({ ...columns, ...rest }).map(([key, value]) => [key, String(value)]);
+      return Object.entries({ ...columns, ...rest }).map(([key, value]) => {
+        if (typeof value !== 'string') throw new Error(`${key}: expected a text, found ${JSON.stringify(value)}`);
+        return [key, value];
+      });
     } catch (error) {
       throw new Refusal(`--map ${name}: ${(error as Error).message}`);
     }

@@ -233,6 +233,18 @@ describe('cli', () => {
       assert.match(alone.stderr, /^dropcast: noise\.bin: no known trace format.*\n$/, 'one reason, and the right one');
     });
 
+    it('refuses a mapping that says two things of a field, or none', async () => {
+      bench.write('map.json', '{"columns": {"src": "a", "dst": {}}}');
+      for (const [map, words] of [
+        ['src=a,dst=b,src=c', /^dropcast: --map: src is given twice\n$/],
+        ['map.json', /^dropcast: --map map\.json: dst: expected a text, found \{\}\n$/],
+      ] as const) {
+        const { code, stderr } = await bench.run(['replay', ...WITH, '--map', map, 'flows.csv']);
+        assert.equal(code, 2);
+        assert.match(stderr, words);
+      }
+    });
+
     it('maps the columns of a CSV file', async () => {
       bench.write('odd.csv', 'A,B,C,D\n10.1.0.1,10.1.0.2,8080,TCP\n');
       const { code, stdout, stderr } = await bench.run([
