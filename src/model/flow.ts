@@ -389,14 +389,21 @@ export function columnNames(): ColumnName[] {
 
 /** Moves those of rows `from` up to `to` that are kept to the front of that range, in their order; returns its new end. */
 export function keepRows(batch: FlowBatch, from: number, to: number, isKept: (row: number) => boolean): number {
-  const columns = Object.values(batch).filter((column): column is Uint8Array => ArrayBuffer.isView(column));
   let kept = from;
   for (let row = from; row < to; row++) {
-    if (!isKept(row)) continue;
-    if (kept !== row) for (const column of columns) column[kept] = column[row]!;
-    kept++;
+    const first = row;
+    while (row < to && isKept(row)) row++;
+    if (first > kept) moveRows(batch, kept, first, row);
+    kept += row - first;
   }
   return kept;
+}
+
+/** Moves rows `from` up to `to` forward, to `place` and behind it. The packets that they quote stay where they are. */
+export function moveRows(batch: FlowBatch, place: number, from: number, to: number): void {
+  if (to === from) return;
+  for (const column of Object.values(batch) as unknown[])
+    if (ArrayBuffer.isView(column)) (column as Uint8Array).copyWithin(place, from, to);
 }
 
 /** Empties a batch for reuse. */

@@ -5,6 +5,7 @@
 import {
   type Arena,
   createBatch,
+  moveRows,
   resetBatch,
   DEFAULT_BATCH_CAPACITY,
   type Dictionary,
@@ -440,9 +441,7 @@ function moveToFront(batch: FlowBatch, from: number, count: number): void {
     resetBatch(batch);
     return;
   }
-  for (const column of Object.values(batch) as unknown[]) {
-    if (ArrayBuffer.isView(column)) (column as Uint8Array).copyWithin(0, from, from + count);
-  }
+  moveRows(batch, 0, from, from + count);
   // Rows that quote packets keep their quotes, in the order of the rows; a quote's row never lies before its new place.
   const { quote, quotes } = batch;
   let next = 0;
