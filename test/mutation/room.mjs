@@ -33,7 +33,7 @@ export const ROOMS = {
     mutate: ['src/replay/**/*.ts'],
     share: 1,
     entries: [
-      ['tally', 'aggregate', 'counterfactual', 'cloud', 'calico', 'uniform', 'hit', 'heap'].map(
+      ['tally', 'aggregate', 'counterfactual', 'cloud', 'calico', 'uniform', 'hit', 'heap', 'group'].map(
         (name) => `replay/${name}.test.ts`,
       ),
       ['replay/stage.test.ts', 'replay/share.test.ts', 'replay/era.test.ts'],
