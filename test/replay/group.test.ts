@@ -5,7 +5,7 @@ import { compile } from '../../src/compile/compile.ts';
 import type { ContainerPort } from '../../src/model/cluster.ts';
 import { createDictionary, Orientation, OrientedBy } from '../../src/model/flow.ts';
 import { addSums, copyGroup, GroupCount, GroupKey, GroupSum, GroupTable } from '../../src/replay/group.ts';
-import { orientRecord } from '../../src/replay/orient.ts';
+import { orientRecord, requestOf } from '../../src/replay/orient.ts';
 import { orderSamples, type Sample, Samples } from '../../src/replay/sample.ts';
 import { batchOf, packet, podOf, PODS, policyOf, replay, SNAPSHOT } from './world.ts';
 
@@ -91,7 +91,8 @@ test('a sample is what was set, packed, posted and copied: its file, its line, i
   all.forEach((sample, group) => samples.set(group * 2, sample));
   const copy = new Samples(1);
   const packed = samples.pack(all.length * 2);
-  all.forEach((_, group) => copy.copy(group, packed, group * 2));
+  // The last first: a copy too wide would take the next one's order away.
+  for (let group = all.length - 1; group >= 0; group--) copy.copy(group, packed, group * 2);
   copy.copy(100, packed, 1);
   all.forEach((sample, group) => {
     assert.deepEqual(samples.get(group * 2), sample);
@@ -172,6 +173,63 @@ test('backends of one workload stand for it where they share a port, and for the
   assert.deepEqual(arrival(5432, 5432, 5433), ['service', 5000, undefined]);
   assert.deepEqual(arrival(5433, 5432, 5432), ['service', 5000, undefined]);
   assert.deepEqual(arrival(5432, 5433, 5432), ['service', 5000, undefined]);
+});
+
+test('pods behind one host port are their workload, on the port of their own, whatever other host ports there are', () => {
+  const open = (...ports: readonly (readonly [hostPort: number, port: number])[]): readonly ContainerPort[] =>
+    ports.map(([hostPort, port]) => ({ protocol: 'TCP', port, hostPort }));
+  const db = [1, 2].map((at) => podOf(`db-${at}`, 'db', [`10.0.0.1${at}`], open([8080, 5432])));
+  const other = podOf('other-1', 'other', ['10.0.0.20'], open([7000, 7001], [9000, 9001]));
+  // Policies that name each of them make them backends of their own.
+  const labelled = db.map((pod, at) => ({ ...pod, labels: new Map([...pod.labels, ['shard', String(at)]]) }));
+  const policies = [0, 1].map((at) => policyOf({ to: { shard: String(at) }, rules: [{}] }));
+  const snapshot = { ...SNAPSHOT, services: [], pods: [PODS[0]!, other, ...labelled, { ...other, name: 'other-2' }] };
+  const { groups } = replay([packet('10.0.0.1:40000', '192.168.0.1:8080', 'S')], { snapshot, policies });
+  const [{ destination, port, via }] = groups as readonly [(typeof groups)[number]];
+  assert.deepEqual([destination.kind === 'workload' && destination.workload.name, port, via], ['db', 5432, 'n1']);
+});
+
+test('a node port is called by its Service, of its own protocol, the first that has it', () => {
+  const [service] = SNAPSHOT.services;
+  const nodePort = (name: string, protocol: 'TCP' | 'UDP', number: number | undefined): typeof service & object => ({
+    ...service!,
+    name,
+    type: 'NodePort',
+    clusterAddresses: [],
+    ports: [{ protocol, port: 5000, targetPort: 5432, ...(number !== undefined && { nodePort: number }) }],
+  });
+  const services = [
+    nodePort('none', 'TCP', undefined),
+    nodePort('of-udp', 'UDP', 31_000),
+    nodePort('of-tcp', 'TCP', 31_000),
+    nodePort('late', 'TCP', 31_000),
+    nodePort('beside', 'TCP', 31_001),
+  ];
+  const snapshot = { ...SNAPSHOT, services };
+  const viaOf = (protocol: number, port: number): string | undefined => {
+    const [group] = replay([{ ...packet('10.0.0.1:40000', `192.168.0.1:${port}`, 'S'), protocol }], {
+      snapshot,
+    }).groups;
+    return group!.via;
+  };
+  assert.deepEqual(
+    [viaOf(6, 31_000), viaOf(17, 31_000), viaOf(6, 31_001), viaOf(6, 31_002)],
+    ['of-tcp.shop', 'of-udp.shop', 'beside.shop', undefined],
+  );
+});
+
+test('a connection of SCTP in mid-stream has no flags of TCP: its ports tell who opened it', () => {
+  const data = { protocol: 132, chunks: [0], tag: 7 };
+  const { oriented } = replay([{ ...data, src: '10.0.0.11:38412', dst: '203.0.113.1:443', timeS: 1 }]);
+  assert.deepEqual([oriented.flags, oriented.ports], [0, 1]);
+});
+
+test('ICMP: each kind of answer has its request, and whatever is none is itself', () => {
+  const of = (protocol: number, ...types: readonly number[]): readonly number[] =>
+    types.map((type) => requestOf(protocol, type << 8) >> 8);
+  assert.deepEqual(of(1, 0, 8, 13, 14, 15, 16, 17, 18, 19, 3), [8, 8, 13, 13, 15, 15, 17, 17, 19, 3]);
+  assert.deepEqual(of(58, 128, 129, 139, 140, 0, 14), [128, 128, 139, 139, 0, 14]);
+  assert.deepEqual([requestOf(1, -1), requestOf(6, 0)], [-1, 0]);
 });
 
 function equalsMap(labels: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
