@@ -49,7 +49,7 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
       protocol = loadBytes(load<i32>(state, Column.Protocol * 4) + row);
       flags = v128.load_ext<u16>(load<i32>(state, Column.TcpFlags * 4) + row * 2);
       if (columns == RECORDS) {
-        special = v128.and(v128.load_ext<u16>(load<i32>(state, Column.Flags * 4) + row * 2), i32x4.splat(NO_PORTS));
+        special = v128.and(v128.load_ext<u16>(load<i32>(state, Column.Flags * 4) + row * 2), i32x4.splat(RecordFlag.Fragment));
         special = v128.or(special, v128.load(load<i32>(state, Column.Policies * 4) + row * 4));
         special = v128.or(special, loadBytes(load<i32>(state, Column.Kind * 4) + row));
         special = v128.or(special, loadBytes(load<i32>(state, Column.RecordedVerdict * 4) + row));
@@ -62,7 +62,7 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
       family = gather<u8>(state, Column.Family, places);
       protocol = gather<u8>(state, Column.Protocol, places);
       flags = gather<u16>(state, Column.TcpFlags, places);
-      special = v128.and(gather<u16>(state, Column.Flags, places), i32x4.splat(NO_PORTS));
+      special = v128.and(gather<u16>(state, Column.Flags, places), i32x4.splat(RecordFlag.Fragment));
       special = v128.or(special, gather<i32>(state, Column.Policies, places));
       special = v128.or(special, gather<u8>(state, Column.Kind, places));
       special = v128.or(special, gather<u8>(state, Column.RecordedVerdict, places));
@@ -113,7 +113,6 @@ export function stageBlock(state: i32, rows: i32, from: i32, to: i32, columns: i
 
 /** Slots of a table that is larger than the second-level cache with what lies beside it. */
 const LARGE_TABLE: i32 = 1 << 15;
-const NO_PORTS: i32 = RecordFlag.Fragment | RecordFlag.NoPorts;
 
 /** Finds the entries of staged rows in a table that lies in the cache: four looked at together cost less than a question. */
 function probeNear(first: i32, last: i32): void {

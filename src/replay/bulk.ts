@@ -94,7 +94,8 @@ export function createBulkDecider(program: Program, dictionary: Dictionary, capa
 
 /**
  * The lowest number from which on an endpoint may need more than its row and column: it is a node's or a Service's, or the second
- * IPv4 address of a pod. Below it only an endpoint itself is the same pod. Compile numbers nodes and Services last.
+ * IPv4 address of a pod, which Kubernetes gives none (one address of each family) and the rest of the program allows. Below it only an
+ * endpoint itself is the same pod. Compile numbers nodes and Services last.
  */
 function firstRareOf({ endpoints }: Program): number {
   const pods = new Set<number>();

@@ -153,7 +153,7 @@ function takeRecord(state: i32, row: i32, staged: i32, at: i32, tick: i32): i32 
     kind == RecordKind.Aggregate ||
     family == 0 ||
     load<i32>(load<i32>(state, Column.Policies * 4) + row * 4) != 0 ||
-    (flags & (RecordFlag.Fragment | RecordFlag.NoPorts)) != 0 ||
+    (flags & RecordFlag.Fragment) != 0 ||
     ports < 0 ||
     (protocol != TCP && protocol != UDP)
   )
@@ -206,7 +206,6 @@ function takeTcp(state: i32, code: i32, at: i32, tick: i32): i32 {
 export function pick(state: i32, count: i32): i32 {
   const families = load<i32>(state, Column.Family * 4);
   const protocols = load<i32>(state, Column.Protocol * 4);
-  const flags = load<i32>(state, Column.Flags * 4);
   const sources = load<i32>(state, Column.Src * 4);
   const destinations = load<i32>(state, Column.Dst * 4);
   const sourcePorts = load<i32>(state, Column.SrcPort * 4);
@@ -219,15 +218,11 @@ export function pick(state: i32, count: i32): i32 {
   for (; row + 4 <= count; row += 4) {
     const protocol = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(protocols + row)));
     const family = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(families + row)));
-    const flag = i32x4.extend_low_i16x8_u(v128.load64_zero(flags + row * 2));
     const sourcePort = v128.load(sourcePorts + row * 4);
     const port = v128.load(destinationPorts + row * 4);
     const known = v128.and(
       v128.or(i32x4.eq(protocol, i32x4.splat(TCP)), i32x4.eq(protocol, i32x4.splat(UDP))),
-      v128.and(
-        i32x4.ge_s(v128.or(sourcePort, port), i32x4.splat(0)),
-        i32x4.eq(v128.and(flag, i32x4.splat(RecordFlag.NoPorts)), i32x4.splat(0)),
-      ),
+      i32x4.ge_s(v128.or(sourcePort, port), i32x4.splat(0)),
     );
     const addresses = i32x4.add(v128.load(sources + row * 4), v128.load(destinations + row * 4));
     const ports = i32x4.add(i32x4.add(sourcePort, port), i32x4.shl(protocol, 17));
@@ -255,8 +250,7 @@ export function pick(state: i32, count: i32): i32 {
     const known =
       i32(load<u8>(families + row) != 0) &
       (i32(protocol == TCP) | i32(protocol == UDP)) &
-      i32((sourcePort | port) >= 0) &
-      i32((load<u16>(flags + row * 2) & RecordFlag.NoPorts) == 0);
+      i32((sourcePort | port) >= 0);
     const addresses = load<i32>(sources + row * 4) + load<i32>(destinations + row * 4);
     const hash = (addresses ^ ((sourcePort + port + (protocol << 17)) * 0x2c1b3c6d)) * 0x85ebca6b;
     const bucket = ((hash ^ (hash >>> 15)) * 0xc2b2ae35) >>> 16;
