@@ -87,7 +87,7 @@ export function rulesToAsk(rules: readonly Rule[], address: AddressText | undefi
 
 /** Items that hold blocks, in search of those that an address is in. */
 interface Search<Item> {
-  /** The blocks in the order of their first addresses, those around others before them. */
+  /** The blocks in the order of their first addresses. */
   readonly sorted: readonly SortedBlock[];
   /** What no search leaves out, by index and themselves: items of more than blocks, and the first of each class. */
   readonly always: readonly number[];
@@ -98,7 +98,10 @@ interface SortedBlock {
   readonly block: CidrBits;
   /** The item that it is of. */
   readonly index: number;
-  /** Place of the smallest block around this one, blocks being in each other or apart; -1: none. */
+  /**
+   * Place of the last block before this one that its first address is in; -1: none. Blocks are in each other or apart, so that whatever holds an
+   * address is met on the way out from the last block that begins at it or before.
+   */
   readonly around: number;
 }
 
@@ -144,7 +147,7 @@ function createSearch<Item>(
       if (block !== undefined) found.push({ block, index });
     }
   });
-  found.sort(({ block: a }, { block: b }) => compareStart(a, b.family, b.first) || a.length - b.length);
+  found.sort(({ block: a }, { block: b }) => compareStart(a, b.family, b.first));
   const sorted: SortedBlock[] = [];
   for (const { block, index } of found) {
     let around = sorted.length - 1;

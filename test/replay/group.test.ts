@@ -7,7 +7,7 @@ import { createDictionary, Orientation, OrientedBy } from '../../src/model/flow.
 import { addSums, copyGroup, GroupCount, GroupKey, GroupSum, GroupTable } from '../../src/replay/group.ts';
 import { orientRecord, requestOf } from '../../src/replay/orient.ts';
 import { orderSamples, type Sample, Samples } from '../../src/replay/sample.ts';
-import { batchOf, packet, podOf, PODS, policyOf, replay, SNAPSHOT } from './world.ts';
+import { batchOf, DENY_DB, packet, podOf, PODS, pods, policyOf, replay, SNAPSHOT } from './world.ts';
 
 /** A table of some groups, each number of which is another one. */
 function tableOf(first: number): GroupTable {
@@ -49,6 +49,23 @@ test('a group is copied whole, another is added to, and their neighbours stay as
   ]);
   for (const table of [copied, added])
     for (const beside of [2, 4]) assert.deepEqual(rowsOf(table, beside), rowsOf(tableOf(1), beside));
+});
+
+test('connections beyond the group limit are compared with the baseline like any other: each pair of verdicts is a sum of its own', () => {
+  const policies = {
+    allow: [policyOf({ to: { app: 'db' }, rules: [{}] })],
+    deny: DENY_DB,
+    undecidable: [policyOf({ to: { app: 'db' }, rules: [{ peers: [pods({ app: 'nobody' })] }] })],
+  };
+  // A pod that nobody knows.
+  const trace = Array.from({ length: 40 }, (_, at) => packet('10.0.0.99:40000', `10.0.0.11:${at + 1}`, 'S', at));
+  for (const before of ['allow', 'deny', 'undecidable'] as const)
+    for (const after of ['allow', 'deny', 'undecidable'] as const) {
+      const run = { baseline: policies[before], policies: policies[after] };
+      const [all, limited] = [replay(trace, run), replay(trace, { ...run, groupLimit: 0 })];
+      assert.deepEqual(limited.comparison, all.comparison, `${before} -> ${after}`);
+      assert.ok(limited.ungrouped[after].connections > 0);
+    }
 });
 
 function sampleOf(order: number, part: Partial<Sample> = {}): Sample {
