@@ -201,7 +201,9 @@ function checkCommand(io: Io, end: (code: ExitCode) => void): Command {
   const command = new Command('check')
     .summary('validate manifests and print every diagnostic')
     .description('Validate manifests as the API server does, and print everything that was found.')
-    .argument('[none...]', 'nothing: manifests are named with -f');
+    .usage('[options] -f PATH')
+    // Only to be refused: without a description help does not show it.
+    .argument('[none...]');
   addClusterOptions(command);
   return command
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
@@ -356,7 +358,7 @@ Exit codes:
   0  nothing of what --fail-on asks for
   1  the --fail-on condition holds
   2  bad usage, an unreadable file or a refused manifest
-  3  lost events, or more malformed records than --max-malformed
+  3  lost events, more malformed records than --max-malformed, or an interrupt
 `;
 
 function examples(lines: readonly string[]): string {

@@ -100,9 +100,10 @@ test(`a rule fares as its peers do one by one, however many blocks it lists (see
         if (peersToAsk(peers, facts.address).length < peers.length) reached.spared++;
       },
     ),
-    { seed, numRuns: runs(400) },
+    { seed, numRuns: runs(800) },
   );
-  for (const [what, count] of Object.entries(reached)) assert.ok(count > 10, `${what} ${count}`);
+  // The rarest, a hole, comes some 23 times: by chance never fewer than four.
+  for (const [what, count] of Object.entries(reached)) assert.ok(count > 3, `${what} ${count}`);
 });
 
 /** Rules of one block, of several, and of more than blocks. */
