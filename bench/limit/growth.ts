@@ -1,11 +1,10 @@
 /** How cost grows: the same parts at several sizes, for the plots of docs/performance.md. No goals, one or more rounds. */
 import { prepareConnections, spanUs } from './connection.ts';
 import { prepareDecision } from './decision.ts';
-import { command, cliReason, DATA_VERSION, hasThreads, loop, reference } from './entry.ts';
+import { DATA_VERSION, job, loop, reference } from './entry.ts';
 import type { Plot } from './plot.ts';
-import { prepareReplay } from './replay.ts';
 import type { Contender, Data, Row, StoredRow } from './row.ts';
-import { replayProcess } from './whole.ts';
+import { prepareThreads } from './thread.ts';
 
 /** A plot that is to be measured: a row for each place on its x axis. */
 export interface Growth {
@@ -50,7 +49,7 @@ export function makeGrowth(scale: 'full' | 'quick'): Growth[] {
     },
     {
       name: 'threads',
-      title: `Stateful replay of ${records.toLocaleString('en')} records, by threads (whole process)`,
+      title: `Stateful replay of ${records.toLocaleString('en')} records, in shards, by threads`,
       xLabel: 'threads',
       yLabel: 's',
       places: [1, 2, 4].map((threads) => ({
@@ -107,19 +106,12 @@ function connectionPlace(live: number, packets: number): Row {
 function threadPlace(threads: number, records: number): Row {
   const size = { pods: 1000, policies: 1000, connections: 200_000, records };
   const data: Data = {
-    key: `replay-c-1000-1000-200000-${records}-v${DATA_VERSION}`,
-    prepare: (folder) => prepareReplay(folder, size),
+    key: `threads-${threads}-1000-1000-200000-${records}-v${DATA_VERSION}`,
+    prepare: (folder) => prepareThreads(folder, { ...size, threads: Math.max(2, threads) }),
   };
-  const own: Contender = {
-    ...command(
-      'dropcast',
-      data,
-      replayProcess('trace.bin', threads === 1 ? [] : ['--threads', String(threads)]),
-      'full',
-    ),
-    absent: () => cliReason('full') ?? (threads > 1 && !hasThreads() ? 'dropcast replay has no --threads' : undefined),
-  };
-  return place(`growth-threads-${threads}`, [own]);
+  return place(`growth-threads-${threads}`, [
+    job('dropcast', data, 'threads replay', 12, 0, { pods: 1000, policies: 1000, records, threads }),
+  ]);
 }
 
 function place(name: string, contenders: readonly Contender[]): Row {

@@ -8,6 +8,8 @@ export interface Job {
   readonly count: number;
   /** Does the work of one pass; timed. */
   run(pass: number): void | Promise<void>;
+  /** After a pass, untimed: what it takes to tell what came out. */
+  readonly settle?: () => Promise<void>;
   /** Seconds that the last pass would have taken beyond what it did: slow contenders do a part and scale it. */
   readonly extraSeconds?: number;
   /** Goes on with a hash over everything that the last pass gave; absent where a contender does less than all. */
@@ -71,6 +73,7 @@ export async function runJob(job: Job, passes: number, clock: Clock): Promise<Jo
     const running = job.run(pass);
     if (running !== undefined) await running;
     seconds.push(readSeconds(clock) - began + (job.extraSeconds ?? 0));
+    await job.settle?.();
     if (pass === 0) first = job.first();
     if (job.digest !== undefined) all = job.digest(all);
   }

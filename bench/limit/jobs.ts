@@ -11,6 +11,7 @@ import { openPlainConnections, openWasmConnections } from './connection.ts';
 import { openPlainDecision, openWasmDecision } from './decision.ts';
 import type { OpenJob } from './job.ts';
 import { openPlainReplay, openWasmReplay } from './replay.ts';
+import { openThreads } from './thread.ts';
 
 /** By the names that table.ts and process-table.ts give them. */
 export const JOBS: Readonly<Record<string, OpenJob>> = {
@@ -24,6 +25,7 @@ export const JOBS: Readonly<Record<string, OpenJob>> = {
   'wasm connections': openWasmConnections,
   'plain replay': openPlainReplay,
   'wasm replay': openWasmReplay,
+  'threads replay': openThreads,
   'BlockList ipv4': openBlockList,
   'BlockList ipv6': openBlockList6,
   'ipaddr.js ipv4': openIpaddr,

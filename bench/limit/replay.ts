@@ -213,7 +213,8 @@ async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 1 << 20) yield bytes.subarray(at, at + (1 << 20));
 }
 
-function hashOfResult(start: number, { totals, groups, invalid, partial }: ReplayResult): number {
+/** What contenders of a replay must agree on. */
+export function hashOfResult(start: number, { totals, groups, invalid, partial }: ReplayResult): number {
   if (groups.length >= DEFAULT_GROUP_LIMIT) throw new Error('the reference pools no groups');
   let hash = start;
   for (const verdict of ['deny', 'undecidable', 'allow'] as const) {

@@ -21,7 +21,8 @@ export interface Contender {
   readonly clock: Clock;
   /** How its process is started. */
   readonly start:
-    | { readonly kind: 'job'; readonly job: string }
+    /** `process`: it needs the bundle of a process of its own, also in tests. */
+    | { readonly kind: 'job'; readonly job: string; readonly needs?: 'process' }
     | { readonly kind: 'c'; readonly source: string; readonly options: readonly string[] }
     | { readonly kind: 'go'; readonly binary: string }
     | { readonly kind: 'command'; readonly run: (folder: string) => Promise<JobResult> };

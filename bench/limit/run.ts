@@ -162,7 +162,7 @@ async function runContender(contender: Contender, options: RunOptions): Promise<
   const folder = await prepareData(contender.data, options);
   const { start, passes, sample, values } = contender;
   if (start.kind === 'command') return start.run(folder);
-  if (start.kind === 'job' && options.processes === 'shared')
+  if (start.kind === 'job' && start.needs === undefined && options.processes === 'shared')
     return runJob(await JOBS[start.job]!(folder, { passes, sample, values }), passes, contender.clock);
   const [command, ...rest] =
     start.kind === 'go'

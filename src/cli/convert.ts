@@ -2,6 +2,7 @@
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
 import { closeSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Sharder } from '../trace/binary-shard.ts';
 import type { WritableFormat } from '../trace/write.ts';
 import { ExitCode, Refusal, incompleteReasons } from './exit.ts';
 import { refuseSystem } from './input.ts';
@@ -17,6 +18,7 @@ export interface ConvertFlags {
   readonly fields?: string;
   readonly since?: string;
   readonly until?: string;
+  readonly shards?: number;
   readonly maxMalformed: number;
   readonly explain?: true;
 }
@@ -75,6 +77,7 @@ async function convertInputs(
   if (to === undefined) throw new Refusal('name the format with --to ndjson|csv|binary');
   if (to === 'binary' && flags.output === '-' && io.stdout.isTTY)
     throw new Refusal('a binary trace would garble the terminal; name a file with -o');
+  if (flags.shards !== undefined && to !== 'binary') throw new Refusal('--shards is of the binary format: --to binary');
   const place = flags.output === '-' ? undefined : placeOf(resolve(io.cwd, flags.output), flags.output);
   if (place !== undefined && inputs.some((input) => input !== '-' && realPathOf(resolve(io.cwd, input)) === place.path))
     throw new Refusal('the output is one of the inputs');
@@ -84,7 +87,7 @@ async function convertInputs(
   ]);
   const mapping = flags.map === undefined ? undefined : await readMapping(flags.map, io);
   const dictionary = createDictionary();
-  const writer = createWriter(to, dictionary);
+  const writer = createWriter(to, dictionary, flags.shards === undefined ? undefined : await sharderOf(flags.shards));
   const target = place === undefined ? sinkTarget(io.stdout) : fileTarget(place, flags.output);
   let rows = 0;
   const losses = { quotes: 0, sctp: 0, labels: 0, names: 0, policies: 0 };
@@ -115,6 +118,11 @@ async function convertInputs(
     target.finish('discard');
     throw error;
   }
+}
+
+async function sharderOf(shards: number): Promise<Sharder> {
+  const [{ shardOf }, { Clock }] = await Promise.all([import('../replay/share.ts'), import('../track/clock.ts')]);
+  return { shards, shardOf: (batch, row) => shardOf(shards, batch, row), clock: new Clock() };
 }
 
 /** What CSV has no columns for (docs/traces.md), in rows. */

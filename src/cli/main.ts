@@ -128,7 +128,7 @@ function replayCommand(io: Io, end: (code: ExitCode) => void): Command {
     .option('--conntrack-max <n>', 'emulate a connection table of this size', parsePositive)
     .option(
       '--threads <n>',
-      'threads of the replay of a columnar trace of 1.5 GiB or more (the result is the same)',
+      'threads of the replay of a long binary trace, best one in shards (the result is the same)',
       parseThreads,
       1,
     )
@@ -227,6 +227,11 @@ function convertCommand(io: Io, end: (code: ExitCode) => void): Command {
         'csv',
         'binary',
       ]),
+    )
+    .option(
+      '--shards <n>',
+      'binary: rows by connection, so that replay --threads reads each once (2 to 64)',
+      parseShards,
     )
     .option('--format <name>', 'trace format of the inputs, instead of recognising it')
     .option('--map <mapping>', 'where fields come from: FIELD=COLUMN,... or a mapping file (docs/traces.md)')
@@ -404,6 +409,7 @@ function wholeNumber(least: number, most?: number): (text: string) => number {
 const parseCount = wholeNumber(0);
 const parsePositive = wholeNumber(1);
 const parseThreads = wholeNumber(1, MOST_THREADS);
+const parseShards = wholeNumber(2, 64);
 const parseSeed = wholeNumber(0, 0x7fff_ffff);
 
 /** Milliseconds. */

@@ -7,8 +7,8 @@ import { type ClusterOptions, readCluster } from './cluster.ts';
 import { ExitCode, type FailCondition, Refusal, incompleteReasons, judgeReplay } from './exit.ts';
 import { affordThreads } from './memory.ts';
 import { type Io, colorOf } from './terminal.ts';
-import type { Crew } from './thread.ts';
-import { isColumnar, optionsOf, readTraces, sizesOf, type TraceFlags } from './trace-input.ts';
+import type { Crew, SharedReading } from './thread.ts';
+import { columnarHeadOf, optionsOf, readTraces, sizesOf, type TraceFlags } from './trace-input.ts';
 
 /** Flags as parsed; see `dropcast replay --help`. */
 export interface ReplayFlags extends ClusterOptions, TraceFlags {
@@ -26,45 +26,55 @@ export interface ReplayFlags extends ClusterOptions, TraceFlags {
 /** Runs the command and returns its exit code; throws `Refusal` where it cannot begin. */
 export async function runReplay(traces: readonly string[], flags: ReplayFlags, io: Io): Promise<ExitCode> {
   checkFlags(traces, flags);
-  const sizes = sizesToShare(traces, flags, io);
-  const threads = sizes === undefined ? 1 : affordThreads(flags.threads);
-  if (sizes !== undefined && threads < flags.threads)
+  const shared = readingToShare(traces, flags, io);
+  const wanted = Math.min(flags.threads, shared?.shards?.shards ?? Infinity);
+  const threads = shared === undefined ? 1 : affordThreads(wanted);
+  if (shared !== undefined && threads < wanted)
     await io.stderr.write(
-      `dropcast: ${formatCounted(threads, 'thread')} instead of ${flags.threads}: the address space is limited (ulimit -v)\n`,
+      `dropcast: ${formatCounted(threads, 'thread')} instead of ${wanted}: the address space is limited (ulimit -v)\n`,
     );
-  const crew = sizes && threads > 1 ? (await import('./thread.ts')).recruit(threads) : undefined;
+  const crew = shared && threads > 1 ? (await import('./thread.ts')).recruit(threads) : undefined;
   try {
-    return await replayTraces(traces, flags, io, crew && { crew, sizes: sizes! });
+    return await replayTraces(traces, flags, io, crew && { crew, ...shared! });
   } finally {
     crew?.dismiss();
   }
 }
 
 /**
- * Bytes of the columnar trace from which on two threads are done sooner than one: with fewer, beginning and putting parts together take longer
- * than is won. Tests of threads lower it before the program is loaded.
+ * Bytes of the columnar trace, in shards or without, from which on two threads are done sooner than one: with fewer, beginning and putting parts
+ * together take longer than is won. Tests of threads lower them before the program is loaded.
  */
-const SHARED_BYTES = (globalThis as { DROPCAST_SHARED_BYTES?: number }).DROPCAST_SHARED_BYTES ?? 3 * 2 ** 29;
+const { DROPCAST_SHARED_BYTES: LOWERED_BYTES } = globalThis as { DROPCAST_SHARED_BYTES?: number };
+const SHARDED_BYTES = LOWERED_BYTES ?? 2 ** 27;
+const WHOLE_BYTES = LOWERED_BYTES ?? 3 * 2 ** 29;
+
+/** What threads share, as far as it is known before the reading begins. */
+type Shared = Pick<SharedReading, 'sizes' | 'shards'>;
 
 /**
- * The sizes of the traces where several threads replay them: they are asked to, can, since each reads by itself what a pipe gives once, and it
+ * What is known of the traces where several threads replay them: they are asked to, can, since each reads by itself what a pipe gives once, and it
  * pays: text, and rows of several traces, take longer to read than to track.
  */
-function sizesToShare(traces: readonly string[], flags: ReplayFlags, io: Io): number[] | undefined {
+function readingToShare(traces: readonly string[], flags: ReplayFlags, io: Io): Shared | undefined {
   // A full table gives up entries in an order that only one thread knows; a changing cluster is followed by one.
   if (flags.threads === 1 || flags.conntrackMax !== undefined || flags.snapshots !== undefined) return undefined;
   // Whose rules may come through a pipe, and are of text.
   if (flags.map !== undefined) return undefined;
   const sizes = sizesOf(traces, io);
-  if (sizes?.length !== 1 || sizes[0]! < SHARED_BYTES) return undefined;
-  return isColumnar(traces[0]!, io) ? sizes : undefined;
+  if (sizes?.length !== 1 || sizes[0]! < SHARDED_BYTES) return undefined;
+  const head = columnarHeadOf(traces[0]!, io);
+  // Who leaves rows out has to see them all.
+  const isInShards = head !== undefined && head.shards > 1 && flags.since === undefined && flags.until === undefined;
+  if (head === undefined || (!isInShards && sizes[0]! < WHOLE_BYTES)) return undefined;
+  return { sizes, shards: isInShards ? head : undefined };
 }
 
 async function replayTraces(
   traces: readonly string[],
   flags: ReplayFlags,
   io: Io,
-  shared: { readonly crew: Crew; readonly sizes: readonly number[] } | undefined,
+  shared: (Shared & { readonly crew: Crew }) | undefined,
 ): Promise<ExitCode> {
   const cluster = await readCluster(flags, io);
   const [{ compile }, { createReplay }, { createDictionary }, { formatReplay }] = await Promise.all([
@@ -85,13 +95,12 @@ async function replayTraces(
     ...(timeline && { timeline }),
   };
   const how = await optionsOf(flags, io);
-  const sizes = shared?.sizes;
-  const crew = shared?.crew.replay(options, { traces, flags, sizes: shared.sizes }, io);
+  const crew = shared?.crew.replay(options, { traces, flags, sizes: shared.sizes, shards: shared.shards }, io);
   const replay = crew ?? createReplay(options);
   const reading = await readTraces(
     traces,
     dictionary,
-    { ...how, ...(sizes && { sizes }), arena: replay.arena },
+    { ...how, ...crew?.reading, arena: replay.arena },
     crew?.io ?? io,
     (batch, accounts, from, to) => replay.add(batch, accounts, from, to),
   );

@@ -1,5 +1,5 @@
 /**
- * Threads of `dropcast replay`. Each reads the traces by itself, all of them, and takes the rows of its buckets: nothing of a row goes from
+ * Threads of `dropcast replay`. Each reads the trace by itself, its shards or all of it, and takes the rows of its buckets: nothing of a row goes from
  * thread to thread. What the others are told is how far they may read, so that all stop at the same row; and at the end their
  * parts are put together. This file is both sides: loaded as a worker it serves, loaded by anyone else it can start one, before there is
  * work for it, since a thread begins as slowly as manifests are read. It is shipped twice, in the bundle of the commands and as a bundle of
@@ -13,9 +13,11 @@ import { mergeParts, type Part } from '../replay/part.ts';
 import { createPartReplay, type Replay, type ReplayOptions } from '../replay/replay.ts';
 import type { ReplayResult } from '../replay/result.ts';
 import { type Buckets, shareBuckets } from '../replay/share.ts';
+import type { TraceAccount } from '../trace/account.ts';
+import type { ColumnarHead } from '../trace/binary-layout.ts';
 import { Refusal } from './exit.ts';
 import type { Io, Sink } from './terminal.ts';
-import { optionsOf, readTraces, type TraceFlags } from './trace-input.ts';
+import { optionsOf, readTraces, type TraceFlags, type TraceOptions } from './trace-input.ts';
 
 /** What all threads read: regular files. */
 export interface SharedReading {
@@ -23,12 +25,16 @@ export interface SharedReading {
   readonly flags: TraceFlags;
   /** Bytes of each trace; see `TraceOptions`. */
   readonly sizes: readonly number[];
+  /** Of a trace in shards, of which each thread reads its own; undefined: all threads read everything. */
+  readonly shards: ColumnarHead | undefined;
 }
 
 /** A replay whose rows are taken in by several threads. */
 export interface CrewReplay extends Pick<Replay, 'add' | 'arena'> {
   /** Throws `Refusal` where other threads did not find the same rows in the traces. */
   finish(...values: Parameters<Replay['finish']>): Promise<ReplayResult>;
+  /** How this thread reads. */
+  readonly reading: Pick<TraceOptions, 'sizes' | 'share' | 'batchCapacity'>;
   /** For this thread's reading: an interrupt comes when all has been read that the others were let read. */
   readonly io: Io;
 }
@@ -53,6 +59,7 @@ interface Task {
   readonly programs: readonly { readonly buffer: ArrayBufferLike; readonly source: ProgramSource }[];
   readonly options: Omit<ReplayOptions, 'program' | 'baseline' | 'dictionary' | 'timeline'>;
   readonly buckets: Buckets;
+  readonly share: Share;
   /** [`Progress`] */
   readonly progress: Int32Array<SharedArrayBuffer>;
 }
@@ -76,6 +83,17 @@ const LEAD_ROWS = 1 << 18;
 interface Answer {
   readonly part: Part;
   readonly seen: number;
+  /** What it has read of shards. */
+  readonly own: ShardAccount;
+}
+
+/** Rows that one thread alone has read, with their times. */
+type ShardAccount = Pick<TraceAccount, 'used' | 'firstUs' | 'lastUs'>;
+
+/** One thread of several. */
+interface Share {
+  readonly index: number;
+  readonly count: number;
 }
 
 /** The worker's file beside this one; the bundler knows its name in what is shipped. */
@@ -112,7 +130,8 @@ function beginReplay(
   answers: readonly Promise<Answer>[],
 ): CrewReplay {
   const { program, baseline, dictionary: _dictionary, timeline: _timeline, ...rest } = options;
-  const [buckets, ...others] = shareBuckets(workers.length + 1);
+  const count = workers.length + 1;
+  const [buckets, ...others] = shareBuckets(count, reading.shards?.shards);
   const progress = new Int32Array(new SharedArrayBuffer(Progress.Count * 4));
   const programs = [program, ...(baseline === undefined ? [] : [baseline])].map(({ buffer, source }) => ({
     buffer,
@@ -120,7 +139,8 @@ function beginReplay(
   }));
   const kernel = compileKernel();
   workers.forEach((worker, index) => {
-    const task: Task = { kernel, reading, programs, options: rest, buckets: others[index]!, progress };
+    const share = { index: index + 1, count };
+    const task: Task = { kernel, reading, programs, options: rest, buckets: others[index]!, share, progress };
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     worker.postMessage(task);
   });
@@ -138,6 +158,7 @@ function beginReplay(
   };
   return {
     arena: own.arena,
+    reading: readingOf(reading, { index: 0, count }),
     io: {
       ...io,
       onInterrupt(handler) {
@@ -149,7 +170,7 @@ function beginReplay(
       },
     },
     add(batch, account, from = 0, to = batch.count) {
-      const rows = own.seen + to - from;
+      const rows = batch.share?.end ?? own.seen + to - from;
       if (interrupt !== undefined) release(Math.max(rows, released));
       else if (rows > released - LEAD_ROWS / 2) release(rows + LEAD_ROWS);
       own.add(batch, account, from, to);
@@ -160,33 +181,56 @@ function beginReplay(
       release(own.seen);
       const found = await Promise.all(answers);
       if (found.some(({ seen }) => seen !== own.seen))
-        throw new Refusal('a trace was changed while several threads read it: replay it with one');
+        throw new Refusal(
+          'several threads did not find the same records: the trace was changed meanwhile, or is damaged; replay it with one',
+        );
+      for (const { own: more } of found) addAccount(accounts[0]!, more);
       return mergeParts([own.part(), ...found.map(({ part }) => part)], options, accounts, known);
     },
   };
 }
 
 /** A worker's side: reads what the first thread reads, as far as it reads. */
-async function serve({ kernel, reading, programs, options, buckets, progress }: Task): Promise<Answer> {
+async function serve({ kernel, reading, programs, options, buckets, share, progress }: Task): Promise<Answer> {
   if (kernel !== undefined) adoptKernel(kernel);
   const [program, baseline] = programs.map(({ buffer, source }) => programFrom(buffer, source));
   const dictionary = createDictionary();
   const part = createPartReplay({ ...options, program: program!, ...(baseline && { baseline }), dictionary }, buckets);
+  const own = { used: 0, firstUs: NaN, lastUs: NaN };
   let interrupt = (): void => {};
   const io = silentIo(reading.cwd, (handler) => (interrupt = handler));
   const how = await optionsOf(reading.flags, io);
   await readTraces(
     reading.traces,
     dictionary,
-    { ...how, sizes: reading.sizes, arena: part.arena },
+    { ...how, ...readingOf(reading, share), arena: part.arena },
     io,
     (batch, accounts, from, to) => {
-      const ahead = waitFor(progress, part.seen + to - from);
+      const ahead = waitFor(progress, batch.share?.end ?? part.seen + to - from);
       if (ahead > 0) interrupt();
-      if (to - ahead > from) part.add(batch, accounts, from, to - ahead);
+      if (batch.share !== undefined) {
+        // All threads end between two groups.
+        if (ahead > 0) return;
+        own.used += to - from;
+        [own.firstUs, own.lastUs] = [accounts[0]!.firstUs, accounts[0]!.lastUs];
+        part.add(batch, accounts, from, to);
+      } else if (to - ahead > from) part.add(batch, accounts, from, to - ahead);
     },
   );
-  return { part: part.part(), seen: part.seen };
+  return { part: part.part(), seen: part.seen, own };
+}
+
+/** How one of the threads reads. */
+function readingOf({ sizes, shards }: SharedReading, share: Share): CrewReplay['reading'] {
+  return { sizes, ...(shards && { share, batchCapacity: shards.groupRows }) };
+}
+
+/** Adds what another thread has read. */
+function addAccount(account: TraceAccount, { used, firstUs, lastUs }: ShardAccount): void {
+  account.used += used;
+  // What is NaN is not less or more.
+  if (firstUs < account.firstUs || Number.isNaN(account.firstUs)) account.firstUs = firstUs;
+  if (lastUs > account.lastUs || Number.isNaN(account.lastUs)) account.lastUs = lastUs;
 }
 
 /** Waits until so many rows may be taken; how many are missing where the first thread has ended before. */

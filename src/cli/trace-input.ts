@@ -17,7 +17,7 @@ import { type Arena, createDictionary, type Dictionary, type FlowBatch } from '.
 import { formatCount, formatPercent } from '../report/quantity.ts';
 import { escapeControl } from '../report/escape.ts';
 import type { TraceAccount } from '../trace/account.ts';
-import { isBinary, MAGIC } from '../trace/binary-layout.ts';
+import { type ColumnarHead, readColumnarHead, SHARDED_FILE_HEADER_SIZE } from '../trace/binary-layout.ts';
 import type { Chunks } from '../trace/chunk.ts';
 import type { ClockOffset } from '../trace/clock-offset.ts';
 import type { DirectFile, RandomAccess } from '../trace/format.ts';
@@ -42,6 +42,10 @@ export interface TraceOptions {
   readonly sizes?: readonly number[];
   /** Of whoever takes the rows; it serves one trace. */
   readonly arena?: Arena | undefined;
+  /** Of a columnar trace in shards the part that is read; see `ReadOptions`. */
+  readonly share?: { readonly index: number; readonly count: number };
+  /** Rows of a batch. */
+  readonly batchCapacity?: number;
   /** For a reading before the one that was asked for. */
   readonly progress?: 'none';
   /** `align`: times of files whose clocks differ are corrected; traces are read once more for it. */
@@ -102,9 +106,9 @@ export function sizesOf(paths: readonly string[], io: Io): number[] | undefined 
   return sizes;
 }
 
-/** Is a regular file dropcast's columnar trace, as far as its beginning shows? */
-export function isColumnar(path: string, io: Io): boolean {
-  const first = new Uint8Array(MAGIC.length);
+/** What the beginning of a regular file says of a columnar trace; undefined: it is none. */
+export function columnarHeadOf(path: string, io: Io): ColumnarHead | undefined {
+  const first = new Uint8Array(SHARDED_FILE_HEADER_SIZE);
   try {
     const file = openSync(resolve(io.cwd, path), 'r');
     try {
@@ -113,9 +117,9 @@ export function isColumnar(path: string, io: Io): boolean {
       closeSync(file);
     }
   } catch {
-    return false;
+    return undefined;
   }
-  return isBinary(first);
+  return readColumnarHead(first);
 }
 
 /** Who reads the file says why there is none. */
@@ -241,7 +245,7 @@ async function readUntil(
       clocks?.observe(batch, from, merged.to);
       translations?.apply(batch, from, merged.to);
       const to = sightings?.keepNew(batch, from, merged.to, accounts) ?? merged.to;
-      if (to > from) await take(batch, accounts, from, to);
+      if (to > from || batch.share !== undefined) await take(batch, accounts, from, to);
       progress.show(account, size);
     }
   } finally {
@@ -516,21 +520,31 @@ const TURN_MS = 50;
 class DirectReading implements DirectFile {
   private readonly path: string;
   private readonly signal: AbortSignal;
-  private left: number;
+  private readonly limit: number;
+  private at = 0;
   private file: number | undefined;
   private since = performance.now();
 
   constructor(path: string, signal: AbortSignal, limit: number = Infinity) {
     this.path = path;
     this.signal = signal;
-    this.left = limit;
+    this.limit = limit;
   }
 
   read(place: Uint8Array): number {
     this.file ??= openSync(this.path, 'r');
-    const size = readSync(this.file, place, 0, Math.min(place.length, this.left), null);
-    this.left -= size;
+    const size = readSync(this.file, place, 0, Math.min(place.length, this.limit - this.at), this.at);
+    this.at += size;
     return size;
+  }
+
+  get left(): number {
+    this.file ??= openSync(this.path, 'r');
+    return Math.max(0, Math.min(this.limit, fstatSync(this.file).size) - this.at);
+  }
+
+  skip(size: number): void {
+    this.at += size;
   }
 
   async turn(): Promise<boolean> {

@@ -98,6 +98,20 @@ export interface TimeExtent {
   readonly lastUs: number;
 }
 
+/**
+ * Which rows of a trace a batch stands for whose other rows are read by somebody else: `first` up to `end`, counted from 0. The clock of
+ * connection tracking has come to `firstUs` at the first of them, to `lastUs` at the last, and at the rows of the batch to `clockUs`, where that is
+ * not their time; microseconds.
+ */
+export interface BatchShare {
+  readonly first: number;
+  readonly end: number;
+  readonly firstUs: number;
+  readonly lastUs: number;
+  /** [rows] */
+  readonly clockUs: Float64Array | undefined;
+}
+
 /** A batch of records. Arrays are reused by the reader: whoever keeps a value copies it. */
 export interface FlowBatch {
   readonly capacity: number;
@@ -110,6 +124,8 @@ export interface FlowBatch {
   readonly uniform: Map<string, number> | undefined;
   /** Of all rows, where the reader knows it. Who changes times or leaves rows out takes it away. */
   extent: TimeExtent | undefined;
+  /** Undefined: all rows are here. */
+  share: BatchShare | undefined;
   /** `RecordKind`. */
   readonly kind: Uint8Array;
   /** 4, 6 or 0 = no addresses in the record. */
@@ -283,6 +299,7 @@ export function createBatch(capacity: number = DEFAULT_BATCH_CAPACITY, use: 'rea
     count: 0,
     uniform: use === 'read' ? new Map<string, number>() : undefined,
     extent: undefined,
+    share: undefined,
     kind: new Uint8Array(capacity),
     family: new Uint8Array(capacity),
     protocol: new Uint8Array(capacity),

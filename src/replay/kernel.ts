@@ -91,10 +91,10 @@ const enum Region {
   Baseline,
   Parties,
   Classes,
-  Addresses,
   Listen,
   Names,
-  /** From here on, whoever makes an entry writes all of it. */
+  /** From here on zeros are written where they are wanted. */
+  Addresses,
   GroupKeys,
   GroupSums,
   GroupCounts,
@@ -186,9 +186,9 @@ export class Kernel {
       [Region.Baseline]: baseline?.buffer.byteLength ?? 0,
       [Region.Parties]: (program.endpoints.length / Endpoint.Stride) * 4,
       [Region.Classes]: (program.endpoints.length / Endpoint.Stride) * 4,
-      [Region.Addresses]: groups * 4 * 8,
       [Region.Listen]: listenSize * 8,
       [Region.Names]: Name.Size * Name.Stride * 4,
+      [Region.Addresses]: groups * 4 * 8,
       [Region.GroupKeys]: groups * GroupKey.Stride * 4,
       [Region.GroupSums]: groups * GroupSum.Stride * 8,
       [Region.GroupCounts]: groups * GroupCount.Stride * 8,
@@ -196,7 +196,7 @@ export class Kernel {
       [Region.NewGroups]: STAGE * 4,
       [Region.Arena]: ARENA_BYTES,
     };
-    const heap = takeHeap(api.Memory, Object.values(sizes), Region.GroupKeys, memoryBytes);
+    const heap = takeHeap(api.Memory, Object.values(sizes), Region.Addresses, memoryBytes);
     this.heap = heap;
     const functions = instantiate(api, heap.memory);
     this.table = placeTable(heap, functions);
@@ -220,6 +220,7 @@ export class Kernel {
     this.oriented = heap.floats(Region.Oriented, 5);
     this.parties = heap.words(Region.Parties, program.endpoints.length / Endpoint.Stride);
     this.addresses = heap.words(Region.Addresses, groups * 4 * 2);
+    this.addresses.fill(0, 0, (this.addressMask + 1) * 2);
     this.state = heap.words(Region.State, State.Count);
     this.stamp = createStamp(functions, this.state, this.ticks, heap.floats(Region.Clock, ClockState.Count));
     this.fillState();
@@ -290,7 +291,7 @@ export class Kernel {
   private growAddresses(): void {
     const { addresses } = this;
     const old = addresses.slice(0, (this.addressMask + 1) * 2);
-    addresses.fill(0, 0, old.length);
+    addresses.fill(0, 0, old.length * 2);
     this.addressMask = this.addressMask * 2 + 1;
     this.state[State.AddressMask] = this.addressMask;
     for (let at = 0; at < old.length; at += 2)
@@ -359,10 +360,14 @@ export class Kernel {
    */
   stage(batch: FlowBatch, from: number, to: number, clock: Clock, buckets: Buckets | undefined): number {
     const { state, heap } = this;
-    clock.advance(batch.timeUs[from]!);
+    const most = Math.min(to - from, STAGE);
+    const clockUs = batch.share?.clockUs;
+    clock.advance((clockUs ?? batch.timeUs)[from]!);
     this.setBack = clock.setBack;
-    this.place(batch, from, Math.min(to - from, STAGE));
-    const count = this.stamp(clock, batch.timeUs, from, 0, Math.min(to - from, STAGE));
+    this.place(batch, from, most);
+    let count = most;
+    if (clockUs === undefined) count = this.stamp(clock, batch.timeUs, from, 0, most);
+    else for (let row = 0; row < most; row++) this.ticks[row] = clock.advance(clockUs[from + row]!);
     if (buckets === undefined) {
       if (!this.isWhole) for (let row = 0; row < STAGE; row++) this.rows[row] = row;
       this.isWhole = true;
@@ -370,6 +375,7 @@ export class Kernel {
     } else {
       state[State.FirstBucket] = buckets.first;
       state[State.EndBucket] = buckets.end;
+      this.isWhole = false;
       this.selected = this.pick(heap.offsetOf(Region.State), count);
     }
     return count;

@@ -163,8 +163,8 @@ function sumCounters(parts: readonly ReplayCounters[]): ReplayCounters {
   for (const part of parts) {
     sum.rows += part.rows;
     sum.disagreements += part.disagreements;
-    // Each thread is given all rows.
-    sum.disorder = part.disorder;
+    // Each thread's clock sees all rows; whether it matters may be known to one alone.
+    sum.disorder = Math.max(sum.disorder, part.disorder);
     add(sum.related, part.related);
     add(sum.unplaced, part.unplaced);
     part.oriented.forEach((count, by) => (sum.oriented[by]! += count));

@@ -125,7 +125,7 @@ export function createReplay(options: ReplayOptions): Replay {
 }
 
 /** One thread's part of a replay. */
-export interface PartReplay extends Pick<Replay, 'add' | 'arena'> {
+export interface PartReplay extends Pick<Replay, 'add' | 'arena' | 'close'> {
   /** Rows that were given so far, this thread's and others. */
   readonly seen: number;
   /** What has been found so far. */
@@ -273,12 +273,20 @@ class Replaying implements Replay, PartReplay {
   add(batch: FlowBatch, account: TraceAccount | readonly TraceAccount[], from = 0, to: number = batch.count): void {
     this.refuseIfClosed();
     if (this.seen + to - from > SMALL_ROWS) this.beginKernel();
-    const { kernel, clock, now, counters, buckets } = this;
-    const order = this.seen - from;
+    const { kernel, clock, now, counters } = this;
+    const { share, line } = batch;
+    const buckets = share === undefined ? this.buckets : undefined;
+    const timesUs = share?.clockUs ?? batch.timeUs;
+    const { seen } = this;
+    const orderOf = (row: number): number => (share === undefined ? seen + row - from : line[row]! - 1);
+    if (share !== undefined) {
+      clock.advance(share.firstUs);
+      clock.prepare(share.lastUs);
+    }
     const addRow = (row: number): void => {
       if (buckets !== undefined && !isOwn(buckets, batch, row)) return;
       counters.rows++;
-      this.order = order + row;
+      this.order = orderOf(row);
       this.addRow(batch, row, sourceOf(account, batch, row));
     };
     if (kernel !== undefined) {
@@ -288,7 +296,7 @@ class Replaying implements Replay, PartReplay {
         const before = this.rowsByKernel;
         const keepSample = (group: number, row: number, orientation: Orientation): void => {
           const at = first + row;
-          this.order = order + at;
+          this.order = orderOf(at);
           this.keepSample(
             group,
             this.questionOf(batch, at, orientation),
@@ -303,13 +311,14 @@ class Replaying implements Replay, PartReplay {
     } else
       for (let row = from; row < to; row++) {
         if (this.eras !== undefined) this.enterEraOf(this.eras, batch.timeUs[row]!);
-        now.tick = clock.advance(batch.timeUs[row]!);
+        now.tick = clock.advance(timesUs[row]!);
         now.setBack = clock.setBack;
         addRow(row);
       }
+    if (share !== undefined) clock.advance(share.lastUs);
     this.hasParts ||= holdsParts(batch, from, to);
     if (this.hasParts) counters.disorder = clock.turnsBack;
-    this.seen += to - from;
+    this.seen = share === undefined ? seen + to - from : share.end;
   }
 
   part(): Part {

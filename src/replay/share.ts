@@ -17,10 +17,15 @@ export interface Buckets {
   readonly end: number;
 }
 
-/** The buckets of each of so many threads. */
-export function shareBuckets(threads: number): Buckets[] {
-  const edge = (thread: number): number => Math.round((Bucket.Count * thread) / threads);
+/** The buckets of each of so many threads; of a trace in shards, all those of some shards, as `shardsOf` shares them out. */
+export function shareBuckets(threads: number, shards: number = Bucket.Count): Buckets[] {
+  const edge = (thread: number): number => Math.ceil((Bucket.Count * Math.floor((thread * shards) / threads)) / shards);
   return Array.from({ length: threads }, (_, thread) => ({ first: edge(thread), end: edge(thread + 1) }));
+}
+
+/** The shard of a row, of so many. */
+export function shardOf(shards: number, batch: FlowBatch, row: number): number {
+  return (bucketOf(batch, row) * shards) >>> 16;
 }
 
 /** Is a row one thread's? */

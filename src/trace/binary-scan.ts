@@ -17,6 +17,8 @@ export interface BinaryScanner {
   areTimes(at: number, count: number, most: number): number;
   firstTime(): number;
   lastTime(): number;
+  /** The last place, or -1 where places do not ascend. */
+  fillPlaces(at: number, places: number, count: number, start: number): number;
   fillLines(at: number, count: number, number: number): void;
 }
 

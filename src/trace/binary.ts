@@ -14,14 +14,27 @@ import {
   alignEight,
   COLUMNS_1,
   FILE_HEADER_SIZE,
-  GROUP_HEADER_SIZE,
   GROUP_MAGIC,
   GROUP_ROWS_MOST,
   type GroupParts,
   isBinary,
   partsOf,
   QUOTE_SIZE,
+  readColumnarHead,
+  SHARDED_FILE_HEADER_SIZE,
+  SHARDED_VERSION,
 } from './binary-layout.ts';
+import {
+  blockTailSize,
+  fillPlaces,
+  groupHeaderSize,
+  orderOfPlaces,
+  readShardHead,
+  scatter,
+  type ShardHead,
+  SHARDS_MOST,
+  shardsOf,
+} from './binary-shard.ts';
 import { isColumnValid } from './binary-check.ts';
 import { type BinaryScanner, createBinaryScanner } from './binary-scan.ts';
 import type { DirectFile, ReadContext, TraceDecoder, TraceFormat } from './format.ts';
@@ -68,6 +81,8 @@ interface Group {
   readonly factSize: number;
   readonly quotes: number;
   readonly parts: GroupParts;
+  /** Undefined: its rows are one block, as they came. */
+  readonly shards: ShardHead | undefined;
 }
 
 /** Memory for the columns of a group, and for the lines of its rows where the memory is an arena. */
@@ -79,10 +94,11 @@ interface Room {
 
 /** A file is read to where its columns stay. */
 async function* readFile(context: ReadContext, file: DirectFile): AsyncGenerator<void> {
-  const decoder = new BinaryDecoder(context);
+  const decoder = new BinaryDecoder(context, file);
   const { account } = context;
   for (let isOver = false; !isOver && !decoder.isStopped && (await file.turn());) {
     while (!isOver && decoder.wants()) {
+      account.bytes += decoder.passOver();
       const size = file.read(decoder.place());
       account.bytes += size;
       if (size === 0) isOver = true;
@@ -96,6 +112,7 @@ async function* readFile(context: ReadContext, file: DirectFile): AsyncGenerator
 class BinaryDecoder implements TraceDecoder {
   isStopped = false;
   private readonly context: ReadContext;
+  private readonly file: DirectFile | undefined;
   private version = BINARY_VERSION;
   private part = Part.FileHeader;
   /** Of the part that is read: bytes that are there, and all of it. */
@@ -108,8 +125,25 @@ class BinaryDecoder implements TraceDecoder {
   /** Offsets of the columns in the room, in the order of `BINARY_COLUMNS`, and whether each is one value. */
   private readonly offsets: number[] = [];
   private readonly isConstant: boolean[] = [];
-  /** Rows of the group that were handed out. */
+  /** Rows of the group that were handed out, and those that are to be. */
   private next = 0;
+  private rows = 0;
+  /** Shards of the trace, 0: it has none; and those that are read. */
+  private shards = 0;
+  private groupRowsMost: number = GROUP_ROWS_MOST;
+  private range: readonly [number, number] = [0, 0];
+  /** Bytes of others' shards before the next that are read, and behind those. */
+  private gap = 0;
+  private gapBehind = 0;
+  /** [rows] where the rows that are read stood in the group; undefined: they are all of it. */
+  private places: Uint16Array | undefined;
+  /** [rows] */
+  private clockUs: Float64Array | undefined;
+  /** Where blocks are read to that have to be put together first, and whether the group's are such. */
+  private blocks = new Uint8Array(0);
+  private isApart = false;
+  /** Is there a part of a group that the consumer has to hear of, though it may have no rows? */
+  private owesBatch = false;
   /** The batch's own columns: for what cannot be a view. */
   private readonly own: FlowBatch;
   /** Where the file's group begins. */
@@ -126,8 +160,10 @@ class BinaryDecoder implements TraceDecoder {
   /** True while ids of the file are ids of the dictionary. */
   private areIdsEqual = true;
 
-  constructor(context: ReadContext) {
+  /** `file`: where parts of the trace can be passed over. */
+  constructor(context: ReadContext, file?: DirectFile) {
     this.context = context;
+    this.file = file;
     const { batch, arena } = context;
     if (arena !== undefined) this.enter(arena);
     this.own = { ...batch };
@@ -155,7 +191,8 @@ class BinaryDecoder implements TraceDecoder {
   finish(): void {
     const { part, held } = this;
     const size = held + (part === Part.Columns ? this.group!.parts.columns : 0);
-    if (size > 0) this.stop('truncated', `the file ends inside a row group, ${size} bytes after its beginning`);
+    if (size > 0 && !this.isStopped)
+      this.stop('truncated', `the file ends inside a row group, ${size} bytes after its beginning`);
   }
 
   /** Is there more to be read before rows can be handed out? */
@@ -163,10 +200,18 @@ class BinaryDecoder implements TraceDecoder {
     return this.part !== Part.Rows && !this.isStopped;
   }
 
+  /** Passes over what is others' before the next bytes; returns how many bytes. */
+  passOver(): number {
+    const { gap } = this;
+    if (gap > 0) this.file!.skip(gap);
+    this.gap = 0;
+    return gap;
+  }
+
   /** Where the next bytes of the file belong. */
   place(): Uint8Array {
     const { part, held, wanted } = this;
-    if (part === Part.Columns) return this.room.bytes.subarray(held, wanted);
+    if (part === Part.Columns) return (this.isApart ? this.blocks : this.room.bytes).subarray(held, wanted);
     const size = Math.min(wanted, held + TABLE_STEP);
     if (this.head.length < size) {
       const grown = new Uint8Array(Math.max(size, this.head.length * 2));
@@ -196,15 +241,24 @@ class BinaryDecoder implements TraceDecoder {
   fillBatch(): boolean {
     const { batch } = this.context;
     while (this.part === Part.Rows) {
-      const count = Math.min(batch.capacity, this.group!.rows - this.next);
+      const count = Math.min(batch.capacity, this.rows - this.next);
       if (count > 0) this.takeRows(count);
-      else {
-        this.offset += this.group!.size;
-        this.expect(Part.GroupHeader, GROUP_HEADER_SIZE);
-      }
+      else if (this.owesBatch) {
+        this.noteShare();
+        return true;
+      } else this.endGroup();
       if (batch.count > 0) return true;
     }
     return false;
+  }
+
+  private endGroup(): void {
+    const { size, rows } = this.group!;
+    this.offset += size;
+    this.rowsRead += rows;
+    this.gap += this.gapBehind;
+    this.gapBehind = 0;
+    this.expect(Part.GroupHeader, groupHeaderSize(this.shards));
   }
 
   private expect(part: Part, wanted: number, held = 0): void {
@@ -221,13 +275,16 @@ class BinaryDecoder implements TraceDecoder {
     const version = view.getUint32(8, true);
     const isKnown = isBinary(this.head);
     if (version === 1) this.columns = BINARY_COLUMNS.slice(0, COLUMNS_1);
-    if (!isKnown || version < 1 || version > BINARY_VERSION || view.getUint32(12, true) !== this.columns.length) {
+    const isSharded = isKnown && version === SHARDED_VERSION;
+    if (isSharded && this.held < SHARDED_FILE_HEADER_SIZE)
+      return this.expect(Part.FileHeader, SHARDED_FILE_HEADER_SIZE, FILE_HEADER_SIZE);
+    if (!isKnown || version < 1 || version > SHARDED_VERSION || view.getUint32(12, true) !== this.columns.length) {
       this.isStopped = true;
       account.diagnostics.push({
         severity: 'error',
         code: 'unsupported-format',
         message: isKnown
-          ? `this is version ${version} of the columnar trace; this dropcast reads versions 1 to ${BINARY_VERSION}`
+          ? `this is version ${version} of the columnar trace; this dropcast reads versions 1 to ${SHARDED_VERSION}`
           : 'this is no columnar trace',
         file: account.file,
         hint: 'convert the original trace again',
@@ -235,8 +292,24 @@ class BinaryDecoder implements TraceDecoder {
       return;
     }
     this.version = version;
-    this.offset = FILE_HEADER_SIZE;
-    this.expect(Part.GroupHeader, GROUP_HEADER_SIZE);
+    this.offset = this.held;
+    if (isSharded) {
+      const { shards, groupRows } = readColumnarHead(this.head)!;
+      this.shards = shards;
+      this.groupRowsMost = groupRows;
+      if (this.shards < 2 || this.shards > SHARDS_MOST)
+        return this.stop('file-header', `expected 2 to ${SHARDS_MOST} shards, found ${this.shards}`);
+      const share = this.file && this.context.share;
+      // A group is one batch to whoever reads a part of it.
+      const isShared = share !== undefined && this.context.batch.capacity >= this.groupRowsMost;
+      this.range = isShared ? shardsOf(this.shards, share) : [0, this.shards];
+    }
+    this.expect(Part.GroupHeader, groupHeaderSize(this.shards));
+  }
+
+  /** Are parts of groups left to other readers? */
+  private get isShared(): boolean {
+    return this.range[1] - this.range[0] < this.shards;
   }
 
   private openGroup(): void {
@@ -244,29 +317,32 @@ class BinaryDecoder implements TraceDecoder {
     const [magic, size, rows, addresses, factSize, quotes] = [0, 4, 8, 12, 16, 20].map((at) =>
       view.getUint32(at, true),
     ) as [number, number, number, number, number, number];
-    if (magic !== GROUP_MAGIC || size > GROUP_SIZE_LIMIT || rows > GROUP_ROWS_MOST || rows === 0)
+    if (magic !== GROUP_MAGIC || size > GROUP_SIZE_LIMIT || rows > this.groupRowsMost || rows === 0)
       return this.stop('group-header', 'expected a row group');
     const counts = { addresses, facts: factSize, quotes, columns: this.columns.length };
-    const parts = partsOf(this.version, counts);
+    const parts = partsOf(this.version, counts, this.wanted);
+    const shards = this.shards === 0 ? undefined : readShardHead(view, this.shards, rows);
+    if (typeof shards === 'string') return this.stop('row-group', shards);
     if (parts.columns > size) return this.stop('row-group', 'its tables are longer than the group');
-    if (size - parts.columns > this.sizeOfColumns(rows, () => false))
+    this.group = { size, rows, addresses, factSize, quotes, parts, shards };
+    if (size - parts.columns > this.sizeOfBlocks([0, this.shards], () => false))
       return this.stop('row-group', 'its columns are longer than its rows');
-    this.group = { size, rows, addresses, factSize, quotes, parts };
-    this.expect(Part.Tables, parts.columns, GROUP_HEADER_SIZE);
+    this.expect(Part.Tables, parts.columns, this.wanted);
   }
 
   /** Takes over the tables. Nothing of a bad group is handed out. */
   private readTables(): void {
     const { dictionary } = this.context;
-    const { size, rows, addresses, factSize, quotes, parts } = this.group!;
+    const { size, addresses, factSize, quotes, parts, shards } = this.group!;
     const { head } = this;
     const view = viewOf(head);
-    if (this.version >= 3) {
-      const encodings = head.subarray(GROUP_HEADER_SIZE, GROUP_HEADER_SIZE + this.columns.length);
+    const encodings = this.version < 3 ? undefined : this.encodings;
+    const isConstant = (column: number): boolean => encodings![column] === 0;
+    if (encodings !== undefined) {
       const odd = encodings.findIndex((encoding) => encoding > 1);
       if (odd >= 0)
         return this.stop('row-group', `column ${this.columns[odd]!} has the unknown encoding ${encodings[odd]!}`);
-      const all = parts.columns + this.sizeOfColumns(rows, (column) => encodings[column] === 0);
+      const all = parts.columns + this.sizeOfBlocks([0, this.shards], isConstant);
       if (all !== size) return this.stop('row-group', `its parts have ${all} bytes, the group says ${size}`);
     }
     for (let index = 0; index < addresses; index++) {
@@ -292,10 +368,42 @@ class BinaryDecoder implements TraceDecoder {
       )
         return this.stop('row-group', 'a quote has an address that the file does not list');
     }
-    const columnSize = size - parts.columns;
+    let columnSize = size - parts.columns;
+    let blockCount = 1;
+    if (shards !== undefined) {
+      // All readers of it see that it is cut off, whichever shards are missing.
+      if (this.isShared && this.file!.left < columnSize) {
+        this.held = parts.columns + this.file!.left;
+        this.context.account.bytes += this.file!.left;
+        return this.finish();
+      }
+      const [first, end] = this.range;
+      columnSize = this.sizeOfBlocks(this.range, isConstant);
+      this.gap += this.sizeOfBlocks([0, first], isConstant);
+      this.gapBehind = this.sizeOfBlocks([end, this.shards], isConstant);
+      blockCount = rowsOfShards(shards, this.range).filter((count) => count > 0).length;
+    }
+    this.isApart = blockCount > 1;
+    if (this.isApart && this.blocks.length < columnSize) this.blocks = new Uint8Array(columnSize);
     if (this.room.bytes.length < columnSize)
       this.room = roomOf(new Uint8Array(Math.max(columnSize, this.room.bytes.length * 2)));
     this.expect(Part.Columns, columnSize);
+  }
+
+  /** [column] of the group, since version 3. */
+  private get encodings(): Uint8Array {
+    const at = groupHeaderSize(this.shards);
+    return this.head.subarray(at, at + this.columns.length);
+  }
+
+  /** Bytes of the columns of some of the group's shards, with what stands behind them; all of them where it has none. */
+  private sizeOfBlocks(range: readonly [number, number], isConstant: (column: number) => boolean): number {
+    const { rows, shards } = this.group!;
+    if (shards === undefined) return this.sizeOfColumns(rows, isConstant);
+    let size = 0;
+    for (const own of rowsOfShards(shards, range))
+      if (own > 0) size += this.sizeOfColumns(own, isConstant) + blockTailSize(own, shards.hasClock);
+    return size;
   }
 
   /** Endpoints and policy traces; version 1 has a list of endpoints alone. */
@@ -338,37 +446,109 @@ class BinaryDecoder implements TraceDecoder {
     }, 0);
   }
 
-  /** Finds the columns in the room. Before version 3 each has its encoding before it. */
+  /** The group's rows are there. */
   private openRows(): void {
-    const { own, version, head, wanted, room } = this;
-    const { rows } = this.group!;
-    let at = 0;
-    for (let column = 0; column < this.columns.length; column++) {
-      const name = this.columns[column]!;
-      const width = columnOf(own, name).BYTES_PER_ELEMENT;
-      if (version < 3 && at + 1 + width > wanted)
-        return this.stop('row-group', 'its columns are longer than the group');
-      const encoding = version < 3 ? room.bytes[at++]! : head[GROUP_HEADER_SIZE + column]!;
-      if (encoding > 1) return this.stop('row-group', `column ${name} has the unknown encoding ${encoding}`);
-      this.offsets[column] = at;
-      this.isConstant[column] = encoding === 0;
-      const bytes = encoding === 0 ? width : width * rows;
-      at += version < 3 ? bytes : alignEight(bytes);
-    }
-    const { size, parts } = this.group!;
-    if (at !== wanted)
-      return this.stop('row-group', `its parts have ${parts.columns + at} bytes, the group says ${size}`);
+    const { group, wanted, room } = this;
+    const { rows, shards } = group!;
+    this.places = this.clockUs = undefined;
+    this.rows = rows;
+    if (shards === undefined) {
+      const at = this.findColumns(room, 0, rows);
+      if (at < 0) return;
+      if (at !== wanted)
+        return this.stop(
+          'row-group',
+          `its parts have ${group!.parts.columns + at} bytes, the group says ${group!.size}`,
+        );
+    } else if (!this.isApart) {
+      this.rows = rowsOfShards(shards, this.range).reduce((sum, own) => sum + own, 0);
+      const at = this.rows === 0 ? 0 : this.findColumns(room, 0, this.rows);
+      const { places, clockUs } = tailOf(room.bytes, at, this.rows, shards);
+      this.places = places;
+      this.clockUs = clockUs;
+    } else if (!this.joinBlocks(shards)) return this.stop('row-group', 'its rows have no order');
     this.context.account.read += rows;
     this.next = 0;
+    this.owesBatch = this.isShared && shards !== undefined;
     this.part = Part.Rows;
     this.held = 0;
+  }
+
+  /**
+   * Finds the columns of so many rows from an offset of the room on; returns where they end, or -1 where they cannot be. Before version 3 each
+   * has its encoding before it.
+   */
+  private findColumns({ bytes }: Room, from: number, rows: number): number {
+    const { version, wanted } = this;
+    const encodings = version < 3 ? undefined : this.encodings;
+    let at = from;
+    for (let column = 0; column < this.columns.length; column++) {
+      const name = this.columns[column]!;
+      const width = columnOf(this.own, name).BYTES_PER_ELEMENT;
+      if (encodings === undefined && at + 1 + width > wanted) {
+        this.stop('row-group', 'its columns are longer than the group');
+        return -1;
+      }
+      const encoding = encodings === undefined ? bytes[at++]! : encodings[column]!;
+      if (encoding > 1) {
+        this.stop('row-group', `column ${name} has the unknown encoding ${encoding}`);
+        return -1;
+      }
+      this.offsets[column] = at;
+      this.isConstant[column] = encoding === 0;
+      const size = encoding === 0 ? width : width * rows;
+      at += version < 3 ? size : alignEight(size);
+    }
+    return at;
+  }
+
+  /** Puts the rows of several shards into the room in the order in which they came; false: they have none. */
+  private joinBlocks(shards: ShardHead): boolean {
+    const { columns, blocks, room } = this;
+    const counts = rowsOfShards(shards, this.range).filter((count) => count > 0);
+    const starts: number[][] = [];
+    const tails: ReturnType<typeof tailOf>[] = [];
+    let from = 0;
+    for (const count of counts) {
+      const end = this.findColumns({ ...room, bytes: blocks }, from, count);
+      starts.push([...this.offsets]);
+      tails.push(tailOf(blocks, end, count, shards));
+      from = end + blockTailSize(count, shards.hasClock);
+    }
+    const order = orderOfPlaces(
+      tails.map(({ places }) => places),
+      this.group!.rows,
+    );
+    if (order === undefined) return false;
+    this.rows = order.length;
+    this.findColumns(room, 0, this.rows);
+    for (let column = 0; column < columns.length; column++) {
+      const { BYTES_PER_ELEMENT: width } = columnOf(this.own, columns[column]!);
+      const to = this.offsets[column]!;
+      const at = starts.map((offsets) => offsets[column]!);
+      if (this.isConstant[column]!) room.bytes.set(blocks.subarray(at[0], at[0]! + width), to);
+      else
+        for (const [block, first] of firstRows(counts))
+          scatter(room.bytes, to, blocks, at[block]!, width, order.subarray(first, first + counts[block]!));
+    }
+    if (!this.isShared) return true;
+    this.places = new Uint16Array(this.rows);
+    if (shards.hasClock) this.clockUs = new Float64Array(this.rows);
+    for (const [block, first] of firstRows(counts)) {
+      const { places, clockUs } = tails[block]!;
+      for (let row = 0; row < places.length; row++) {
+        this.places[order[first + row]!] = places[row]!;
+        if (clockUs !== undefined) this.clockUs![order[first + row]!] = clockUs[row]!;
+      }
+    }
+    return true;
   }
 
   /** The next rows of the group; those of a slice with values out of range are counted as malformed and left out. */
   private takeRows(count: number): void {
     const { batch, account } = this.context;
-    const { own, room } = this;
-    const start = this.rowsRead + 1;
+    const start = this.rowsRead + this.next + 1;
+    this.noteShare();
     batch.extent = undefined;
     for (let index = 0; index < this.columns.length; index++) this.takeColumn(index, count);
     if (this.columns.length === COLUMNS_1) {
@@ -376,19 +556,23 @@ class BinaryDecoder implements TraceDecoder {
       batch.repeats.fill(0, 0, count);
       batch.policies.fill(0, 0, count);
     }
-    if (room.scanner !== undefined && own.line.buffer === room.bytes.buffer)
-      room.scanner.fillLines(own.line.byteOffset, count, start);
-    else for (let row = 0; row < count; row++) own.line[row] = start + row;
+    const areInOrder = this.fillLines(count);
     const first = this.next;
     this.next += count;
-    this.rowsRead += count;
-    if (this.areRowsValid(first, count)) {
+    if (areInOrder && this.areRowsValid(first, count)) {
       if (!this.areIdsEqual) this.translateIds(count);
       if (this.group!.quotes > 0) this.copyQuotes(count);
       const time = batch.timeUs[0]!;
       if (this.isConstant[TIME]! && time === time) batch.extent = { firstUs: time, lastUs: time };
       batch.count = count;
       return;
+    }
+    if (this.isShared) {
+      // Others do not see it, and would go on.
+      this.rows = this.next = 0;
+      return areInOrder
+        ? this.stop('value-range', 'a value is out of its range')
+        : this.stop('row-group', 'its rows have no order');
     }
     // One bad value costs the slice: the file was not written by dropcast.
     for (let row = 0; row < count; row++)
@@ -398,6 +582,33 @@ class BinaryDecoder implements TraceDecoder {
         { unit: 'record', number: start + row, offset: this.offset },
         'a value is out of its range',
       );
+  }
+
+  /** The lines of the next rows; false where those of a part are in no order. */
+  private fillLines(count: number): boolean {
+    const { own, room, places, next, rowsRead } = this;
+    const scanner = own.line.buffer === room.bytes.buffer ? room.scanner : undefined;
+    const start = rowsRead + next + 1;
+    if (places !== undefined) {
+      const last =
+        scanner !== undefined && places.buffer === own.line.buffer
+          ? scanner.fillPlaces(own.line.byteOffset, places.byteOffset, count, start)
+          : fillPlaces(own.line, places, start);
+      return last >= 0 && last < this.group!.rows;
+    }
+    if (scanner !== undefined) scanner.fillLines(own.line.byteOffset, count, start);
+    else for (let row = 0; row < count; row++) own.line[row] = start + row;
+    return true;
+  }
+
+  /** Says what the batch stands for, where others read the rest. */
+  private noteShare(): void {
+    const { group, rowsRead, clockUs } = this;
+    this.owesBatch = false;
+    this.context.batch.share = undefined;
+    if (!this.isShared || group!.shards === undefined) return;
+    const { firstUs, lastUs } = group!.shards;
+    this.context.batch.share = { first: rowsRead, end: rowsRead + group!.rows, firstUs, lastUs, clockUs };
   }
 
   /** A column of the batch: filled, a view of the group, or a copy where the group's is not aligned. */
@@ -512,6 +723,32 @@ class BinaryDecoder implements TraceDecoder {
     this.isStopped = true;
     this.held = 0;
   }
+}
+
+/** Rows of each of some shards. */
+function rowsOfShards({ ends }: ShardHead, [first, end]: readonly [number, number]): number[] {
+  return ends.slice(first, end).map((own, index) => own - (ends[first + index - 1] ?? 0));
+}
+
+/** The number of each block and of its first row among those of all. */
+function firstRows(counts: readonly number[]): [block: number, first: number][] {
+  let first = 0;
+  return counts.map((count, block) => [block, (first += count) - count]);
+}
+
+/** What stands behind the columns of a block. */
+function tailOf(
+  { buffer, byteOffset }: Uint8Array,
+  at: number,
+  rows: number,
+  { hasClock }: ShardHead,
+): { places: Uint16Array; clockUs: Float64Array | undefined } {
+  const places = byteOffset + at;
+  const clock = places + blockTailSize(rows, false);
+  return {
+    places: new Uint16Array(buffer, places, rows),
+    clockUs: hasClock && rows > 0 ? new Float64Array(buffer, clock, rows) : undefined,
+  };
 }
 
 function roomOf(bytes: Uint8Array, scanner?: BinaryScanner): Room {

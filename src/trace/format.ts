@@ -53,6 +53,10 @@ export interface RandomAccess {
 export interface DirectFile {
   /** Puts the next bytes into `place`; gives how many, 0 where there are no more. */
   read(place: Uint8Array): number;
+  /** Bytes that have not been read. */
+  readonly left: number;
+  /** Passes over so many bytes, which are left. */
+  skip(size: number): void;
   /** Lets others have their turn between pieces of work; false: reading is to end. */
   turn(): Promise<boolean>;
 }
@@ -67,6 +71,8 @@ export interface ReadContext {
   readonly mapping: CsvMapping | undefined;
   /** Where columns may be put that the consumer then need not copy. */
   readonly arena?: Arena | undefined;
+  /** The part that is read of a trace in shards, by one of `count` readers; absent: all. */
+  readonly share?: { readonly index: number; readonly count: number } | undefined;
   /** Names of the fields of a record, for formats whose files do not always say them. */
   readonly fields: string | undefined;
 }

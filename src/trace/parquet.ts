@@ -86,12 +86,7 @@ async function* readParquet(context: ReadContext, file: RandomAccess): AsyncGene
     } catch (error) {
       account.read++;
       const place = { unit: 'record', number, offset: 0 } as const;
-      return addMalformed(
-        account,
-        'broken-group',
-        place,
-        `parquet: ${causeOf(error)}; what follows is not read`,
-      );
+      return addMalformed(account, 'broken-group', place, `parquet: ${causeOf(error)}; what follows is not read`);
     }
     for (const [index, { name, isWord }] of assembler.lanes.entries())
       if (isWord) for (const [text, times] of lanes[index]!.unknown) countUnknown(context, name, text, times);

@@ -78,6 +78,8 @@ export interface ReadOptions {
   readonly clockOffsetUs?: number;
   /** Memory of the consumer's, for this one input: columns that lie in it already need not be copied, see `Replay.arena`. */
   readonly arena?: Arena;
+  /** Of a columnar trace in shards those of one of `count` readers; others, and rows that no shard has, are read in full. See `FlowBatch.share`. */
+  readonly share?: { readonly index: number; readonly count: number };
   /** Rows of a batch. */
   readonly batchCapacity?: number;
   /** `read`: the consumer writes into no batch, so that what stands in it already need not be written again; see `FlowBatch.uniform`. */
@@ -190,7 +192,16 @@ async function* readInput(
   }
   noteFormat(account, format, member);
   const batch = createBatch(Math.max(16, options.batchCapacity ?? DEFAULT_BATCH_CAPACITY), options.batchUse);
-  const context = { batch, dictionary, account, head, mapping, fields: options.fields, arena: options.arena };
+  const context = {
+    batch,
+    dictionary,
+    account,
+    head,
+    mapping,
+    fields: options.fields,
+    arena: options.arena,
+    share: options.share,
+  };
   if (format.openDirect !== undefined && isPlainFile && options.directFile !== undefined) {
     await stream.end();
     account.bytes = 0;
@@ -384,7 +395,8 @@ function* handOut(
   let count = decoder.countReady?.() ?? held;
   if (extent === 'full') count = Math.max(count, held >> 1);
   if (extent === 'all') count = held;
-  if (count === 0) return;
+  // A part of a trace tells how far it has come.
+  if (count === 0 && batch.share === undefined) return;
   decoder.willHandOut?.(count);
   if (clockOffsetUs !== 0) {
     batch.uniform?.delete('timeUs');
@@ -403,7 +415,7 @@ function* handOut(
     noteLines(batch, account);
   }
   try {
-    if (kept > 0) yield batch;
+    if (kept > 0 || batch.share !== undefined) yield batch;
   } finally {
     batch.count = held - count;
     moveToFront(batch, count, held - count);

@@ -1,5 +1,6 @@
 /** Rows back to bytes, for `dropcast convert`: a writer of one output file in one of dropcast's own formats. */
 import type { Dictionary, FlowBatch } from '../model/flow.ts';
+import type { Sharder } from './binary-shard.ts';
 import { createBinaryWriter } from './binary-writer.ts';
 import { writeCsv } from './csv.ts';
 import { WRITTEN_FIELDS } from './mapping.ts';
@@ -14,11 +15,11 @@ export interface TraceWriter {
   end(): Uint8Array;
 }
 
-/** Starts a file; the batches to come use ids of `dictionary`. Without rows, binary and CSV still give a readable file. */
-export function createWriter(format: WritableFormat, dictionary: Dictionary): TraceWriter {
+/** Starts a file, a binary one in shards where there is a `sharder`; the batches to come use ids of `dictionary`. Without rows, binary and CSV still give a readable file. */
+export function createWriter(format: WritableFormat, dictionary: Dictionary, sharder?: Sharder): TraceWriter {
   switch (format) {
     case 'binary':
-      return createBinaryWriter(dictionary);
+      return createBinaryWriter(dictionary, sharder);
     case 'ndjson':
       return { write: (batch) => writeNdjson(batch, dictionary), end: () => new Uint8Array(0) };
     case 'csv': {

@@ -52,6 +52,18 @@ export class Clock implements TickSource {
     return this.tick;
   }
 
+  /**
+   * Sets the clock back now, if it would be before it has come to a time: whoever sees a part of the rows until then need not know at which of them.
+   */
+  prepare(untilUs: number): void {
+    if (!(untilUs - this.epochUs > Tick.Highest * Tick.Us)) return;
+    this.setBack += this.tick;
+    this.epochUs += this.tick * Tick.Us;
+    this.tick = 0;
+    this.fromUs = this.epochUs;
+    this.toUs = this.fromUs + Tick.Us;
+  }
+
   /** Writes what `readState` reads. */
   writeState(state: Float64Array): void {
     state[ClockState.EpochUs] = this.epochUs;

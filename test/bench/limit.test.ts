@@ -23,7 +23,7 @@ test('engine, references in C and peers give the same results on every row, each
       assert.deepEqual([name, problems, isRight], [name, missing, true]);
       assert.equal(rates.length + missing.length, rows[index]!.contenders.length, name);
       // Of so small a replay nothing may be left on a busy machine when the start is taken off.
-      if (missing.length === 0 && name !== 'threads')
+      if (missing.length === 0 && name !== 'whole-threads')
         for (const { text, median } of outcomes) assert.ok(median !== undefined && median > 0, `${name}: ${text}`);
     }
   } finally {

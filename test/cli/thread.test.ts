@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clearRow, createBatch, createDictionary } from '../../src/model/flow.ts';
-import { FILE_HEADER_SIZE, GROUP_ROWS } from '../../src/trace/binary-layout.ts';
+import { FILE_HEADER_SIZE, GROUP_ROWS, SHARDED_FILE_HEADER_SIZE } from '../../src/trace/binary-layout.ts';
 import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
 
 const app = join(import.meta.dirname, '../../traces/app1');
@@ -22,7 +22,12 @@ before(async () => {
   preload = join(folder, 'preload.cjs');
   writeFileSync(preload, `globalThis.DROPCAST_SHARED_BYTES = 0;${COUNT}`);
   capture = join(folder, 'capture.bin');
-  assert.equal(run(['convert', join(app, 'capture.pcap'), '--to', 'binary', '-o', capture]).status, 0);
+  sharded = join(folder, 'sharded.bin');
+  for (const [path, flags] of [
+    [capture, []],
+    [sharded, ['--shards', '3']],
+  ] as const)
+    assert.equal(run(['convert', join(app, 'capture.pcap'), '--to', 'binary', ...flags, '-o', path]).status, 0);
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -34,6 +39,8 @@ interface Outcome {
 
 /** The real capture as a columnar trace. */
 let capture = '';
+/** The same in shards. */
+let sharded = '';
 
 /** Loaded before the program: threads take part in traces of any length, and how many there were is written down at the end. */
 let preload = '';
@@ -66,17 +73,30 @@ function replay(...flags: string[]): Outcome {
   return replayTraces([capture], flags);
 }
 
-test('the real capture has the same result on one thread, two and three, byte for byte', () => {
-  const one = replay();
-  assert.equal(one.status, 1, one.stderr);
-  assert.ok(one.stdout.length > 100_000);
+test('the real capture has the same result on one thread, two and three, byte for byte, in shards or not', () => {
   const counted = join(folder, 'counted');
-  for (const threads of ['2', '3']) {
-    const more = replay('--threads', threads);
-    assert.equal(more.status, 1, more.stderr);
-    assert.ok(more.stdout === one.stdout, `--threads ${threads} printed something else`);
-    assert.equal(readFileSync(counted, 'utf8'), threads, 'other threads than that took part');
+  for (const trace of [capture, sharded]) {
+    const one = replayTraces([trace], []);
+    assert.equal(one.status, 1, one.stderr);
+    assert.ok(one.stdout.length > 100_000);
+    for (const [threads, count] of [
+      ['2', '2'],
+      ['3', '3'],
+      // No more than there are shards.
+      ['5', trace === sharded ? '3' : '5'],
+    ] as const) {
+      const more = replayTraces([trace], ['--threads', threads]);
+      assert.equal(more.status, 1, more.stderr);
+      assert.ok(more.stdout === one.stdout, `--threads ${threads} printed something else`);
+      assert.equal(readFileSync(counted, 'utf8'), count, 'other threads than that took part');
+    }
   }
+  const [plain, inShards] = [capture, sharded].map((trace) =>
+    replayTraces([trace], [])
+      .stdout.replaceAll(trace, 'TRACE')
+      .replace(`"bytes": ${statSync(trace).size},`, ''),
+  );
+  assert.ok(inShards === plain, 'shards say something else than the trace');
 });
 
 test('threads that read a file by themselves find what one finds: whole, cut off, within bounds of time, packet by packet', () => {
@@ -84,10 +104,19 @@ test('threads that read a file by themselves find what one finds: whole, cut off
   const cut = join(folder, 'cut.bin');
   // The groups once more, and the last of them not to its end.
   writeFileSync(cut, Buffer.concat([whole, whole.subarray(FILE_HEADER_SIZE, whole.length - 1000)]));
+  const shards = readFileSync(sharded);
+  const cutShards = [1000, 150_000, 300_000].map((missing) => {
+    const path = join(folder, `cut-${missing}.bin`);
+    writeFileSync(path, Buffer.concat([shards, shards.subarray(SHARDED_FILE_HEADER_SIZE, shards.length - missing)]));
+    return path;
+  });
   for (const [trace, flags] of [
     [capture, ['--since', 'start+1s', '--until', '1s']],
+    [sharded, ['--since', 'start+1s', '--until', '1s']],
     [capture, ['--stateless']],
+    [sharded, ['--stateless']],
     [cut, ['--packets']],
+    ...cutShards.map((path) => [path, ['--packets']] as const),
   ] as const) {
     const one = replayTraces([trace], flags);
     assert.ok(one.stdout.length > 10_000, `${flags.join(' ')}: ${one.stderr}`);
@@ -118,12 +147,16 @@ test('where several threads gain nothing there is one: text, several traces, a p
 
 test('an interrupt ends all threads at the same row, wherever it comes', async () => {
   const long = join(folder, 'long.bin');
+  const longInShards = join(folder, 'long-sharded.bin');
   writeFileSync(long, makeLongTrace(160));
+  assert.equal(run(['convert', long, '--to', 'binary', '--shards', '2', '-o', longInShards]).status, 0);
   // Says when the command listens to signals: before, one would end the process.
   const listening = join(folder, 'listening.cjs');
   writeFileSync(listening, `process.on('newListener', (name) => name === 'SIGINT' && process.send('listens'));`);
   let interrupted = 0;
-  for (const delay of [0, 10, 20, 40]) {
+  for (const [trace, delay] of [long, longInShards].flatMap((path) =>
+    [0, 10, 20, 40].map((ms) => [path, ms] as const),
+  )) {
     const argv = [
       '-r',
       preload,
@@ -131,7 +164,7 @@ test('an interrupt ends all threads at the same row, wherever it comes', async (
       listening,
       join(folder, 'cli.cjs'),
       'replay',
-      long,
+      trace,
       '-f',
       join(app, 'cluster.yaml'),
     ];
@@ -142,8 +175,9 @@ test('an interrupt ends all threads at the same row, wherever it comes', async (
     for (const stream of [child.stdout!, child.stderr!])
       stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.once('message', () => setTimeout(() => child.kill('SIGINT'), delay));
-    const [code] = (await once(child, 'close')) as [number];
-    assert.ok([0, 3].includes(code), `${code}: ${output}`);
+    const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+    // Once it has read all, it listens no more.
+    assert.ok(signal === 'SIGINT' || [0, 3].includes(code!), `${trace} after ${delay} ms: ${code}: ${output}`);
     assert.doesNotMatch(output, /was changed|Error/);
     if (code === 3) {
       assert.match(output, /interrupted/);

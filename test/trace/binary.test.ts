@@ -275,6 +275,12 @@ function directOf(bytes: Uint8Array): DirectFile {
       at += size;
       return size;
     },
+    get left() {
+      return bytes.length - at;
+    },
+    skip(size) {
+      at += size;
+    },
     turn: () => Promise.resolve(true),
   };
 }

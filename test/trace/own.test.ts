@@ -278,10 +278,10 @@ test('binary: another version, and bytes that were changed, are refused without 
   });
   const file = createWriter('binary' satisfies WritableFormat, dictionary).write(batch);
   const other = file.slice();
-  other[8] = 4;
+  other[8] = 5;
   const refused = await readAll(other);
   assert.equal(refused.account.diagnostics[0]!.code, 'unsupported-format');
-  assert.match(refused.account.diagnostics[0]!.message, /version 4 .* reads versions 1 to 3/);
+  assert.match(refused.account.diagnostics[0]!.message, /version 5 .* reads versions 1 to 4/);
   for (let at = 16; at < file.length; at++)
     for (const value of [0, 1, 127, 255]) {
       const damaged = file.slice();

@@ -115,6 +115,7 @@ test('cut, damaged and unknown compressions are diagnostics, and keep the balanc
     damaged[at] = damaged[at]! ^ 0x55;
     const { account } = await readAll(damaged);
     assert.ok(isBalanced(account), String(at));
-    for (const { message } of account.diagnostics) assert.doesNotMatch(message, /of undefined|not a function/, String(at));
+    for (const { message } of account.diagnostics)
+      assert.doesNotMatch(message, /of undefined|not a function/, String(at));
   }
 });
