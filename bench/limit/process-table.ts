@@ -58,7 +58,7 @@ export function makeProcessRows(scale: Scale, pick: Pick): Row[] {
 }
 
 /** V8 compiles on the second processor for the first seconds. */
-const THREAD_PASSES = 12;
+const THREAD_PASSES = 16;
 
 /** Two threads, pass after pass in one process, as the row of one thread has it. */
 function threadRow(size: ReplaySize): Row {
