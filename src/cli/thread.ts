@@ -13,7 +13,7 @@ import { mergeParts, type Part } from '../replay/part.ts';
 import { createPartReplay, type Replay, type ReplayOptions } from '../replay/replay.ts';
 import type { ReplayResult } from '../replay/result.ts';
 import { type Buckets, shareBuckets } from '../replay/share.ts';
-import type { TraceAccount } from '../trace/account.ts';
+import { isBalanced, type TraceAccount } from '../trace/account.ts';
 import type { ColumnarHead } from '../trace/binary-layout.ts';
 import { Refusal } from './exit.ts';
 import type { Io, Sink } from './terminal.ts';
@@ -180,11 +180,13 @@ function beginReplay(
       Atomics.store(progress, Progress.HasEnded, 1);
       release(own.seen);
       const found = await Promise.all(answers);
-      if (found.some(({ seen }) => seen !== own.seen))
+      const account = accounts[0]!;
+      for (const { own: more } of found) addAccount(account, more);
+      // What is wrong with its own shards the first thread alone sees, and the others stop where it does.
+      if (found.some(({ seen }) => seen !== own.seen) || (reading.shards !== undefined && !isBalanced(account)))
         throw new Refusal(
           'several threads did not find the same records: the trace was changed meanwhile, or is damaged; replay it with one',
         );
-      for (const { own: more } of found) addAccount(accounts[0]!, more);
       return mergeParts([own.part(), ...found.map(({ part }) => part)], options, accounts, known);
     },
   };

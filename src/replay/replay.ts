@@ -322,6 +322,7 @@ class Replaying implements Replay, PartReplay {
   }
 
   part(): Part {
+    this.refuseIfClosed();
     const { groups, samples, testimony, parties, ruleSets, counters, rowsByKernel } = this;
     return {
       keys: groups.keys.slice(0, groups.count * GroupKey.Stride),

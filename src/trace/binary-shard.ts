@@ -89,6 +89,17 @@ export function shardsOf(
   return [Math.floor((index * shards) / count), Math.floor(((index + 1) * shards) / count)];
 }
 
+/** Does a clock keep within what the group's header says, and never run back? Its readers set theirs to both ends of it. */
+export function isClock(clockUs: Float64Array, { firstUs, lastUs }: ShardHead): boolean {
+  let latestUs = firstUs;
+  for (let row = 0; row < clockUs.length; row++) {
+    // NaN is not it either.
+    if (!(clockUs[row]! >= latestUs)) return false;
+    latestUs = clockUs[row]!;
+  }
+  return latestUs <= lastUs;
+}
+
 /** Writes the lines of rows: the first of their group's and the place of each; returns the last place, or -1 where places do not ascend. */
 export function fillPlaces(lines: Float64Array, places: Uint16Array, start: number): number {
   for (let row = 0; row < places.length; row++) lines[row] = start + places[row]!;

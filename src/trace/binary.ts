@@ -28,6 +28,7 @@ import {
   blockTailSize,
   fillPlaces,
   groupHeaderSize,
+  isClock,
   orderOfPlaces,
   readShardHead,
   scatter,
@@ -584,9 +585,9 @@ class BinaryDecoder implements TraceDecoder {
       );
   }
 
-  /** The lines of the next rows; false where those of a part are in no order. */
+  /** The lines of the next rows; false where those of a part, or their clock, are in no order. */
   private fillLines(count: number): boolean {
-    const { own, room, places, next, rowsRead } = this;
+    const { own, room, group, places, clockUs, next, rowsRead } = this;
     const scanner = own.line.buffer === room.bytes.buffer ? room.scanner : undefined;
     const start = rowsRead + next + 1;
     if (places !== undefined) {
@@ -594,7 +595,7 @@ class BinaryDecoder implements TraceDecoder {
         scanner !== undefined && places.buffer === own.line.buffer
           ? scanner.fillPlaces(own.line.byteOffset, places.byteOffset, count, start)
           : fillPlaces(own.line, places, start);
-      return last >= 0 && last < this.group!.rows;
+      return last >= 0 && last < group!.rows && (clockUs === undefined || isClock(clockUs, group!.shards!));
     }
     if (scanner !== undefined) scanner.fillLines(own.line.byteOffset, count, start);
     else for (let row = 0; row < count; row++) own.line[row] = start + row;

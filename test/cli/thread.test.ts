@@ -7,7 +7,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { clearRow, createBatch, createDictionary } from '../../src/model/flow.ts';
-import { FILE_HEADER_SIZE, GROUP_ROWS, SHARDED_FILE_HEADER_SIZE } from '../../src/trace/binary-layout.ts';
+import {
+  alignEight,
+  BINARY_COLUMNS,
+  BINARY_VERSION,
+  columnOf,
+  FILE_HEADER_SIZE,
+  GROUP_ROWS,
+  partsOf,
+  readColumnarHead,
+  SHARDED_FILE_HEADER_SIZE,
+} from '../../src/trace/binary-layout.ts';
+import { groupHeaderSize, readShardHead, type ShardHead } from '../../src/trace/binary-shard.ts';
 import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
 
 const app = join(import.meta.dirname, '../../traces/app1');
@@ -123,6 +134,36 @@ test('threads that read a file by themselves find what one finds: whole, cut off
     const two = replayTraces([trace], [...flags, '--threads', '2']);
     assert.ok(two.stdout === one.stdout, `${trace} ${flags.join(' ')}: the reports differ`);
     assert.deepEqual([two.status, two.stderr], [one.status, one.stderr]);
+  }
+});
+
+test('damage that one thread alone sees, the first or another, is no result: which rows one thread would have left out is not known', () => {
+  const whole = readFileSync(sharded);
+  const { shards } = readColumnarHead(whole)!;
+  const header = SHARDED_FILE_HEADER_SIZE;
+  const view = new DataView(whole.buffer, whole.byteOffset + header);
+  const [, size, rows, addresses, facts, quotes] = [0, 4, 8, 12, 16, 20].map((at) => view.getUint32(at, true));
+  assert.equal(header + size!, whole.length, 'there is one group');
+  const headerSize = groupHeaderSize(shards);
+  const counts = { addresses: addresses!, facts: facts!, quotes: quotes!, columns: BINARY_COLUMNS.length };
+  const { columns } = partsOf(BINARY_VERSION, counts, headerSize);
+  const { ends, hasClock } = readShardHead(view, shards, rows!) as ShardHead;
+  const batch = createBatch(1);
+  const first = BINARY_COLUMNS.reduce((bytes, name, column) => {
+    const width = columnOf(batch, name).BYTES_PER_ELEMENT;
+    return bytes + alignEight(whole[header + headerSize + column] === 0 ? width : width * ends[0]!);
+  }, header + columns);
+  // The place of the first row of the first shard, and that of the last row of the last one, are behind all others.
+  const last = whole.length - (hasClock ? (rows! - ends.at(-2)!) * 8 : 0) - 8;
+  for (const at of [first, last]) {
+    const damaged = Uint8Array.from(whole).fill(255, at, at + 2);
+    const path = join(folder, 'damaged.bin');
+    writeFileSync(path, damaged);
+    for (const threads of ['2', '3']) {
+      const found = replayTraces([path], ['--threads', threads, '--max-malformed', '5']);
+      assert.match(found.stderr, /is damaged; replay it with one/, `byte ${at}, ${threads} threads`);
+      assert.deepEqual([found.status, found.stdout], [2, '']);
+    }
   }
 });
 

@@ -12,7 +12,7 @@ import { createPartReplay, createReplay, type Replay, type ReplayOptions } from 
 import { shardOf, shareBuckets } from '../../src/replay/share.ts';
 import { createAccount, isBalanced, type TraceAccount } from '../../src/trace/account.ts';
 import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
-import type { Sharder } from '../../src/trace/binary-shard.ts';
+import { isClock, type Sharder } from '../../src/trace/binary-shard.ts';
 import type { DirectFile } from '../../src/trace/format.ts';
 import { writeNdjson } from '../../src/trace/ndjson.ts';
 import { readTrace, type ReadOptions } from '../../src/trace/read.ts';
@@ -118,6 +118,13 @@ test('a damaged trace in shards throws nothing, whole or in parts, and its accou
       }
     }
   assert.ok(told > 100, `${told}`);
+});
+
+test('a clock that runs back, leaves what the header says, or is no number is none', () => {
+  const head = { ends: [3], hasClock: true, firstUs: 10, lastUs: 20 };
+  const isFine = (...clockUs: number[]): boolean => isClock(Float64Array.from(clockUs), head);
+  assert.deepEqual([isFine(), isFine(10, 10, 20), isFine(11)], [true, true, true]);
+  assert.deepEqual([isFine(9, 12), isFine(12, 11), isFine(12, 21), isFine(12, NaN), isFine(NaN)], Array(5).fill(false));
 });
 
 function sharderOf(shards: number, groupRows: number | undefined): Sharder {
