@@ -561,17 +561,20 @@ class DirectReading implements DirectFile {
   }
 }
 
-/** Throws the signal's reason when it comes, also while the source waits for bytes. */
+/**
+ * Throws the signal's reason when it comes, also while the source waits for bytes. No race of promises: what has lost none, such as that of an
+ * interrupt, keeps all that came before it, which is a whole capture of stdin.
+ */
 async function* interruptible(source: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
-  // It may come when nobody waits.
-  aborted.catch(() => {});
+  let interrupt = (_reason: unknown): void => {};
+  signal.addEventListener('abort', () => interrupt(signal.reason), { once: true });
   for (;;) {
     signal.throwIfAborted();
-    const next = await Promise.race([iterator.next(), aborted]);
+    const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+      interrupt = reject;
+      iterator.next().then(resolve, reject);
+    });
     if (next.done === true) return;
     yield next.value;
   }

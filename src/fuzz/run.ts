@@ -116,35 +116,35 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   let failure: string | undefined;
   let refusal: string | undefined;
   let defect: unknown;
-  // Nobody waits for an answer when the run is to end.
-  const aborted = new Promise<never>((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
-  aborted.catch(() => {});
   const search = fc.asyncProperty(trials, async (trial) => {
     if (signal?.aborted === true) throw new fc.PreconditionFailure(true);
     try {
-      const comparison = await Promise.race([compare(trial), aborted]);
+      const comparison = await compare(trial);
       refusal ??= comparison.found.find((answer) => answer.kind === 'refused')?.why;
       count(counts, comparison);
       return comparison.index < 0;
     } catch (error) {
       if (error instanceof ForeignFailure) failure = `case ${counts.cases + 1}: ${error.message}`;
-      else if (error !== signal?.reason) defect = error;
+      else defect = error;
       throw new fc.PreconditionFailure(true);
     }
   });
   const numRuns = options.cases ?? CASES_UNBOUNDED;
-  const outcome = await fc.check(search, {
+  // Nobody waits for an answer when the run is to end. One race, not one a trial: `aborted` would keep what came out of each.
+  const aborted = new Promise<undefined>((resolve) => {
+    signal?.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  const ended = fc.check(search, {
     seed,
     numRuns,
     endOnFailure: true,
     ...(options.timeMs !== undefined && { interruptAfterTimeLimit: options.timeMs, markInterruptAsFailure: false }),
   });
+  const outcome = await Promise.race([ended, aborted]);
   const rest = { counts, ...(refusal !== undefined && { refusal }) };
   if (defect !== undefined) throw defect;
   if (failure !== undefined) return { ...rest, failure };
-  if (!outcome.failed || outcome.counterexample === null) return rest;
+  if (outcome === undefined || !outcome.failed || outcome.counterexample === null) return rest;
   try {
     const path = outcome.counterexamplePath ?? '';
     const shrunk = (await shrink(trials, { seed, path, numRuns }, compare)) ?? outcome.counterexample[0];

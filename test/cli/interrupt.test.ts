@@ -1,6 +1,8 @@
 /** Replays and conversions that are interrupted: what was read counts, nothing is said of the trace that is not so, and no reading goes on. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { type Bench, type Outcome, createBench } from './harness.ts';
 
@@ -83,5 +85,27 @@ describe('an interrupt', () => {
       assert.match(stderr, /the result is incomplete: interrupted/);
       assert.match(stdout, /the same 0 rows\.\n\n.*result is incomplete\n$/s);
     }
+  });
+
+  it('that may come at any time keeps nothing of stdin in memory until then', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const passed: WeakRef<Uint8Array>[] = [];
+    let kept = -1;
+    async function* stdin(): AsyncGenerator<Uint8Array> {
+      const text = recordsOf(1);
+      for (let index = 0; index < 100; index++) {
+        const chunk = Buffer.from(text);
+        passed.push(new WeakRef(chunk));
+        yield chunk;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+      kept = passed.filter((chunk) => chunk.deref() !== undefined).length;
+    }
+    const { code } = await bench.run(['convert', '-', '-o', '-', '--to', 'ndjson'], { stdin: stdin() });
+    assert.equal(code, 0);
+    // The first is looked at for its format, the last is at hand.
+    assert.ok(kept >= 0 && kept < 10, `${kept} of ${passed.length} chunks`);
   });
 });

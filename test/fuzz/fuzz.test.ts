@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { startForeign } from '../../src/fuzz/foreign.ts';
 import { policyObjects, snapshotObjects } from '../../src/fuzz/manifest.ts';
 import { smallerTrials } from '../../src/fuzz/reduce.ts';
@@ -336,6 +338,37 @@ test('an interrupt ends a run whose evaluator says nothing, and what was compare
   };
   const { counts, failure, disagreement } = await fuzz({ subject, ...PLAIN, seed: 7, signal: abort.signal });
   assert.deepEqual([counts.cases, asked, failure, disagreement], [3, 4, undefined, undefined]);
+});
+
+test('a run keeps none of the answers that it has compared: it may go on for days', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const right = subjectOf(oracle);
+  const given: WeakRef<object>[] = [];
+  let kept = -1;
+  const subject: Subject = {
+    name: 'a witness',
+    ask: async (trial) => {
+      if (given.length === 50) {
+        await new Promise((resolve) => setImmediate(resolve));
+        collect();
+        kept = given.filter((own) => own.deref() !== undefined).length;
+      }
+      const answers = await right.ask(trial);
+      given.push(new WeakRef(answers));
+      return answers;
+    },
+  };
+  const { counts } = await fuzz({
+    subject,
+    extent: 'whole',
+    dialect: DEFAULT_DIALECT,
+    seed: 7,
+    cases: 60,
+    signal: new AbortController().signal,
+  });
+  assert.equal(counts.cases, 60);
+  assert.ok(kept >= 0 && kept < 10, `${kept} of 50 answers`);
 });
 
 test('the worlds that generate writes are those that a run with the seed tries; the engine meets what they expect', async () => {
