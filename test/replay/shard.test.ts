@@ -16,7 +16,7 @@ import { isClock, type Sharder } from '../../src/trace/binary-shard.ts';
 import type { DirectFile } from '../../src/trace/format.ts';
 import { writeNdjson } from '../../src/trace/ndjson.ts';
 import { readTrace, type ReadOptions } from '../../src/trace/read.ts';
-import { Clock } from '../../src/track/clock.ts';
+import { Clock, Tick } from '../../src/track/clock.ts';
 import { runs, seed } from '../law/seed.ts';
 import { arbitraryStream, batchStream } from './stream.ts';
 import { summaryOf } from './summary.ts';
@@ -31,11 +31,15 @@ test(`threads on shards = one thread on the trace (seed ${seed})`, async (contex
     fc.integer({ min: 2, max: 4 }),
     fc.constantFrom(3, 20, 70, undefined),
     fc.constantFrom('plain', 'wasm'),
-    async (stream, mode, groupLimit, shards, threads, groupRows, kernel) => {
+    fc.constantFrom(true, false, false),
+    async (stream, mode, groupLimit, shards, threads, groupRows, kernel, isLate) => {
       const { snapshot, policies, dialect } = stream.world;
       const { batch, dictionary } = batchStream(stream);
       for (let row = 0; row < batch.count; row++) {
         batch.line[row] = row + 1;
+        // Half-way the clock has to be set back, amid a group whose times are not in order.
+        if (isLate && row > 0)
+          batch.timeUs[row] = batch.timeUs[0]! + Tick.Highest * Tick.Us + (row - batch.count / 2 - 3 * (row % 3)) * 2e4;
         // No reader makes a quote without addresses, and the file has none.
         if (batch.quote[row]! >= 0 && batch.quotes.family[batch.quote[row]!] === 0) batch.quote[row] = -1;
       }
