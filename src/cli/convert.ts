@@ -171,9 +171,9 @@ async function reportConversion(
     return ExitCode.Refused;
   }
   const reasons = incompleteReasons(accounts, flags.maxMalformed);
+  const advice = flags.explain || reasons.length === 0 ? '' : ' (--explain says which)';
   if (end === 'interrupted') reasons.unshift('interrupted');
   if (reasons.length === 0) return ExitCode.Fine;
-  const advice = flags.explain ? '' : ' (--explain says which)';
   await io.stderr.write(`dropcast: the output is incomplete: ${reasons.join('; ')}${advice}\n`);
   return ExitCode.Incomplete;
 }

@@ -117,6 +117,8 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   let refusal: string | undefined;
   let defect: unknown;
   const search = fc.asyncProperty(trials, async (trial) => {
+    // Evaluators of this process wait for nothing: without a turn of its own no interrupt would be heard.
+    await new Promise((resolve) => setImmediate(resolve));
     if (signal?.aborted === true) throw new fc.PreconditionFailure(true);
     try {
       const comparison = await compare(trial);

@@ -340,6 +340,22 @@ test('an interrupt ends a run whose evaluator says nothing, and what was compare
   assert.deepEqual([counts.cases, asked, failure, disagreement], [3, 4, undefined, undefined]);
 });
 
+test('an interrupt ends a run whose evaluator answers at once', async () => {
+  const abort = new AbortController();
+  const right = subjectOf(oracle);
+  let asked = 0;
+  const subject: Subject = {
+    name: 'a witness',
+    ask(trial) {
+      if (++asked === 3) setImmediate(() => abort.abort());
+      return right.ask(trial);
+    },
+  };
+  const { counts, disagreement } = await fuzz({ subject, ...PLAIN, seed: 7, cases: 100, signal: abort.signal });
+  assert.equal(disagreement, undefined);
+  assert.ok(counts.cases >= 3 && counts.cases < 10, `${counts.cases} cases`);
+});
+
 test('a run keeps none of the answers that it has compared: it may go on for days', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
