@@ -610,7 +610,7 @@ function mappingPairs(source: string, name: string): [string, string][] {
   if (source.trimStart().startsWith('{')) {
     try {
       const { columns = {}, ...rest } = JSON.parse(source) as { columns?: object } & object;
-      return Object.entries({ ...columns, ...rest }).map(([key, value]) => {
+      return [...Object.entries({ ...columns }), ...Object.entries(rest)].map(([key, value]) => {
         if (typeof value !== 'string') throw new Error(`${key}: expected a text, found ${JSON.stringify(value)}`);
         return [key, value];
       });

@@ -235,8 +235,10 @@ describe('cli', () => {
 
     it('refuses a mapping that says two things of a field, or none', async () => {
       bench.write('map.json', '{"columns": {"src": "a", "dst": {}}}');
+      bench.write('twice.json', '{"columns": {"src": "a", "dst": "b"}, "src": "c"}');
       for (const [map, words] of [
         ['src=a,dst=b,src=c', /^dropcast: --map: src is given twice\n$/],
+        ['twice.json', /^dropcast: --map: src is given twice\n$/],
         ['map.json', /^dropcast: --map map\.json: dst: expected a text, found \{\}\n$/],
       ] as const) {
         const { code, stderr } = await bench.run(['replay', ...WITH, '--map', map, 'flows.csv']);
