@@ -21,7 +21,8 @@ import { type Buckets, shardOf, shareBuckets } from '../../src/replay/share.ts';
 import { createAccount } from '../../src/trace/account.ts';
 import { GROUP_ROWS, GROUP_ROWS_MOST } from '../../src/trace/binary-layout.ts';
 import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
-import type { DirectFile } from '../../src/trace/format.ts';
+import type { Share } from '../../src/trace/format.ts';
+import { memoryFile } from '../memory-file.ts';
 import { readTrace } from '../../src/trace/read.ts';
 import { Clock } from '../../src/track/clock.ts';
 import { makeWorld } from './decision.ts';
@@ -59,11 +60,6 @@ interface Task {
   readonly source: ProgramSource;
   readonly share: Share;
   readonly buckets: Buckets;
-}
-
-interface Share {
-  readonly index: number;
-  readonly count: number;
 }
 
 /** By `values.threads`. */
@@ -163,32 +159,12 @@ function createRunner(
         dictionary,
         batchCapacity: Math.min(GROUP_ROWS_MOST, GROUP_ROWS * (part?.share.count ?? 1)),
         batchUse: 'read' as const,
-        directFile: fileOf(bytes),
+        directFile: memoryFile(bytes),
         ...(part && { share: part.share }),
         ...(own.arena && { arena: own.arena }),
       };
       for await (const batch of readTrace(chunkOf(bytes), reading)) own.add(batch, account);
     },
-  };
-}
-
-/** Bytes in memory as a file. */
-function fileOf(bytes: Uint8Array): DirectFile {
-  let at = 0;
-  return {
-    get left() {
-      return bytes.length - at;
-    },
-    read(place) {
-      const size = Math.min(place.length, bytes.length - at);
-      place.set(bytes.subarray(at, at + size));
-      at += size;
-      return size;
-    },
-    skip(size) {
-      at += size;
-    },
-    turn: () => Promise.resolve(true),
   };
 }
 

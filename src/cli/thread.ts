@@ -15,6 +15,7 @@ import type { ReplayResult } from '../replay/result.ts';
 import { type Buckets, shareBuckets } from '../replay/share.ts';
 import { isBalanced, type TraceAccount } from '../trace/account.ts';
 import type { ColumnarHead } from '../trace/binary-layout.ts';
+import type { Share } from '../trace/format.ts';
 import { Refusal } from './exit.ts';
 import type { Io, Sink } from './terminal.ts';
 import { optionsOf, readTraces, type TraceFlags, type TraceOptions } from './trace-input.ts';
@@ -89,12 +90,6 @@ interface Answer {
 
 /** Rows that one thread alone has read, with their times. */
 type ShardAccount = Pick<TraceAccount, 'used' | 'firstUs' | 'lastUs'>;
-
-/** One thread of several. */
-interface Share {
-  readonly index: number;
-  readonly count: number;
-}
 
 /** The worker's file beside this one; the bundler knows its name in what is shipped. */
 const WORKER = (globalThis as { DROPCAST_THREAD?: string }).DROPCAST_THREAD ?? './thread.ts';

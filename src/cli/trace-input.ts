@@ -20,7 +20,7 @@ import type { TraceAccount } from '../trace/account.ts';
 import { type ColumnarHead, readColumnarHead, SHARDED_FILE_HEADER_SIZE } from '../trace/binary-layout.ts';
 import type { Chunks } from '../trace/chunk.ts';
 import type { ClockOffset } from '../trace/clock-offset.ts';
-import type { DirectFile, RandomAccess } from '../trace/format.ts';
+import type { DirectFile, RandomAccess, Share } from '../trace/format.ts';
 import type { CsvField, CsvMapping } from '../trace/mapping.ts';
 import type { Bound, TimeWindow } from '../trace/window.ts';
 import { Refusal } from './exit.ts';
@@ -43,7 +43,7 @@ export interface TraceOptions {
   /** Of whoever takes the rows; it serves one trace. */
   readonly arena?: Arena | undefined;
   /** Of a columnar trace in shards the part that is read; see `ReadOptions`. */
-  readonly share?: { readonly index: number; readonly count: number };
+  readonly share?: Share;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
   /** For a reading before the one that was asked for. */

@@ -392,6 +392,13 @@ export function addQuote(batch: FlowBatch): number {
   return quotes.count++;
 }
 
+/** Quotes a packet that rows of another batch, or of this one, quote; returns the number of its row here. */
+export function copyQuote(batch: FlowBatch, from: QuoteColumns, row: number): number {
+  const own = addQuote(batch);
+  for (const column of QUOTE_COLUMNS) batch.quotes[column][own] = from[column][row]!;
+  return own;
+}
+
 /** Name of a column of batches. */
 export type ColumnName = keyof {
   [Name in keyof FlowBatch as FlowBatch[Name] extends ArrayBufferView ? Name : never]: 0;

@@ -117,6 +117,11 @@ export function alignEight(offset: number): number {
   return Math.ceil(offset / 8) * 8;
 }
 
+/** A column as bytes. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ColumnArray): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 /** A column of a batch as what it is. */
 export function columnOf(batch: FlowBatch, name: BinaryColumn): ColumnArray {
   return batch[name];

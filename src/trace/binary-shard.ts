@@ -7,6 +7,7 @@
  */
 import type { FlowBatch } from '../model/flow.ts';
 import { alignEight, GROUP_HEADER_SIZE } from './binary-layout.ts';
+import type { Share } from './format.ts';
 
 /** Most shards of a trace. */
 export const SHARDS_MOST = 64;
@@ -78,14 +79,17 @@ export function readShardHead(view: DataView, shards: number, rows: number): Sha
 
 /** Bytes of what stands behind the columns of a block: places, and the clock. */
 export function blockTailSize(rows: number, hasClock: boolean): number {
-  return rows === 0 ? 0 : alignEight(rows * 2) + (hasClock ? rows * 8 : 0);
+  return alignEight(rows * 2) + (hasClock ? rows * 8 : 0);
+}
+
+/** Rows of the blocks of some shards, from the first up to the second number; who has no rows has no block. */
+export function blockRows({ ends }: ShardHead, [first, end]: readonly [number, number]): number[] {
+  const counts = ends.slice(first, end).map((own, index) => own - (ends[first + index - 1] ?? 0));
+  return counts.filter((count) => count > 0);
 }
 
 /** The shards of one of several readers who share a trace: those from the first up to the second number. */
-export function shardsOf(
-  shards: number,
-  { index, count }: { readonly index: number; readonly count: number },
-): [number, number] {
+export function shardsOf(shards: number, { index, count }: Share): [number, number] {
   return [Math.floor((index * shards) / count), Math.floor(((index + 1) * shards) / count)];
 }
 
@@ -107,18 +111,15 @@ export function fillPlaces(lines: Float64Array, places: Uint16Array, start: numb
 }
 
 /**
- * [row, block by block] where the rows of blocks go, when they stand in the order of their places again: `places` are those of each block, of a group
+ * [block][row] where the rows of blocks go, when they stand in the order of their places again: `places` are those of each block, of a group
  * of `rows`. Undefined where they are no places, or not in order within a block.
  */
-export function orderOfPlaces(places: readonly Uint16Array[], rows: number): Uint32Array | undefined {
+export function orderOfPlaces(places: readonly Uint16Array[], rows: number): Uint32Array[] | undefined {
   const isTaken = new Uint8Array(rows);
-  let count = 0;
   for (const block of places) {
     if (!areInOrder(block) || block[block.length - 1]! >= rows) return undefined;
     for (let row = 0; row < block.length; row++) isTaken[block[row]!]!++;
-    count += block.length;
   }
-  const order = new Uint32Array(count);
   // [place] how many before it are taken.
   const before = new Uint32Array(rows);
   let sum = 0;
@@ -127,9 +128,11 @@ export function orderOfPlaces(places: readonly Uint16Array[], rows: number): Uin
     before[place] = sum;
     sum += isTaken[place]!;
   }
-  let at = 0;
-  for (const block of places) for (let row = 0; row < block.length; row++) order[at++] = before[block[row]!]!;
-  return order;
+  return places.map((block) => {
+    const order = new Uint32Array(block.length);
+    for (let row = 0; row < block.length; row++) order[row] = before[block[row]!]!;
+    return order;
+  });
 }
 
 /** Moves elements of a width from `at` on to where each goes, counted in elements from `to` on. A loop for each width: V8 has them apart, then. */

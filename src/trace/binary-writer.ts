@@ -4,12 +4,11 @@
  * rows as a group otherwise.
  */
 import {
-  addQuote,
   columnNames,
+  copyQuote,
   createBatch,
   type Dictionary,
   type FlowBatch,
-  QUOTE_COLUMNS,
   type QuoteColumns,
   resetBatch,
 } from '../model/flow.ts';
@@ -17,6 +16,7 @@ import {
   alignEight,
   BINARY_COLUMNS,
   BINARY_VERSION,
+  bytesOf,
   type ColumnArray,
   columnOf,
   FILE_HEADER_SIZE,
@@ -102,9 +102,7 @@ function append(to: FlowBatch, batch: FlowBatch, from: number): number {
   for (const name of columnNames()) to[name].set(batch[name].subarray(from, from + count), to.count);
   for (let row = to.count; row < to.count + count; row++) {
     const quoted = to.quote[row]!;
-    if (quoted < 0) continue;
-    const own = (to.quote[row] = addQuote(to));
-    for (const name of QUOTE_COLUMNS) to.quotes[name][own] = batch.quotes[name][quoted]!;
+    if (quoted >= 0) to.quote[row] = copyQuote(to, batch.quotes, quoted);
   }
   to.count += count;
   return count;
@@ -247,7 +245,7 @@ function encodeGroup(
   );
   writeShardHead(view, order?.head);
   isConstant.forEach((isOne, index) => (group[headerSize + index] = isOne ? 0 : 1));
-  group.set(toBytes(addresses), parts.addresses);
+  group.set(bytesOf(addresses), parts.addresses);
   group.set(factText, parts.facts);
   group.set(encodeQuotes(quotes), parts.quotes);
   let at = parts.columns;
@@ -265,7 +263,7 @@ function blocksOf(
   order: Order | undefined,
 ): Uint8Array[] {
   const stored = (column: ColumnArray, index: number): Uint8Array =>
-    toBytes(isConstant[index]! ? column.subarray(0, 1) : column);
+    bytesOf(isConstant[index]! ? column.subarray(0, 1) : column);
   if (order === undefined) return columns.map(stored);
   const { head, places, clockUs } = order;
   return head.ends.flatMap((end, shard) => {
@@ -278,8 +276,8 @@ function blocksOf(
     };
     return [
       ...columns.map((column, index) => stored(isConstant[index]! ? column : pick(column), index)),
-      toBytes(own),
-      ...(head.hasClock ? [toBytes(pick(clockUs))] : []),
+      bytesOf(own),
+      ...(head.hasClock ? [bytesOf(pick(clockUs))] : []),
     ];
   });
 }
@@ -323,10 +321,6 @@ function isEverywhereEqual(column: ColumnArray): boolean {
   // NaN times are equal to each other here.
   for (let row = 1; row < column.length; row++) if (!Object.is(column[row], first)) return false;
   return true;
-}
-
-function toBytes(column: ColumnArray): Uint8Array {
-  return new Uint8Array(column.buffer, column.byteOffset, column.byteLength);
 }
 
 function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

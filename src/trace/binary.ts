@@ -8,6 +8,7 @@ import { addMalformed } from './account.ts';
 import {
   BINARY_COLUMNS,
   BINARY_VERSION,
+  bytesOf,
   type BinaryColumn,
   type ColumnArray,
   columnOf,
@@ -25,6 +26,7 @@ import {
   SHARDED_VERSION,
 } from './binary-layout.ts';
 import {
+  blockRows,
   blockTailSize,
   fillPlaces,
   groupHeaderSize,
@@ -382,7 +384,7 @@ class BinaryDecoder implements TraceDecoder {
       columnSize = this.sizeOfBlocks(this.range, isConstant);
       this.gap += this.sizeOfBlocks([0, first], isConstant);
       this.gapBehind = this.sizeOfBlocks([end, this.shards], isConstant);
-      blockCount = rowsOfShards(shards, this.range).filter((count) => count > 0).length;
+      blockCount = blockRows(shards, this.range).length;
     }
     this.isApart = blockCount > 1;
     if (this.isApart && this.blocks.length < columnSize) this.blocks = new Uint8Array(columnSize);
@@ -402,8 +404,8 @@ class BinaryDecoder implements TraceDecoder {
     const { rows, shards } = this.group!;
     if (shards === undefined) return this.sizeOfColumns(rows, isConstant);
     let size = 0;
-    for (const own of rowsOfShards(shards, range))
-      if (own > 0) size += this.sizeOfColumns(own, isConstant) + blockTailSize(own, shards.hasClock);
+    for (const own of blockRows(shards, range))
+      size += this.sizeOfColumns(own, isConstant) + blockTailSize(own, shards.hasClock);
     return size;
   }
 
@@ -454,7 +456,7 @@ class BinaryDecoder implements TraceDecoder {
     this.places = this.clockUs = undefined;
     this.rows = rows;
     if (shards === undefined) {
-      const at = this.findColumns(room, 0, rows);
+      const at = this.findColumns(room.bytes, 0, rows);
       if (at < 0) return;
       if (at !== wanted)
         return this.stop(
@@ -462,11 +464,9 @@ class BinaryDecoder implements TraceDecoder {
           `its parts have ${group!.parts.columns + at} bytes, the group says ${group!.size}`,
         );
     } else if (!this.isApart) {
-      this.rows = rowsOfShards(shards, this.range).reduce((sum, own) => sum + own, 0);
-      const at = this.rows === 0 ? 0 : this.findColumns(room, 0, this.rows);
-      const { places, clockUs } = tailOf(room.bytes, at, this.rows, shards);
-      this.places = places;
-      this.clockUs = clockUs;
+      this.rows = blockRows(shards, this.range)[0] ?? 0;
+      const at = this.rows === 0 ? 0 : this.findColumns(room.bytes, 0, this.rows);
+      ({ places: this.places, clockUs: this.clockUs } = tailOf(room.bytes, at, this.rows, shards));
     } else if (!this.joinBlocks(shards)) return this.stop('row-group', 'its rows have no order');
     this.context.account.read += rows;
     this.next = 0;
@@ -476,10 +476,10 @@ class BinaryDecoder implements TraceDecoder {
   }
 
   /**
-   * Finds the columns of so many rows from an offset of the room on; returns where they end, or -1 where they cannot be. Before version 3 each
+   * Finds the columns of so many rows from an offset of these bytes on; returns where they end, or -1 where they cannot be. Before version 3 each
    * has its encoding before it.
    */
-  private findColumns({ bytes }: Room, from: number, rows: number): number {
+  private findColumns(bytes: Uint8Array, from: number, rows: number): number {
     const { version, wanted } = this;
     const encodings = version < 3 ? undefined : this.encodings;
     let at = from;
@@ -506,41 +506,33 @@ class BinaryDecoder implements TraceDecoder {
   /** Puts the rows of several shards into the room in the order in which they came; false: they have none. */
   private joinBlocks(shards: ShardHead): boolean {
     const { columns, blocks, room } = this;
-    const counts = rowsOfShards(shards, this.range).filter((count) => count > 0);
     const starts: number[][] = [];
     const tails: ReturnType<typeof tailOf>[] = [];
     let from = 0;
-    for (const count of counts) {
-      const end = this.findColumns({ ...room, bytes: blocks }, from, count);
+    for (const count of blockRows(shards, this.range)) {
+      const end = this.findColumns(blocks, from, count);
       starts.push([...this.offsets]);
       tails.push(tailOf(blocks, end, count, shards));
       from = end + blockTailSize(count, shards.hasClock);
     }
-    const order = orderOfPlaces(
-      tails.map(({ places }) => places),
-      this.group!.rows,
-    );
+    const places = tails.map((tail) => tail.places);
+    const order = orderOfPlaces(places, this.group!.rows);
     if (order === undefined) return false;
-    this.rows = order.length;
-    this.findColumns(room, 0, this.rows);
+    this.rows = order.reduce((sum, { length }) => sum + length, 0);
+    this.findColumns(room.bytes, 0, this.rows);
     for (let column = 0; column < columns.length; column++) {
       const { BYTES_PER_ELEMENT: width } = columnOf(this.own, columns[column]!);
       const to = this.offsets[column]!;
-      const at = starts.map((offsets) => offsets[column]!);
-      if (this.isConstant[column]!) room.bytes.set(blocks.subarray(at[0], at[0]! + width), to);
-      else
-        for (const [block, first] of firstRows(counts))
-          scatter(room.bytes, to, blocks, at[block]!, width, order.subarray(first, first + counts[block]!));
+      const at = starts[0]![column]!;
+      if (this.isConstant[column]!) room.bytes.set(blocks.subarray(at, at + width), to);
+      else order.forEach((own, block) => scatter(room.bytes, to, blocks, starts[block]![column]!, width, own));
     }
     if (!this.isShared) return true;
     this.places = new Uint16Array(this.rows);
     if (shards.hasClock) this.clockUs = new Float64Array(this.rows);
-    for (const [block, first] of firstRows(counts)) {
-      const { places, clockUs } = tails[block]!;
-      for (let row = 0; row < places.length; row++) {
-        this.places[order[first + row]!] = places[row]!;
-        if (clockUs !== undefined) this.clockUs![order[first + row]!] = clockUs[row]!;
-      }
+    for (const [block, own] of order.entries()) {
+      scatter(bytesOf(this.places), 0, bytesOf(places[block]!), 0, 2, own);
+      if (shards.hasClock) scatter(bytesOf(this.clockUs!), 0, bytesOf(tails[block]!.clockUs!), 0, 8, own);
     }
     return true;
   }
@@ -724,17 +716,6 @@ class BinaryDecoder implements TraceDecoder {
     this.isStopped = true;
     this.held = 0;
   }
-}
-
-/** Rows of each of some shards. */
-function rowsOfShards({ ends }: ShardHead, [first, end]: readonly [number, number]): number[] {
-  return ends.slice(first, end).map((own, index) => own - (ends[first + index - 1] ?? 0));
-}
-
-/** The number of each block and of its first row among those of all. */
-function firstRows(counts: readonly number[]): [block: number, first: number][] {
-  let first = 0;
-  return counts.map((count, block) => [block, (first += count) - count]);
 }
 
 /** What stands behind the columns of a block. */

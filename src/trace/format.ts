@@ -61,6 +61,13 @@ export interface DirectFile {
   turn(): Promise<boolean>;
 }
 
+/** One of several readers who share a trace out among themselves. */
+export interface Share {
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+}
+
 /** What a decoder writes to. */
 export interface ReadContext {
   /** The same one throughout, unless the format follows it. */
@@ -71,8 +78,8 @@ export interface ReadContext {
   readonly mapping: CsvMapping | undefined;
   /** Where columns may be put that the consumer then need not copy. */
   readonly arena?: Arena | undefined;
-  /** The part that is read of a trace in shards, by one of `count` readers; absent: all. */
-  readonly share?: { readonly index: number; readonly count: number } | undefined;
+  /** The part that is read of a trace in shards; absent: all. */
+  readonly share?: Share | undefined;
   /** Names of the fields of a record, for formats whose files do not always say them. */
   readonly fields: string | undefined;
 }

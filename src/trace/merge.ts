@@ -3,15 +3,7 @@
  * meet while the connection lives. Each trace is taken as ordered in itself; rows without a time go where they stand.
  * Rows that take turns are copied into one batch, since whoever takes rows in takes thousands as quickly as one.
  */
-import {
-  addQuote,
-  type ColumnName,
-  columnNames,
-  createBatch,
-  type FlowBatch,
-  QUOTE_COLUMNS,
-  RecordKind,
-} from '../model/flow.ts';
+import { type ColumnName, columnNames, copyQuote, createBatch, type FlowBatch, RecordKind } from '../model/flow.ts';
 
 /** Rows of a batch, whose turn it is; `FlowBatch.origin` says which of the inputs each is of, where there are several. */
 export interface MergedRows {
@@ -197,9 +189,7 @@ class Copy {
     for (let row = 0; row < this.count; row++) {
       const quoted = batch.quote[row]!;
       if (quoted < 0) continue;
-      const own = addQuote(batch);
-      for (const name of QUOTE_COLUMNS) batch.quotes[name][own] = batches[batch.origin[row]!]!.quotes[name][quoted]!;
-      batch.quote[row] = own;
+      batch.quote[row] = copyQuote(batch, batches[batch.origin[row]!]!.quotes, quoted);
     }
   }
 }

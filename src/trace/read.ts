@@ -28,7 +28,7 @@ import { CONNTRACK_XML } from './conntrack-xml.ts';
 import { CONNTRACK } from './conntrack.ts';
 import { CSV } from './csv.ts';
 import { FOREIGN_BINARY, FOREIGN_TEXT } from './foreign.ts';
-import type { DirectFile, RandomAccess, TraceDecoder, TraceFormat } from './format.ts';
+import type { DirectFile, RandomAccess, Share, TraceDecoder, TraceFormat } from './format.ts';
 import { GCP_VPC, GKE_POLICY } from './gcp.ts';
 import { HUBBLE } from './hubble.ts';
 import { MAPPED_JSON } from './mapped-json.ts';
@@ -78,8 +78,8 @@ export interface ReadOptions {
   readonly clockOffsetUs?: number;
   /** Memory of the consumer's, for this one input: columns that lie in it already need not be copied, see `Replay.arena`. */
   readonly arena?: Arena;
-  /** Of a columnar trace in shards those of one of `count` readers; others, and rows that no shard has, are read in full. See `FlowBatch.share`. */
-  readonly share?: { readonly index: number; readonly count: number };
+  /** Of a columnar trace in shards those of one of several readers; other traces, and rows that no shard has, are read in full. See `FlowBatch.share`. */
+  readonly share?: Share;
   /** Rows of a batch. */
   readonly batchCapacity?: number;
   /** `read`: the consumer writes into no batch, so that what stands in it already need not be written again; see `FlowBatch.uniform`. */

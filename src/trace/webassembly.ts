@@ -34,14 +34,13 @@ const modules = new Map<string, object | undefined>();
 
 /** The exports of a module in base64; undefined where WebAssembly, something that the module needs of it, or memory is missing. */
 export function instantiate(base64: string, imports: object): object | undefined {
-  if (!modules.has(base64)) {
-    const code = Buffer.from(base64, 'base64');
-    modules.set(base64, wasm?.validate(code) === true ? new wasm.Module(code) : undefined);
-  }
-  const module = modules.get(base64);
-  if (module === undefined) return undefined;
   try {
-    return new wasm!.Instance(module, imports).exports;
+    if (!modules.has(base64)) {
+      const code = Buffer.from(base64, 'base64');
+      modules.set(base64, wasm?.validate(code) === true ? new wasm.Module(code) : undefined);
+    }
+    const module = modules.get(base64);
+    return module && new wasm!.Instance(module, imports).exports;
   } catch (error) {
     // Where address space is limited: each memory asks for gigabytes of it.
     if (error instanceof RangeError) return undefined;

@@ -35,6 +35,9 @@ export interface Hunt {
   report(kind: Question['kind']): string[];
 }
 
+/** Clusters that are looked through for those in which a canary shows. The rarest shows in one of some hundred. */
+export const MOST_LOOKED_AT = 5000;
+
 /** Canaries asked of one world. More worlds catch more than longer ones. */
 const MOST_ASKED = 400;
 

@@ -13,14 +13,12 @@ import { engine } from '../../src/replay/session.ts';
 import type { Row } from '../track/row.ts';
 import { type RawCluster, addressText, createCluster, createPackets, writeManifest } from './cluster.ts';
 import { frameOf } from './frame.ts';
-import type { Asked, Hunt, Question } from './hunt.ts';
+import { type Asked, type Hunt, MOST_LOOKED_AT, type Question } from './hunt.ts';
 import { type Lab, openLab } from './lab.ts';
 import { createRuleset } from './ruleset.ts';
 import { createRandom } from './traffic.ts';
 
 const PACKETS_PER_CLUSTER = 2000;
-/** Clusters that are looked through for those in which a canary shows. The rarest shows in one of some hundred. */
-const MOST_LOOKED_AT = 5000;
 const MOST_PRINTED = 5;
 const RETRIES = 2;
 

@@ -9,7 +9,7 @@ import { engine } from '../../src/replay/session.ts';
 import { flagsOf, type Row } from '../track/row.ts';
 import { type RawCluster, createCluster, createPackets } from './cluster.ts';
 import { frameOf } from './frame.ts';
-import { type Asked, type Hunt, type Question, wordOf } from './hunt.ts';
+import { type Asked, type Hunt, MOST_LOOKED_AT, type Question, wordOf } from './hunt.ts';
 import { type Lab, openLab } from './lab.ts';
 import { flowOf, loadWorld } from './policy.ts';
 import { createRuleset } from './ruleset.ts';
@@ -19,8 +19,6 @@ const PACKETS_PER_CLUSTER = 1500;
 /** Connections of one cluster. Each has a port of its own, which no cluster of the same lab uses again. */
 const FLOWS_PER_CLUSTER = 200;
 const CLUSTERS_PER_LAB = 200;
-/** Clusters that are looked through for those in which a canary shows. */
-const MOST_LOOKED_AT = 5000;
 /** All packets of a stream lie within the shortest timeout, 10 seconds: the kernel's do not expire either. */
 const STEP_S = 0.005;
 const MOST_PRINTED = 5;

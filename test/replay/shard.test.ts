@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { memoryFile } from '../../bench/memory-file.ts';
 import { compile } from '../../src/compile/compile.ts';
 import { createDictionary, type Dictionary, type FlowBatch } from '../../src/model/flow.ts';
 import { mergeParts } from '../../src/replay/part.ts';
@@ -13,7 +14,6 @@ import { shardOf, shareBuckets } from '../../src/replay/share.ts';
 import { createAccount, isBalanced, type TraceAccount } from '../../src/trace/account.ts';
 import { createBinaryWriter } from '../../src/trace/binary-writer.ts';
 import { isClock, type Sharder } from '../../src/trace/binary-shard.ts';
-import type { DirectFile } from '../../src/trace/format.ts';
 import { writeNdjson } from '../../src/trace/ndjson.ts';
 import { readTrace, type ReadOptions } from '../../src/trace/read.ts';
 import { Clock, Tick } from '../../src/track/clock.ts';
@@ -114,7 +114,7 @@ test('a damaged trace in shards throws nothing, whole or in parts, and its accou
         const chunks = (async function* () {
           yield cut;
         })();
-        const reading = { ...options, directFile: fileOf(cut), ...(share && { share }) };
+        const reading = { ...options, directFile: memoryFile(cut), ...(share && { share }) };
         for await (const { share: part } of readTrace(chunks, reading))
           assert.ok(part === undefined || share !== undefined);
         if (share === undefined) assert.ok(isBalanced(account), `byte ${at} = ${value}`);
@@ -155,7 +155,7 @@ async function read(
     file: 'trace.bin',
     dictionary,
     account,
-    directFile: fileOf(bytes),
+    directFile: memoryFile(bytes),
     ...options,
     ...(arena && { arena }),
   };
@@ -164,25 +164,6 @@ async function read(
   assert.equal(account.bytes, bytes.length);
   if (options.share === undefined) assert.ok(isBalanced(account));
   return account;
-}
-
-function fileOf(bytes: Uint8Array): DirectFile {
-  let at = 0;
-  return {
-    get left() {
-      return bytes.length - at;
-    },
-    read(place) {
-      const size = Math.min(place.length, bytes.length - at);
-      place.set(bytes.subarray(at, at + size));
-      at += size;
-      return size;
-    },
-    skip(size) {
-      at += size;
-    },
-    turn: () => Promise.resolve(true),
-  };
 }
 
 /** What a file says, read as a stream. */
